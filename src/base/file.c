@@ -1,0 +1,168 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+
+int (*file_fault)(const char *call);
+
+static int injected(const char *call)
+{
+    return file_fault == NULL ? 0 : file_fault(call);
+}
+
+static void close_cleanup(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+static enum status read_all(int fd, const char *name, struct buf *out, struct error *err)
+{
+    struct stat sb;
+    if (fstat(fd, &sb) != 0)
+        return error_errno(err, errno, "could not read \"%s\"", name);
+    if (!S_ISREG(sb.st_mode) && !S_ISFIFO(sb.st_mode))
+        return error_errno(err, S_ISDIR(sb.st_mode) ? EISDIR : EINVAL, "could not read \"%s\"",
+                           name);
+
+    for (;;) {
+        size_t want = sb.st_size > 0 && out->len == 0 ? (size_t)sb.st_size + 1 : 4096;
+        if (want > out->max - out->len)
+            want = out->max - out->len;
+        if (want == 0) {
+            char extra;
+            ssize_t n = read(fd, &extra, 1);
+            if (n == 0)
+                return OK;
+            error_set(err, "could not read \"%s\": it is larger than %zu bytes", name, out->max);
+            return ERR_LIMIT;
+        }
+        if (!buf_reserve(out, want)) {
+            error_set(err, "could not read \"%s\": no memory", name);
+            return buf_status(out);
+        }
+        ssize_t n = read(fd, out->ptr + out->len, want);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, errno, "could not read \"%s\"", name);
+        if (n == 0)
+            return OK;
+        out->len += (size_t)n;
+    }
+}
+
+enum status file_read_at(int dir_fd, const char *name, struct buf *out, struct error *err)
+{
+    /* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. */
+    CLEANUP(close_cleanup) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        int e = errno;
+        status_ignore(error_errno(err, e, "could not read \"%s\"", name));
+        return e == ENOENT || e == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
+    }
+    return read_all(fd, name, out, err);
+}
+
+enum status file_read(const char *path, struct buf *out, struct error *err)
+{
+    return file_read_at(AT_FDCWD, path, out, err);
+}
+
+static enum status write_all(int fd, struct str bytes, const char *name, struct error *err)
+{
+    size_t done = 0;
+    while (done < bytes.len) {
+        int fault = injected("write");
+        ssize_t n = fault != 0 ? -1 : write(fd, bytes.ptr + done, bytes.len - done);
+        int e = fault != 0 ? fault : errno;
+        if (n < 0 && e == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, e, "could not write \"%s\"", name);
+        done += (size_t)n;
+    }
+    int fault = injected("fsync");
+    if (fault != 0 || fsync(fd) != 0)
+        return error_errno(err, fault != 0 ? fault : errno, "could not write \"%s\"", name);
+    return OK;
+}
+
+enum status file_write_at(int dir_fd, const char *name, struct str bytes, unsigned mode,
+                          struct error *err)
+{
+    uint64_t nonce;
+    random_bytes(&nonce, sizeof(nonce));
+    char tmp[sizeof(FILE_TMP_PREFIX) + 16];
+    snprintf(tmp, sizeof(tmp), FILE_TMP_PREFIX "%016llx", (unsigned long long)nonce);
+
+    CLEANUP(close_cleanup)
+    int fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return error_errno(err, errno, "could not write \"%s\"", name);
+
+    enum status st = write_all(fd, bytes, name, err);
+    if (st == OK) {
+        int fault = injected("rename");
+        if (fault != 0 || renameat(dir_fd, tmp, dir_fd, name) != 0)
+            st = error_errno(err, fault != 0 ? fault : errno, "could not write \"%s\"", name);
+    }
+    if (st != OK) {
+        unlinkat(dir_fd, tmp, 0);
+        return st;
+    }
+    /* The rename itself must survive a power cut too. */
+    if (fsync(dir_fd) != 0 && errno != EINVAL)
+        return error_errno(err, errno, "could not write \"%s\"", name);
+    return OK;
+}
+
+enum status file_write(const char *path, struct str bytes, unsigned mode, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    char dir[4096];
+    size_t dir_len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (dir_len >= sizeof(dir))
+        return error_errno(err, ENAMETOOLONG, "could not write \"%s\"", path);
+    memcpy(dir, slash == NULL ? "." : path, dir_len);
+    dir[dir_len] = '\0';
+
+    CLEANUP(close_cleanup) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "could not write \"%s\"", path);
+    return file_write_at(dir_fd, name, bytes, mode, err);
+}
+
+enum status file_make_dirs(const char *path, struct error *err)
+{
+    char part[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof(part))
+        return error_errno(err, ENAMETOOLONG, "could not create directory \"%s\"", path);
+
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST) {
+            int e = errno;
+            struct stat sb;
+            /* A read-only or forbidden parent that exists already is no obstacle. */
+            if (stat(part, &sb) == 0 && S_ISDIR(sb.st_mode))
+                continue;
+            return error_errno(err, e, "could not create directory \"%s\"", part);
+        }
+    }
+    struct stat sb;
+    if (stat(path, &sb) != 0 || !S_ISDIR(sb.st_mode))
+        return error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
+    return OK;
+}

@@ -1,0 +1,40 @@
+/*
+ * file - whole files in, whole files out.
+ *
+ * Reading follows symbolic links (Kubernetes mounts are made of them).
+ * Writing goes to a temporary name in the same directory, is flushed to the
+ * disk and renamed over the target, so that a reader sees the old bytes or the
+ * new ones and never a part.  Temporary names begin with FILE_TMP_PREFIX;
+ * whoever lists a directory skips them.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/defs.h"
+#include "base/error.h"
+
+#define FILE_TMP_PREFIX ".claviger-tmp."
+
+/*
+ * Append the content to `out` (whose max is the limit: ERR_LIMIT past it).
+ * ERR_NOT_FOUND when nothing has that name, ERR_IO otherwise; a directory or
+ * a device is ERR_IO.
+ */
+STATUS file_read(const char *path, struct buf *out, struct error *err);
+
+/* Replace or create atomically with the given mode.  */
+STATUS file_write(const char *path, struct str bytes, unsigned mode, struct error *err);
+
+/* The same relative to an open directory; `name` has no slash. */
+STATUS file_write_at(int dir_fd, const char *name, struct str bytes, unsigned mode,
+                     struct error *err);
+STATUS file_read_at(int dir_fd, const char *name, struct buf *out, struct error *err);
+
+/* Create the directory and its parents (mode 0755 less the umask); existing ones are fine. */
+STATUS file_make_dirs(const char *path, struct error *err);
+
+/*
+ * Fault injection, for tests only: called before each write, fsync and rename
+ * with the name of the call; a non-zero answer is the errno it fails with.
+ */
+extern int (*file_fault)(const char *call);

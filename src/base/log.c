@@ -1,0 +1,153 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#define RULES_MAX 16
+#define TARGET_MAX 64
+#define MESSAGE_MAX 4096
+
+static struct {
+    enum log_format format;
+    int fd;
+    int base; /* level of targets without a rule; -1: off */
+    size_t rule_count;
+    struct {
+        char target[TARGET_MAX];
+        int level;
+    } rules[RULES_MAX];
+} state = {.fd = STDERR_FILENO, .base = LOG_INFO};
+
+static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
+static const char *const level_labels[] = {"ERROR", " WARN", " INFO", "DEBUG", "TRACE"};
+
+static bool parse_level(struct str s, int *out)
+{
+    if (s.len == 3 && strncasecmp(s.ptr, "off", 3) == 0) {
+        *out = -1;
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+        if (s.len == strlen(level_names[i]) && strncasecmp(s.ptr, level_names[i], s.len) == 0) {
+            *out = (int)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status log_init(const char *filter, enum log_format format, struct error *err)
+{
+    state.format = format;
+    state.base = LOG_INFO;
+    state.rule_count = 0;
+    if (filter == NULL)
+        return OK;
+
+    struct str rest = str_of(filter);
+    while (rest.len > 0) {
+        size_t comma = str_find(rest, ',', 0);
+        struct str part = str_trim(str_slice(rest, 0, comma));
+        rest = str_from(rest, comma + 1);
+        if (part.len == 0)
+            continue;
+
+        size_t eq = str_find(part, '=', 0);
+        int level = LOG_TRACE;
+        bool bare = eq == part.len;
+        if (bare && parse_level(part, &level)) {
+            state.base = level;
+            continue;
+        }
+        struct str target = str_slice(part, 0, eq);
+        if ((!bare && !parse_level(str_from(part, eq + 1), &level)) || target.len == 0 ||
+            target.len >= TARGET_MAX || state.rule_count == RULES_MAX) {
+            error_set(err, "invalid log filter \"%s\"", QUOTED(part));
+            return ERR_INVALID;
+        }
+        memcpy(state.rules[state.rule_count].target, target.ptr, target.len);
+        state.rules[state.rule_count].target[target.len] = '\0';
+        state.rules[state.rule_count].level = level;
+        state.rule_count++;
+    }
+    return OK;
+}
+
+void log_set_fd(int fd)
+{
+    state.fd = fd;
+}
+
+bool log_enabled(enum log_level level, const char *target)
+{
+    int limit = state.base;
+    size_t best = 0;
+    for (size_t i = 0; i < state.rule_count; i++) {
+        size_t n = strlen(state.rules[i].target);
+        if (n >= best && strncmp(target, state.rules[i].target, n) == 0) {
+            best = n;
+            limit = state.rules[i].level;
+        }
+    }
+    return (int)level <= limit;
+}
+
+/* Append with control characters (and for JSON, quotes) escaped; returns the new length. */
+static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool json)
+{
+    for (size_t i = 0; i < s.len && len + 8 < cap;) {
+        uint32_t rune;
+        size_t n = utf8_decode(str_from(s, i), &rune);
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (n == 0) {
+            len += (size_t)snprintf(line + len, cap - len, json ? "\\ufffd" : "\\x%02x", c);
+            i++;
+            continue;
+        }
+        if (n == 1 && (c < 0x20 || c == 0x7f))
+            len += (size_t)snprintf(line + len, cap - len, json ? "\\u%04x" : "\\x%02x", c);
+        else if (json && (c == '"' || c == '\\'))
+            len += (size_t)snprintf(line + len, cap - len, "\\%c", c);
+        else {
+            memcpy(line + len, s.ptr + i, n);
+            len += n;
+        }
+        i += n;
+    }
+    return len;
+}
+
+void log_write(enum log_level level, const char *target, const char *format, ...)
+{
+    if (!log_enabled(level, target))
+        return;
+
+    char message[MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(message, sizeof(message), format, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+
+    char when[TIME_RFC3339_US_LEN + 1];
+    time_write_rfc3339_us(clock_now_ns(&clock_system), when);
+
+    bool json = state.format == LOG_JSON;
+    char line[MESSAGE_MAX * 2];
+    size_t len = (size_t)snprintf(
+        line, sizeof(line),
+        json ? "{\"timestamp\":\"%s\",\"level\":\"%s\",\"target\":\"%s\",\"message\":\"" : "%s %s %s: ",
+        when, json ? level_names[level] : level_labels[level], target);
+    len = add_escaped(line, len, sizeof(line) - 8, str_of(message), json);
+    len += (size_t)snprintf(line + len, sizeof(line) - len, json ? "\"}\n" : "\n");
+
+    /* Nothing sensible can be done about a log that cannot be written. */
+    ssize_t written = write(state.fd, line, len);
+    (void)written;
+}

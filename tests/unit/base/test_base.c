@@ -1,0 +1,333 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/utf8.h"
+#include "tap.h"
+
+static void test_str(void)
+{
+    CHECK_STR(str_trim(STR(" \t a b\r\n")), STR("a b"));
+    CHECK_STR(str_trim(STR("  ")), STR(""));
+    CHECK(str_find(STR("a.b"), '.', 0) == 1);
+    CHECK(str_find(STR("ab"), '.', 0) == 2);
+    CHECK(str_find(STR("ab"), 'a', 9) == 2);
+    CHECK(str_compare(STR("ab"), STR("abc")) < 0);
+    CHECK(str_compare(STR("b"), STR("abc")) > 0);
+    CHECK(str_compare(STR(""), STR("")) == 0);
+    CHECK_STR(str_slice(STR("abc"), 1, 9), STR("bc"));
+    CHECK_STR(str_from(STR("abc"), 9), STR(""));
+}
+
+static void test_utf8(void)
+{
+    const struct {
+        const char *name;
+        struct str text;
+        bool valid;
+        size_t count;
+    } rows[] = {
+        {"empty", STR(""), true, 0},
+        {"ascii", STR("abcdefghij"), true, 10},
+        {"two, three and four bytes", STR("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), true, 3},
+        {"over-long slash", STR("\xc0\xaf"), false, 2},
+        {"over-long three", STR("\xe0\x80\xaf"), false, 3},
+        {"surrogate", STR("\xed\xa0\x80"), false, 3},
+        {"above U+10FFFF", STR("\xf4\x90\x80\x80"), false, 4},
+        {"largest", STR("\xf4\x8f\xbf\xbf"), true, 1},
+        {"cut", STR("\xe2\x82"), false, 2},
+        {"lone continuation", STR("a\x80"), false, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CHECK_ROW(utf8_is_valid(rows[i].text) == rows[i].valid, rows[i].name);
+        CHECK_ROW(utf8_count(rows[i].text) == rows[i].count, rows[i].name);
+    }
+    for (uint32_t r = 0; r < 0x110000; r += 61) {
+        char out[4];
+        uint32_t back = 0;
+        size_t n = utf8_encode(r, out);
+        bool surrogate = r >= 0xd800 && r <= 0xdfff;
+        if (surrogate ? n != 0 : utf8_decode(str_bytes(out, n), &back) != n || back != r) {
+            CHECK_ROW(false, "round trip");
+            return;
+        }
+    }
+    CHECK_ROW(true, "round trip");
+}
+
+static void test_error(void)
+{
+    struct error err = ERROR_INIT;
+    error_set_at(&err, 3, 4, "unexpected \"%s\"", QUOTED(STR("a\"b\n\xff")));
+    CHECK_STR(str_of(err.text), STR("unexpected \"a\\x22b\\x0a\\xff\""));
+    CHECK(err.line == 3 && err.col == 4);
+    error_prefix(&err, "in %s: ", "x.rego");
+    CHECK_STR(str_of(err.text), STR("in x.rego: unexpected \"a\\x22b\\x0a\\xff\""));
+    CHECK(err.line == 3);
+    error_set(NULL, "nobody asks");
+
+    char longer[ERROR_TEXT_MAX * 2];
+    memset(longer, 'a', sizeof(longer));
+    memcpy(longer + ERROR_TEXT_MAX - 2, "\xe2\x82\xac", 3); /* a character across the cut */
+    error_set(&err, "%.*s", (int)sizeof(longer), longer);
+    CHECK(utf8_is_valid(str_of(err.text)) && strlen(err.text) == ERROR_TEXT_MAX - 2);
+}
+
+static void test_buf(void)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 100);
+    buf_add(&b, STR("abc"));
+    buf_add_byte(&b, '-');
+    buf_add_format(&b, "%d", 42);
+    CHECK_STR(buf_str(&b), STR("abc-42"));
+    for (int i = 0; i < 94; i++)
+        buf_add_byte(&b, 'x');
+    CHECK(buf_status(&b) == OK && b.len == 100);
+    buf_add_byte(&b, 'x');
+    CHECK(buf_status(&b) == ERR_LIMIT && b.len == 100);
+    buf_reset(&b);
+    buf_add(&b, STR("again"));
+    CHECK_STR(buf_str(&b), STR("again"));
+}
+
+static void test_arena(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 64 * 1024);
+    char *first = arena_alloc(&a, 10);
+    CHECK(first != NULL && ((uintptr_t)first & (ARENA_ALIGN - 1)) == 0);
+    CHECK_STR(arena_format(&a, "%s-%d", "x", 7), STR("x-7"));
+
+    struct arena_mark mark = arena_mark(&a);
+    for (int i = 0; i < 100; i++)
+        CHECK_ROW(i % 25 != 0 || arena_alloc(&a, 300) != NULL, "fill");
+    arena_rollback(&a, mark);
+    char *again = arena_alloc(&a, 16);
+    arena_rollback(&a, mark);
+    CHECK(arena_alloc(&a, 16) == again);
+
+    CHECK(arena_alloc(&a, 128 * 1024) == NULL);
+    CHECK(arena_status(&a) == ERR_LIMIT);
+    CHECK(arena_alloc(&a, 1) == NULL);
+    arena_reset(&a);
+    CHECK(arena_status(&a) == OK && arena_alloc(&a, 1) != NULL);
+    CHECK(arena_zalloc(&a, SIZE_MAX / 2, 3) == NULL && arena_status(&a) == ERR_LIMIT);
+    CHECK(arena_alloc(&a, SIZE_MAX) == NULL);
+}
+
+static void test_hash(void)
+{
+    /* SipHash-1-3 has no official vectors; what matters is that key, tweak and content count. */
+    uint64_t h = hash_bytes("abc", 3, 0);
+    CHECK(h == hash_bytes("abc", 3, 0));
+    CHECK(h != hash_bytes("abd", 3, 0) && h != hash_bytes("abc", 3, 1));
+    CHECK(hash_bytes("abc\0", 4, 0) != h);
+    hash_set_key(1, 2);
+    uint64_t h1 = hash_bytes("abc", 3, 0);
+    hash_set_key(3, 4);
+    CHECK(h1 != hash_bytes("abc", 3, 0));
+}
+
+static void test_clock(void)
+{
+    char text[40];
+    time_write_rfc3339(1787277331, text);
+    CHECK_STR(str_of(text), STR("2026-08-21T01:55:31Z"));
+    time_write_http(1787277331, text);
+    CHECK_STR(str_of(text), STR("Fri, 21 Aug 2026 01:55:31 GMT"));
+    time_write_rfc3339_us(1787277331123456789, text);
+    CHECK_STR(str_of(text), STR("2026-08-21T01:55:31.123456Z"));
+    time_write_rfc3339(-1, text);
+    CHECK_STR(str_of(text), STR("1969-12-31T23:59:59Z"));
+    time_write_rfc3339(INT64_MAX, text);
+    CHECK_STR(str_of(text), STR("9999-12-31T23:59:59Z"));
+
+    const struct {
+        struct str text;
+        enum status want;
+        int64_t ns;
+    } rows[] = {
+        {STR("1970-01-01T00:00:00Z"), OK, 0},
+        {STR("2026-08-21T01:55:31.123456789Z"), OK, 1787277331123456789},
+        {STR("2026-08-21T03:55:31+02:00"), OK, 1787277331000000000},
+        {STR("2024-02-29T00:00:00Z"), OK, 1709164800000000000},
+        {STR("2023-02-29T00:00:00Z"), ERR_INVALID, 0},
+        {STR("2026-08-21T01:55:31"), ERR_INVALID, 0},
+        {STR("2026-08-21 01:55:31Z"), ERR_INVALID, 0},
+        {STR("2026-08-21T01:55:31.Z"), ERR_INVALID, 0},
+        {STR("2026-08-21T01:55:31Zx"), ERR_INVALID, 0},
+        {STR("2026-13-01T00:00:00Z"), ERR_INVALID, 0},
+        {STR("2026-08-21T24:00:00Z"), ERR_INVALID, 0},
+        {STR("9999-12-31T23:59:59Z"), ERR_INVALID, 0},
+        {STR(""), ERR_INVALID, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t ns = 0;
+        CHECK_ROW(time_parse_rfc3339(rows[i].text, &ns, NULL) == rows[i].want && ns == rows[i].ns,
+                  rows[i].text.ptr);
+    }
+    for (int64_t s = -62167219200; s <= 253402300799; s += 86399 * 1013) {
+        struct utc t = utc_from_s(s);
+        if (utc_to_s(&t) != s) {
+            CHECK_ROW(false, "civil round trip");
+            return;
+        }
+    }
+    CHECK_ROW(true, "civil round trip");
+}
+
+static void test_encode(void)
+{
+    const struct {
+        const char *name;
+        struct str text;
+        enum base64_form form;
+        enum status want;
+        struct str bytes;
+    } rows[] = {
+        {"RFC 4648, 10", STR("Zm9vYmFy"), BASE64_STD, OK, STR("foobar")},
+        {"one byte", STR("Zg=="), BASE64_STD, OK, STR("f")},
+        {"two bytes", STR("Zm8="), BASE64_STD, OK, STR("fo")},
+        {"padding missing", STR("Zg"), BASE64_STD, ERR_INVALID, STR("")},
+        {"padding too short", STR("Zg="), BASE64_STD, ERR_INVALID, STR("")},
+        {"padding too long", STR("Zm8=="), BASE64_STD_ANY, ERR_INVALID, STR("")},
+        {"padding in url form", STR("Zg=="), BASE64_URL, ERR_INVALID, STR("")},
+        {"url", STR("-_8"), BASE64_URL, OK, STR("\xfb\xff")},
+        {"std digits in url", STR("+/8"), BASE64_URL, ERR_INVALID, STR("")},
+        {"url digits in std", STR("-_8="), BASE64_STD, ERR_INVALID, STR("")},
+        {"url, padded", STR("-_8="), BASE64_URL_PAD, OK, STR("\xfb\xff")},
+        {"url, any", STR("-_8="), BASE64_URL_ANY, OK, STR("\xfb\xff")},
+        {"stray bits", STR("Zh=="), BASE64_STD, ERR_INVALID, STR("")},
+        {"white space", STR("Zm9v YmFy"), BASE64_STD, ERR_INVALID, STR("")},
+        {"one digit", STR("Z"), BASE64_URL, ERR_INVALID, STR("")},
+        {"only padding", STR("===="), BASE64_STD, ERR_INVALID, STR("")},
+        {"padding inside", STR("Zg==Zg=="), BASE64_STD, ERR_INVALID, STR("")},
+        {"empty", STR(""), BASE64_STD, OK, STR("")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 100);
+        CHECK_ROW(base64_read(rows[i].text, rows[i].form, &b, NULL) == rows[i].want, rows[i].name);
+        if (rows[i].want == OK) {
+            CHECK_STR_ROW(buf_str(&b), rows[i].bytes, rows[i].name);
+            buf_reset(&b);
+            if (rows[i].form <= BASE64_URL_PAD) {
+                base64_write(&b, rows[i].bytes, rows[i].form);
+                CHECK_STR_ROW(buf_str(&b), rows[i].text, rows[i].name);
+            }
+        }
+    }
+
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 10000);
+    struct str bytes;
+    CHECK_STR(hex_text(&a, STR("\x00\xab")), STR("00ab"));
+    CHECK(hex_bytes(&a, STR("00AB"), &bytes, NULL) == OK);
+    CHECK_STR(bytes, STR("\x00\xab"));
+    CHECK(hex_bytes(&a, STR("00A"), &bytes, NULL) == ERR_INVALID);
+    CHECK(hex_bytes(&a, STR("0g"), &bytes, NULL) == ERR_INVALID);
+}
+
+static int fault_errno;
+static const char *fault_call;
+
+static int inject(const char *call)
+{
+    return strcmp(call, fault_call) == 0 ? fault_errno : 0;
+}
+
+static void test_file(void)
+{
+    const char *dir = tap_tmpdir();
+    char path[256];
+    snprintf(path, sizeof(path), "%s/a/b", dir);
+    CHECK(file_make_dirs(path, NULL) == OK);
+    CHECK(file_make_dirs(path, NULL) == OK);
+    snprintf(path, sizeof(path), "%s/a/b/c", dir);
+
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 5);
+    CHECK(file_read(path, &b, NULL) == ERR_NOT_FOUND);
+    CHECK(file_write(path, STR("12345"), 0600, NULL) == OK);
+    CHECK(file_read(path, &b, NULL) == OK);
+    CHECK_STR(buf_str(&b), STR("12345"));
+    CHECK(file_write(path, STR("123456"), 0600, NULL) == OK);
+    buf_reset(&b);
+    CHECK(file_read(path, &b, NULL) == ERR_LIMIT);
+    CHECK(file_make_dirs(path, NULL) == ERR_IO);
+
+    static const char *const calls[] = {"write", "fsync", "rename"};
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct error err = ERROR_INIT;
+        fault_call = calls[i];
+        fault_errno = ENOSPC;
+        file_fault = inject;
+        CHECK_ROW(file_write(path, STR("new"), 0600, &err) == ERR_IO, calls[i]);
+        file_fault = NULL;
+        CHECK_ROW(strstr(err.text, "No space left") != NULL, calls[i]);
+        buf_done(&b);
+        buf_init(&b, 100);
+        CHECK_ROW(file_read(path, &b, NULL) == OK, calls[i]);
+        CHECK_STR_ROW(buf_str(&b), STR("123456"), calls[i]);
+    }
+}
+
+static void test_log(void)
+{
+    int fd[2];
+    if (!CHECK(pipe(fd) == 0))
+        return;
+    CHECK(log_init("warn,kbs=debug", LOG_TEXT, NULL) == OK);
+    CHECK(log_enabled(LOG_DEBUG, "kbs::http") && !log_enabled(LOG_INFO, "rvps"));
+    CHECK(log_init("kbs=loud", LOG_TEXT, NULL) == ERR_INVALID);
+    CHECK(log_init("info", LOG_TEXT, NULL) == OK);
+    log_set_fd(fd[1]);
+    log_info("kbs", "forged\nline %s", "\xff");
+    char line[256];
+    ssize_t n = read(fd[0], line, sizeof(line));
+    CHECK_STR(str_from(str_bytes(line, (size_t)n), TIME_RFC3339_US_LEN),
+              STR("  INFO kbs: forged\\x0aline \\xff\n"));
+    log_set_fd(2);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void test_secret(void)
+{
+    CLEANUP(secret_cleanup) struct secret *s = NULL;
+    CHECK(secret_new(STR("key"), &s, NULL) == OK);
+    CHECK(secret_equal(s, STR("key")) && !secret_equal(s, STR("kex")) &&
+          !secret_equal(s, STR("keys")));
+    struct secret *other = secret_ref(s);
+    secret_unref(other);
+    CHECK_STR(secret_bytes(s), STR("key"));
+    struct secret *big = NULL;
+    CHECK(secret_new_empty(SECRET_MAX + 1, &big, NULL) == ERR_LIMIT && big == NULL);
+}
+
+int main(void)
+{
+    test_str();
+    test_utf8();
+    test_error();
+    test_buf();
+    test_arena();
+    test_hash();
+    test_clock();
+    test_encode();
+    test_file();
+    test_log();
+    test_secret();
+    return tap_done();
+}
