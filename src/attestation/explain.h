@@ -1,0 +1,46 @@
+/*
+ * explain - why a policy said no, and the smallest change that would have made
+ * it say yes (INTERFACES.md, Decisions).
+ *
+ * Works on any compiled policy: the caller gives the documents and a predicate
+ * on the result; the answer is proved by applying the change and evaluating
+ * again, and is minimal (removing any operation fails again).
+ */
+#pragma once
+
+#include "decision/check.h"
+#include "rego/rego.h"
+#include "rvps/rvps.h"
+
+/* Evaluate with these documents: did the decision pass?  Sets *trace from the evaluation when asked. */
+struct explain_subject {
+    /*
+     * True when the decision passes with the given input, data and reference
+     * values (object name -> value, as a policy sees them).  Leaves the trace
+     * of the evaluation in `trace`, living in `a`.
+     */
+    bool (*passes)(void *user, struct arena *a, value input, value data, value references,
+                   struct rego_trace *trace);
+    void *user;
+    value input, data, references;
+    /* Pointers below which nothing may be changed: derived values, aliases ("/input/submods"). */
+    const struct str *frozen;
+    size_t frozen_count;
+    /* Expired entries that may count; NULL when there is no RVPS. */
+    const struct rvps_snapshot *reference_values;
+    int64_t now_s;
+};
+
+/* One rule or expression that did not hold, by INTERFACES.md: rules, expired, change. */
+struct explanation {
+    value rules;   /* array of objects, or undefined */
+    value expired; /* array of {"name","expiration"}, or undefined */
+    value change;  /* array (JSON Patch), or undefined when there is none */
+};
+
+#define EXPLAIN_OPERATIONS_MAX 8   /* of one change */
+#define EXPLAIN_EVALUATIONS_MAX 200 /* evaluations spent on one denial */
+
+/* Fill rules, expired and change.  `rules` come from the first, unchanged evaluation. */
+STATUS explain(struct arena *a, const struct explain_subject *subject, struct explanation *out,
+               struct error *err);

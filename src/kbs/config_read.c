@@ -1,0 +1,335 @@
+#include "kbs/config_read.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "kbs/config.h"
+
+struct str reader_dotted(struct reader *r, struct str pointer)
+{
+    struct str out = arena_str(r->arena, pointer);
+    if (out.ptr == NULL || out.len == 0)
+        return STR("the file");
+    char *w = (char *)(uintptr_t)out.ptr;
+    for (size_t i = 0; i < out.len; i++)
+        if (w[i] == '/')
+            w[i] = '.';
+    return str_from(out, 1);
+}
+
+static uint32_t line_of(struct reader *r, struct str pointer)
+{
+    const struct position *p = r->positions == NULL ? NULL : positions_find(r->positions, pointer);
+    return p == NULL ? 0 : p->line;
+}
+
+void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
+{
+    if (r->failed != OK)
+        return;
+    r->failed = ERR_INVALID;
+
+    char text[ERROR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    error_set_at(r->err, line_of(r, pointer), 0, "%.*s:%u: %.*s: %s", STR_ARG(r->file),
+                 line_of(r, pointer), STR_ARG(reader_dotted(r, pointer)), text);
+}
+
+void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
+{
+    if (r->warn == NULL)
+        return;
+    char text[ERROR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+
+    struct error line = ERROR_INIT;
+    error_set(&line, "%.*s:%u: %.*s: %s", STR_ARG(r->file), line_of(r, pointer),
+              STR_ARG(reader_dotted(r, pointer)), text);
+    r->warn(r->user, line.text);
+}
+
+struct str reader_at(struct reader *r, struct str pointer, const char *key)
+{
+    return arena_format(r->arena, "%.*s/%s", STR_ARG(pointer), key);
+}
+
+struct str reader_item(struct reader *r, struct str pointer, size_t i)
+{
+    return arena_format(r->arena, "%.*s/%zu", STR_ARG(pointer), i);
+}
+
+static const char *article(value v)
+{
+    switch (value_kind(v)) {
+    case VALUE_KIND_NULL:
+        return "null";
+    case VALUE_KIND_BOOLEAN:
+        return "a boolean";
+    case VALUE_KIND_NUMBER:
+        return "a number";
+    case VALUE_KIND_STRING:
+        return "a string";
+    case VALUE_KIND_ARRAY:
+        return "an array";
+    default:
+        return "a table";
+    }
+}
+
+static bool wrong(struct reader *r, struct str at, const char *key, const char *expected, value got)
+{
+    reader_fail(r, reader_at(r, at, key), "expected %s, got %s", expected, article(got));
+    return false;
+}
+
+bool reader_bool(struct reader *r, value table, struct str at, const char *key, bool *out)
+{
+    value v = value_get_str(table, str_of(key));
+    if (!value_is_defined(v))
+        return false;
+    struct str s = value_str(v);
+    if (value_kind(v) == VALUE_KIND_BOOLEAN)
+        *out = value_is_true(v);
+    else if (s.len == 4 && strncasecmp(s.ptr, "true", 4) == 0)
+        *out = true;
+    else if (s.len == 5 && strncasecmp(s.ptr, "false", 5) == 0)
+        *out = false;
+    else
+        return wrong(r, at, key, "true or false", v);
+    return true;
+}
+
+static bool digits(struct str s, int64_t *out)
+{
+    if (s.len == 0 || s.len > 18)
+        return false;
+    int64_t n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        n = n * 10 + (s.ptr[i] - '0');
+    }
+    *out = n;
+    return true;
+}
+
+bool reader_uint(struct reader *r, value table, struct str at, const char *key, unsigned max,
+                 unsigned *out)
+{
+    value v = value_get_str(table, str_of(key));
+    if (!value_is_defined(v))
+        return false;
+    int64_t n = 0;
+    if (!value_get_int64(v, &n) && !(value_is_string(v) && digits(value_str(v), &n)))
+        return wrong(r, at, key, "an integer", v);
+    if (n < 0 || n > (int64_t)max) {
+        reader_fail(r, reader_at(r, at, key), "expected an integer from 0 to %u, got %lld", max,
+                    (long long)n);
+        return false;
+    }
+    *out = (unsigned)n;
+    return true;
+}
+
+static bool scalar_text(struct reader *r, value v, struct str *out)
+{
+    if (value_is_string(v)) {
+        *out = value_str(v);
+        return true;
+    }
+    if (value_kind(v) != VALUE_KIND_NUMBER)
+        return false;
+    char scratch[VALUE_NUMBER_SCRATCH];
+    *out = arena_str(r->arena, value_number_text(v, scratch));
+    return true;
+}
+
+bool reader_str(struct reader *r, value table, struct str at, const char *key, struct str *out)
+{
+    value v = value_get_str(table, str_of(key));
+    if (!value_is_defined(v))
+        return false;
+    struct str s;
+    if (!scalar_text(r, v, &s))
+        return wrong(r, at, key, "a string", v);
+    /* Paths, URLs and names: a NUL inside would cut them short in C. */
+    if (memchr(s.ptr, '\0', s.len) != NULL) {
+        reader_fail(r, reader_at(r, at, key), "contains a NUL character");
+        return false;
+    }
+    *out = arena_str(r->arena, s);
+    return true;
+}
+
+bool reader_strs(struct reader *r, value table, struct str at, const char *key,
+                 struct str_list *out)
+{
+    value v;
+    if (!reader_array(r, table, at, key, &v))
+        return false;
+    size_t n = value_len(v);
+    struct str *items = arena_new_array(r->arena, struct str, n + 1);
+    if (items == NULL)
+        return false;
+    struct str list_at = reader_at(r, at, key);
+    for (size_t i = 0; i < n; i++) {
+        if (!scalar_text(r, value_at(v, i), &items[i])) {
+            reader_fail(r, reader_item(r, list_at, i), "expected a string, got %s",
+                        article(value_at(v, i)));
+            return false;
+        }
+        items[i] = arena_str(r->arena, items[i]);
+    }
+    *out = (struct str_list){items, n};
+    return true;
+}
+
+bool reader_table(struct reader *r, value table, struct str at, const char *key, value *out)
+{
+    value v = value_get_str(table, str_of(key));
+    if (!value_is_defined(v))
+        return false;
+    if (!value_is_object(v))
+        return wrong(r, at, key, "a table", v);
+    *out = v;
+    return true;
+}
+
+bool reader_array(struct reader *r, value table, struct str at, const char *key, value *out)
+{
+    value v = value_get_str(table, str_of(key));
+    if (!value_is_defined(v))
+        return false;
+    if (!value_is_array(v))
+        return wrong(r, at, key, "an array", v);
+    *out = v;
+    return true;
+}
+
+int reader_choice(struct reader *r, struct str at, struct str text, const char *const *choices)
+{
+    for (int i = 0; choices[i] != NULL; i++)
+        if (str_is(text, choices[i]))
+            return i;
+
+    char list[256] = "";
+    size_t len = 0;
+    for (int i = 0; choices[i] != NULL; i++) {
+        int n = snprintf(list + len, sizeof(list) - len, "%s\"%s\"", i == 0 ? "" : ", ", choices[i]);
+        if (n < 0 || (size_t)n >= sizeof(list) - len)
+            break;
+        len += (size_t)n;
+    }
+    reader_fail(r, at, "expected one of %s, got \"%s\"", list, QUOTED(text));
+    return -1;
+}
+
+/* ---- unknown keys ---- */
+
+/* Does a dotted path match a pattern of the known list? */
+static bool pattern_matches(const char *pattern, const char *path)
+{
+    for (;;) {
+        if (strcmp(pattern, "*") == 0)
+            return true;
+        size_t n = strcspn(pattern, ".");
+        size_t m = strcspn(path, ".");
+        bool any = n == 2 && memcmp(pattern, "[]", 2) == 0;
+        if (!any && (n != m || memcmp(pattern, path, n) != 0))
+            return false;
+        pattern += n;
+        path += m;
+        if (*path == '\0')
+            return true; /* a table on the way to a known key is known */
+        if (*pattern == '\0')
+            return false;
+        pattern++;
+        path++;
+    }
+}
+
+static size_t edit_distance(struct str a, struct str b)
+{
+    size_t row[64];
+    if (a.len >= ARRAY_LEN(row) || b.len >= ARRAY_LEN(row))
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t up = row[j];
+            size_t best = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            best = up + 1 < best ? up + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[b.len];
+}
+
+/* The known key of the same table that is spelt most like it, or NULL. */
+static const char *nearest(struct reader *r, const char *const *known, struct str dotted)
+{
+    size_t best = 4; /* further away it is no typo */
+    const char *found = NULL;
+    for (size_t i = 0; known[i] != NULL; i++) {
+        size_t d = edit_distance(dotted, str_of(known[i]));
+        if (d < best) {
+            best = d;
+            found = known[i];
+        }
+    }
+    return found;
+}
+
+struct key_walk {
+    struct reader *r;
+    const char *const *known;
+    const char *strict;
+};
+
+static void walk_keys(const struct key_walk *w, value v, struct str pointer, unsigned depth)
+{
+    struct reader *r = w->r;
+    if (depth > 16 || r->failed != OK)
+        return;
+    for (size_t i = 0; value_is_array(v) && i < value_len(v); i++)
+        walk_keys(w, value_at(v, i), reader_item(r, pointer, i), depth + 1);
+    if (!value_is_object(v))
+        return;
+
+    for (size_t i = 0; i < value_len(v); i++) {
+        struct str key = value_str(value_pairs(v)[i].key);
+        struct str at = arena_format(r->arena, "%.*s/%.*s", STR_ARG(pointer), STR_ARG(key));
+        struct str dotted = reader_dotted(r, at);
+        bool is_known = false;
+        for (size_t k = 0; w->known[k] != NULL && !is_known; k++)
+            is_known = dotted.ptr != NULL && pattern_matches(w->known[k], dotted.ptr);
+        if (is_known) {
+            walk_keys(w, value_pairs(v)[i].val, at, depth + 1);
+            continue;
+        }
+        const char *guess = nearest(r, w->known, dotted);
+        const char *before = guess == NULL ? "" : "; did you mean ";
+        if (w->strict != NULL && str_has_prefix(dotted, str_of(w->strict)))
+            reader_fail(r, at, "unknown key%s%s", before, guess == NULL ? "" : guess);
+        else
+            reader_warn(r, at, "unknown key, ignored%s%s", before, guess == NULL ? "" : guess);
+    }
+}
+
+void reader_unknown_keys(struct reader *r, value root, const char *const *known, const char *strict)
+{
+    struct key_walk w = {r, known, strict};
+    walk_keys(&w, root, STR_EMPTY, 0);
+}

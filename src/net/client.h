@@ -1,0 +1,39 @@
+/*
+ * client - HTTP requests of command line tools and of claviger-fetch, on
+ * libcurl.  Servers never link it.  Blocking; one client a thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/defs.h"
+#include "base/error.h"
+
+struct http_client;
+
+struct http_client_options {
+    const char *ca_file;    /* further PEM roots; NULL: the system's only */
+    const char *user_agent; /* NULL: "claviger/<version>" */
+    int timeout_ms;         /* whole request; 0: 60000 */
+    bool cookies;           /* keep and send cookies, as a guest does */
+    bool follow;            /* redirects, same scheme, at most 5 */
+};
+
+STATUS http_client_new(const struct http_client_options *options, struct http_client **out,
+                       struct error *err);
+struct http_client *http_client_free(struct http_client *c);
+DEFINE_CLEANUP(http_client, struct http_client, http_client_free)
+
+struct http_answer {
+    int status;
+    struct buf body;       /* initialised by the caller, its max is the limit */
+    struct buf headers;    /* raw header lines; initialised by the caller */
+};
+
+/* `headers`: NULL-terminated array of "Name: value", or NULL.  ERR_UNAVAILABLE: no answer. */
+STATUS http_client_request(struct http_client *c, const char *method, const char *url,
+                           const char *const *headers, struct str body, struct http_answer *answer,
+                           struct error *err);
+
+/* Value of a header of an answer, first one; ptr NULL when absent. */
+struct str http_answer_header(const struct http_answer *a, const char *name);

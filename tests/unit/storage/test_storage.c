@@ -1,0 +1,278 @@
+/* Every back end: the same table of operations (kbs.md 14, "Storage"), then what is special to each. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "storage/storage.h"
+#include "tap.h"
+
+enum kind { MEMORY, LOCAL_FS, LOCAL_JSON, NESTED };
+static const char *const kind_names[] = {"memory", "local_fs", "local_json", "nested"};
+
+static struct storage *open_kind(enum kind kind, const char *dir)
+{
+    struct storage *s = NULL;
+    struct error err = ERROR_INIT;
+    enum status st = kind == MEMORY       ? storage_open_memory(&s, &err)
+                     : kind == LOCAL_FS   ? storage_open_local_fs(dir, STR("ns"), &s, &err)
+                     : kind == LOCAL_JSON ? storage_open_local_json(dir, STR("ns"), &s, &err)
+                                          : storage_open_nested(dir, &s, &err);
+    CHECK_STATUS_ROW(st, OK, &err, kind_names[kind]);
+    return s;
+}
+
+static const char *subdir(const char *name)
+{
+    static char path[4200];
+    snprintf(path, sizeof(path), "%s/%s", tap_tmpdir(), name);
+    return path;
+}
+
+static bool holds(struct storage *s, struct str key, struct str want)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, STORAGE_VALUE_MAX);
+    return storage_get(s, key, &b, NULL) == OK && str_equal(buf_str(&b), want);
+}
+
+static void test_operations(enum kind kind)
+{
+    const char *row = kind_names[kind];
+    CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(row));
+    if (s == NULL)
+        return;
+    struct str binary = STR("\x00\xff\n\"binary\"");
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 1000);
+
+    uint64_t version = storage_version(s);
+    CHECK_ROW(storage_get(s, STR("a/b/c"), &b, NULL) == ERR_NOT_FOUND, row);
+    CHECK_ROW(storage_set(s, STR("a/b/c"), binary, true, NULL) == OK, row);
+    CHECK_ROW(holds(s, STR("a/b/c"), binary), row);
+    CHECK_ROW(storage_version(s) != version, row);
+    CHECK_ROW(storage_set(s, STR("a/b/c"), STR("other"), false, NULL) == ERR_EXISTS, row);
+    CHECK_ROW(holds(s, STR("a/b/c"), binary), row);
+    CHECK_ROW(storage_set(s, STR("a/b/c"), STR(""), true, NULL) == OK, row);
+    CHECK_ROW(holds(s, STR("a/b/c"), STR("")), row);
+    CHECK_ROW(storage_set(s, STR("a/b/a"), STR("x"), false, NULL) == OK, row);
+    CHECK_ROW(storage_set(s, STR("z"), STR("y"), true, NULL) == OK, row);
+
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    struct str *keys = NULL;
+    size_t count = 0;
+    CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 3, row);
+    if (count == 3) {
+        CHECK_STR_ROW(keys[0], STR("a/b/a"), row);
+        CHECK_STR_ROW(keys[1], STR("a/b/c"), row);
+        CHECK_STR_ROW(keys[2], STR("z"), row);
+    }
+
+    bool existed = false;
+    CHECK_ROW(storage_delete(s, STR("a/b/c"), &existed, NULL) == OK && existed, row);
+    CHECK_ROW(storage_delete(s, STR("a/b/c"), &existed, NULL) == OK && !existed, row);
+    CHECK_ROW(storage_get(s, STR("a/b/c"), &b, NULL) == ERR_NOT_FOUND, row);
+
+    CLEANUP(buf_done) struct buf big;
+    buf_init(&big, STORAGE_VALUE_MAX);
+    for (int i = 0; i < 700 * 1000; i++)
+        buf_add_byte(&big, (char)i);
+    CHECK_ROW(storage_set(s, STR("big"), buf_str(&big), true, NULL) == OK, row);
+    CHECK_ROW(holds(s, STR("big"), buf_str(&big)), row);
+}
+
+static void test_many_keys(enum kind kind)
+{
+    char dir[64];
+    snprintf(dir, sizeof(dir), "many-%s", kind_names[kind]);
+    CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
+    int n = kind == LOCAL_JSON ? 40 : 300;
+    for (int i = 0; i < n; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%04d", i);
+        if (storage_set(s, str_of(key), str_of(key), true, NULL) != OK) {
+            CHECK_ROW(false, key);
+            return;
+        }
+    }
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    struct str *keys = NULL;
+    size_t count = 0;
+    CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == (size_t)n, dir);
+    CHECK_ROW(count > 0 && str_is(keys[count - 1], n == 40 ? "k0039" : "k0299"), dir);
+}
+
+static void test_keys(void)
+{
+    const struct {
+        struct str key;
+        bool strict_ok;
+    } rows[] = {
+        {STR("a.b-c_D9/e"), true}, {STR(""), false},       {STR("a//b"), false},
+        {STR("/a"), false},        {STR("a/"), false},     {STR("../x"), false},
+        {STR("a/../b"), false},    {STR("."), false},      {STR("a b"), false},
+        {STR("a:b"), false},       {STR("a\0b"), false},   {STR("a\\x2Fb"), false},
+        {STR("\xc3\xa4"), false},
+    };
+    for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
+        if (kind == LOCAL_JSON)
+            continue;
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir("keys"));
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 100);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            enum status want = rows[i].strict_ok ? OK : ERR_INVALID;
+            CHECK_ROW(storage_set(s, rows[i].key, STR("x"), true, NULL) == want, rows[i].key.ptr);
+            CHECK_ROW((storage_get(s, rows[i].key, &b, NULL) == OK) == rows[i].strict_ok,
+                      rows[i].key.ptr);
+            CHECK_ROW(storage_delete(s, rows[i].key, NULL, NULL) == want, rows[i].key.ptr);
+        }
+    }
+    static const char *const bad[] = {"", "/abs", "trailing/", "a//b", "a/../b", ".", ".."};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        CHECK_ROW(!storage_namespace_is_valid(str_of(bad[i])), bad[i]);
+    CHECK(storage_namespace_is_valid(STR("attestation_service_policy")));
+
+    struct storage *none = NULL;
+    struct error err = ERROR_INIT;
+    CHECK(storage_open_local_fs("/tmp", STR("a/../b"), &none, &err) == ERR_INVALID);
+    CHECK_STR(str_of(err.text), STR("invalid storage namespace: a/../b"));
+}
+
+/* The layouts that deployments write themselves. */
+static void test_layouts(void)
+{
+    char path[8192];
+    CLEANUP(storage_cleanup) struct storage *flat = open_kind(LOCAL_FS, subdir("layout"));
+    snprintf(path, sizeof(path), "%s/ns/default\\x2Fsecret\\x2Fkey", subdir("layout"));
+    CHECK(file_write(path, STR("by hand"), 0600, NULL) == OK);
+    CHECK(holds(flat, STR("default/secret/key"), STR("by hand")));
+
+    CLEANUP(storage_cleanup) struct storage *json = open_kind(LOCAL_JSON, subdir("layout-json"));
+    snprintf(path, sizeof(path), "%s/ns", subdir("layout-json"));
+    CHECK(file_write(path, STR("{\"k\":\"_-8=\"}"), 0600, NULL) == OK);
+    CHECK(holds(json, STR("k"), STR("\xff\xef")));
+    CHECK(file_write(path, STR("{\"k\":\"_-8\"}"), 0600, NULL) == OK); /* no padding: refused */
+    CHECK(!holds(json, STR("k"), STR("\xff\xef")));
+    CHECK(file_write(path, STR("[]"), 0600, NULL) == OK);
+    CHECK(storage_set(json, STR("k"), STR("v"), true, NULL) == ERR_INVALID);
+    CHECK(file_write(path, STR(""), 0600, NULL) == OK);
+    CHECK(storage_set(json, STR("k"), STR("v"), true, NULL) == OK && holds(json, STR("k"), STR("v")));
+
+    /* A Kubernetes Secret: default/<secret> with ..data -> a folder, and a link a key. */
+    CLEANUP(storage_cleanup) struct storage *nested = open_kind(NESTED, subdir("mount"));
+    char dir[8000];
+    snprintf(dir, sizeof(dir), "%s/default/kbsres1", subdir("mount"));
+    CHECK(file_make_dirs(dir, NULL) == OK);
+    snprintf(path, sizeof(path), "%s/..v1", dir);
+    CHECK(file_make_dirs(path, NULL) == OK);
+    snprintf(path, sizeof(path), "%s/..v1/key1", dir);
+    CHECK(file_write(path, STR("one"), 0600, NULL) == OK);
+    snprintf(path, sizeof(path), "%s/..data", dir);
+    CHECK(symlink("..v1", path) == 0);
+    snprintf(path, sizeof(path), "%s/key1", dir);
+    CHECK(symlink("..data/key1", path) == 0);
+    CHECK(holds(nested, STR("default/kbsres1/key1"), STR("one")));
+    CHECK(!holds(nested, STR("default/kbsres1"), STR("one")));
+
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    struct str *keys = NULL;
+    size_t count = 0;
+    CHECK(storage_list(nested, &a, &keys, &count, NULL) == OK && count == 1);
+    CHECK(count == 1 && str_is(keys[0], "default/kbsres1/key1"));
+}
+
+static int fault_errno;
+
+static int inject(const char *call)
+{
+    return strcmp(call, "write") == 0 ? fault_errno : 0;
+}
+
+static void test_full_disk(void)
+{
+    for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
+        char dir[64];
+        snprintf(dir, sizeof(dir), "full-%s", kind_names[kind]);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, dir);
+        struct error err = ERROR_INIT;
+        fault_errno = ENOSPC;
+        file_fault = inject;
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("new"), true, &err) == ERR_IO, dir);
+        file_fault = NULL;
+        CHECK_ROW(strstr(err.text, "failed to set key `r/t/k`: ") == err.text, dir);
+        CHECK_ROW(strstr(err.text, "No space left on device") != NULL, dir);
+        CHECK_ROW(holds(s, STR("r/t/k"), STR("old")), dir);
+        struct str *keys = NULL;
+        size_t count = 0;
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 1 << 20);
+        CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, dir);
+    }
+}
+
+#define TORN_SIZE (256 * 1024)
+
+struct torn {
+    struct storage *s;
+    _Atomic bool stop;
+};
+
+static void *overwrite(void *arg)
+{
+    struct torn *t = arg;
+    char *bytes = malloc(TORN_SIZE);
+    for (int i = 0; bytes != NULL && !t->stop; i++) {
+        memset(bytes, 'a' + i % 26, TORN_SIZE);
+        status_ignore(storage_set(t->s, STR("r/t/k"), str_bytes(bytes, TORN_SIZE), true, NULL));
+    }
+    free(bytes);
+    return NULL;
+}
+
+/* Readers beside a writer in a loop see one whole value each time. */
+static void test_never_torn(enum kind kind)
+{
+    char dir[64];
+    snprintf(dir, sizeof(dir), "torn-%s", kind_names[kind]);
+    struct torn t = {.s = open_kind(kind, subdir(dir))};
+    char *first = calloc(1, TORN_SIZE);
+    CHECK_ROW(storage_set(t.s, STR("r/t/k"), str_bytes(first, TORN_SIZE), true, NULL) == OK, dir);
+    free(first);
+    pthread_t thread;
+    if (!CHECK_ROW(pthread_create(&thread, NULL, overwrite, &t) == 0, dir))
+        return;
+    int torn = 0;
+    for (int i = 0; i < 200; i++) {
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, STORAGE_VALUE_MAX);
+        bool ok = storage_get(t.s, STR("r/t/k"), &b, NULL) == OK && b.len == TORN_SIZE;
+        for (size_t k = 1; ok && k < b.len; k += 511)
+            ok = b.ptr[k] == b.ptr[0];
+        torn += !ok;
+    }
+    t.stop = true;
+    pthread_join(thread, NULL);
+    CHECK_ROW(torn == 0, dir);
+    storage_unref(t.s);
+}
+
+int main(void)
+{
+    for (enum kind kind = MEMORY; kind <= NESTED; kind++) {
+        test_operations(kind);
+        test_many_keys(kind);
+        test_never_torn(kind);
+    }
+    test_keys();
+    test_layouts();
+    test_full_disk();
+    return tap_done();
+}
