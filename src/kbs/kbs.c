@@ -1,6 +1,7 @@
 /* The service's life: loading a configuration, reloading it, following files. */
 #include "kbs/kbs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
