@@ -64,6 +64,11 @@ static void *fail(struct arena *a, enum status st)
     return NULL;
 }
 
+void arena_fail(struct arena *a, enum status why)
+{
+    fail(a, why);
+}
+
 void *arena_alloc_slow(struct arena *a, size_t size)
 {
     if (a->failed != OK)

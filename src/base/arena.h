@@ -72,5 +72,25 @@ struct arena_mark arena_mark(const struct arena *a);
 /* Release everything allocated since the mark; after a failure nothing happens. */
 void arena_rollback(struct arena *a, struct arena_mark mark);
 
+/*
+ * Grow or shrink the newest allocation where it lies.  False, and nothing has
+ * happened, when `p` is not the newest or its chunk has no room.
+ */
+static inline bool arena_resize(struct arena *a, void *p, size_t old_size, size_t new_size)
+{
+    size_t mask = ARENA_ALIGN - 1;
+    if (a->failed != OK || new_size > SIZE_MAX - ARENA_ALIGN ||
+        (char *)p + ((old_size + mask) & ~mask) != a->next)
+        return false;
+    size_t rounded = (new_size + mask) & ~mask;
+    if (rounded > (size_t)(a->end - (char *)p))
+        return false;
+    a->next = (char *)p + rounded;
+    return true;
+}
+
+/* Make the arena fail from now on, as if an allocation had; the first reason stays. */
+void arena_fail(struct arena *a, enum status why);
+
 /* OK, or why the first failed allocation failed. */
 STATUS arena_status(const struct arena *a);

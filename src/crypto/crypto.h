@@ -18,7 +18,14 @@
 
 /* ---- digests ---- */
 
-enum digest_alg { DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512, DIGEST_SM3 };
+enum digest_alg {
+    DIGEST_MD5,
+    DIGEST_SHA1,
+    DIGEST_SHA256,
+    DIGEST_SHA384,
+    DIGEST_SHA512,
+    DIGEST_SM3
+};
 #define DIGEST_MAX 64
 
 struct digest {
@@ -28,10 +35,12 @@ struct digest {
 
 size_t digest_len(enum digest_alg alg);
 
-/* "sha256", "sha384", "sha512", "sm3"; ERR_NOT_FOUND for others.  `any_case` as gRPC callers may write. */
+/* "sha256", "sha384", "sha512", "sm3"; ERR_NOT_FOUND for others.  `any_case` as gRPC callers may
+ * write. */
 STATUS digest_by_name(struct str name, bool any_case, enum digest_alg *out);
 
-/* Digests cannot fail on input; a failing library ends the process, as without it nothing is safe. */
+/* Digests cannot fail on input; a failing library ends the process, as without it nothing is safe.
+ */
 void digest_compute(enum digest_alg alg, struct str data, struct digest *out);
 
 /* Concatenation of parts. */
@@ -50,7 +59,12 @@ void hkdf_compute(enum digest_alg alg, struct str key, struct str salt, struct s
 
 /* ---- public and private keys ---- */
 
-enum key_kind { KEY_RSA, KEY_EC_P256, KEY_EC_P384, KEY_EC_P521, KEY_ED25519, KEY_OTHER };
+/*
+ * KEY_SM2 is for Hygon's evidence only: nothing of JOSE or X.509 uses it.
+ * KEY_OTHER comes out of certificates only, and nothing verifies with it: other
+ * algorithms, curves given by parameters, RSA outside of 1024 to 16384 bits.
+ */
+enum key_kind { KEY_RSA, KEY_EC_P256, KEY_EC_P384, KEY_EC_P521, KEY_ED25519, KEY_SM2, KEY_OTHER };
 
 struct pubkey;
 struct privkey;
@@ -87,13 +101,17 @@ STATUS pubkey_ec_xy(const struct pubkey *k, struct arena *a, struct str *x, stru
 STATUS pubkey_rsa_ne(const struct pubkey *k, struct arena *a, struct str *n, struct str *e);
 STATUS pubkey_ed25519_raw(const struct pubkey *k, struct arena *a, struct str *raw);
 
+/* RSA modulus of the shape that Infineon's library made (ROCA, CVE-2017-15361): can be factored. */
+bool pubkey_is_roca(const struct pubkey *k);
+
 STATUS privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privkey **out,
                         struct error *err);
 /* PEM: PKCS#8, SEC1 or PKCS#1; unencrypted. */
 STATUS privkey_from_pem(struct str pem, struct privkey **out, struct error *err);
 STATUS privkey_to_pem(const struct privkey *k, struct buf *out); /* PKCS#8; use a secret buf */
 /* From the private scalar or seed, big-endian of the curve's width. */
-STATUS privkey_from_raw(enum key_kind kind, struct str raw, struct privkey **out, struct error *err);
+STATUS privkey_from_raw(enum key_kind kind, struct str raw, struct privkey **out,
+                        struct error *err);
 struct pubkey *privkey_public(const struct privkey *k); /* borrowed */
 
 /* ---- signatures ---- */
@@ -106,11 +124,21 @@ enum sig_alg {
     SIG_ED25519,   /* digest argument is ignored */
 };
 
+/* Longest signature of any kind: RSA of 16384 bits. */
+#define SIGNATURE_MAX 2048
+
 /* OK; ERR_DENIED when the signature does not verify (any malformed signature, too). */
 STATUS pubkey_verify(const struct pubkey *k, enum sig_alg alg, enum digest_alg digest,
                      struct str message, struct str signature, struct error *err);
 STATUS privkey_sign(const struct privkey *k, enum sig_alg alg, enum digest_alg digest,
                     struct str message, struct buf *out, struct error *err);
+
+/*
+ * SM2 with SM3 under a user id (GB/T 32918.2); the signature is r || s, 64 bytes, big-endian.
+ * OK or ERR_DENIED.
+ */
+STATUS pubkey_verify_sm2(const struct pubkey *k, struct str user_id, struct str message,
+                         struct str signature, struct error *err);
 
 /* ---- encryption ---- */
 
@@ -122,6 +150,8 @@ STATUS ecdh_compute(const struct privkey *mine, const struct pubkey *theirs, str
 void concat_kdf(struct str z, struct str alg_id, struct str apu, struct str apv, uint32_t key_bits,
                 uint8_t *out);
 
+#define KEYWRAP_MAX 1024 /* longest key that is wrapped; ours are of 32 bytes */
+
 /* RFC 3394, default IV; `kek` of 16, 24 or 32 bytes.  Unwrap: ERR_DENIED. */
 STATUS keywrap_wrap(struct str kek, struct str key, struct buf *out);
 STATUS keywrap_unwrap(struct str kek, struct str wrapped, struct buf *out, struct error *err);
@@ -129,9 +159,18 @@ STATUS keywrap_unwrap(struct str kek, struct str wrapped, struct buf *out, struc
 enum rsa_padding { RSA_PAD_PKCS1_15, RSA_PAD_OAEP_SHA1, RSA_PAD_OAEP_SHA256 };
 STATUS pubkey_encrypt(const struct pubkey *k, enum rsa_padding padding, struct str plain,
                       struct buf *out, struct error *err);
-/* PKCS#1 v1.5: implicit rejection or ERR_DENIED without a timing difference that a padding oracle could use. */
+/*
+ * The bare RSA operation on a block of the modulus' length.  Without padding it
+ * protects nothing: it is there for tests that must choose the padding's random bytes.
+ */
+STATUS pubkey_encrypt_raw(const struct pubkey *k, struct str block, struct buf *out,
+                          struct error *err);
+/* PKCS#1 v1.5: implicit rejection or ERR_DENIED without a timing difference that a padding oracle
+ * could use. */
 STATUS privkey_decrypt(const struct privkey *k, enum rsa_padding padding, struct str cipher,
                        struct buf *out, struct error *err);
+
+#define AEAD_MAX (1024 * 1024 * 1024) /* OpenSSL counts in int */
 
 /* AES-GCM (key 16 or 32 bytes, IV 12, tag 16 appended to the ciphertext).  Open: ERR_DENIED. */
 STATUS aead_seal(struct str key, struct str iv, struct str aad, struct str plain, struct buf *out);
@@ -143,11 +182,14 @@ STATUS aead_open(struct str key, struct str iv, struct str aad, struct str seale
 /*
  * A ring of sealing keys: the first seals, all open.  Sealed text is
  * base64url without padding of  key id (4) || iv (12) || ciphertext || tag;
- * the expiry and the purpose are inside the authenticated part.
+ * the expiry and the purpose are inside the authenticated part.  IVs are drawn,
+ * so one key should seal at most 2^32 times (NIST SP 800-38D, 8.3): rotate.
  */
 struct sealer;
 #define SEAL_KEY_LEN 32
 #define SEAL_KEYS_MAX 4
+#define SEAL_PLAIN_MAX (1024 * 1024)
+#define SEAL_TEXT_MAX (SEAL_PLAIN_MAX / 3 * 4 + 64) /* longer text is refused unread */
 
 STATUS sealer_new(const struct str *keys, size_t n, struct sealer **out, struct error *err);
 struct sealer *sealer_ref(struct sealer *s);
@@ -157,6 +199,9 @@ DEFINE_CLEANUP(sealer, struct sealer, sealer_unref)
 /* `purpose` ("challenge", "session") separates uses: text of one never opens as another. */
 STATUS seal_write(const struct sealer *s, struct str purpose, int64_t expires_s, struct str plain,
                   const struct random_source *random, struct buf *out);
-/* ERR_DENIED: not ours, altered, or for another purpose; ERR_CANCELLED: ours but expired at `now_s`. */
+/*
+ * ERR_DENIED: not ours, altered, or for another purpose; ERR_CANCELLED: ours but expired,
+ * that is, `now_s` is past it.  `expires_s` may be NULL.
+ */
 STATUS seal_open(const struct sealer *s, struct str purpose, int64_t now_s, struct str text,
                  struct buf *out, int64_t *expires_s, struct error *err);

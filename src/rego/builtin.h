@@ -23,8 +23,6 @@ struct rego_builtin {
     const char *type;
     rego_function fn; /* NULL: not there */
     unsigned flags;
-    uint8_t arity;
-    bool has_result; /* print() has none */
 };
 
 #define REGO_NONDETERMINISTIC 4 /* not folded, not cached across evaluations: time.now_ns, rand.intn */
@@ -36,6 +34,12 @@ const struct rego_builtin *rego_builtin_find(struct str name);
 
 /* The whole table, sorted by name. */
 const struct rego_builtin *rego_builtin_table(size_t *count);
+
+/* Number of operands of a type in the notation of builtins.def; -1: any number. */
+int rego_type_arity(const char *type);
+
+/* False for print() and the like. */
+bool rego_type_has_result(const char *type);
 
 /* ---- inside a call ---- */
 
@@ -75,6 +79,15 @@ enum rego_outcome rego_call_error(struct rego_call *call, const char *format, ..
 /* The same as an eval_type_error in OPA's words: "name: operand 1 must be string but got number". */
 enum rego_outcome rego_call_type_error(struct rego_call *call, unsigned operand, const char *expected,
                                        value got);
+
+/* An eval_type_error of any other wording, given without the name: "operand 2 must be one of {2, 8, 10, 16}". */
+enum rego_outcome rego_call_type_text(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * A conflict that ends the evaluation ("eval_conflict_error: text", no name in
+ * front); returns REGO_FATAL.
+ */
+enum rego_outcome rego_call_conflict(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* For status results of other modules: limit and memory are fatal, the rest is a built-in error. */
 enum rego_outcome rego_call_status(struct rego_call *call, enum status st, const struct error *err);

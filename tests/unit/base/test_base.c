@@ -117,6 +117,14 @@ static void test_arena(void)
     arena_rollback(&a, mark);
     CHECK(arena_alloc(&a, 16) == again);
 
+    char *newest = arena_alloc(&a, 20);
+    CHECK(arena_resize(&a, newest, 20, 100) && (char *)arena_alloc(&a, 1) == newest + 112);
+    CHECK(!arena_resize(&a, newest, 100, 20)); /* no longer the newest */
+    newest = arena_alloc(&a, 100);
+    CHECK(arena_resize(&a, newest, 100, 1) && (char *)arena_alloc(&a, 1) == newest + 16);
+    CHECK(!arena_resize(&a, newest + 16, 1, SIZE_MAX));
+    CHECK(!arena_resize(&a, newest + 16, 1, 1024 * 1024));
+
     CHECK(arena_alloc(&a, 128 * 1024) == NULL);
     CHECK(arena_status(&a) == ERR_LIMIT);
     CHECK(arena_alloc(&a, 1) == NULL);
@@ -124,6 +132,9 @@ static void test_arena(void)
     CHECK(arena_status(&a) == OK && arena_alloc(&a, 1) != NULL);
     CHECK(arena_zalloc(&a, SIZE_MAX / 2, 3) == NULL && arena_status(&a) == ERR_LIMIT);
     CHECK(arena_alloc(&a, SIZE_MAX) == NULL);
+    arena_reset(&a);
+    arena_fail(&a, ERR_INVALID);
+    CHECK(arena_alloc(&a, 1) == NULL && arena_status(&a) == ERR_INVALID);
 }
 
 static void test_hash(void)

@@ -147,7 +147,7 @@ static void test_keys(void)
 /* The layouts that deployments write themselves. */
 static void test_layouts(void)
 {
-    char path[4300];
+    char path[8192];
     CLEANUP(storage_cleanup) struct storage *flat = open_kind(LOCAL_FS, subdir("layout"));
     snprintf(path, sizeof(path), "%s/ns/default\\x2Fsecret\\x2Fkey", subdir("layout"));
     CHECK(file_write(path, STR("by hand"), 0600, NULL) == OK);
@@ -166,7 +166,7 @@ static void test_layouts(void)
 
     /* A Kubernetes Secret: default/<secret> with ..data -> a folder, and a link a key. */
     CLEANUP(storage_cleanup) struct storage *nested = open_kind(NESTED, subdir("mount"));
-    char dir[4300];
+    char dir[8000];
     snprintf(dir, sizeof(dir), "%s/default/kbsres1", subdir("mount"));
     CHECK(file_make_dirs(dir, NULL) == OK);
     snprintf(path, sizeof(path), "%s/..v1", dir);

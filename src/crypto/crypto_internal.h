@@ -1,0 +1,85 @@
+/*
+ * What the files of this module share: the insides of keys, the algorithms
+ * that were fetched once, and how a failure of OpenSSL becomes a status.
+ */
+#pragma once
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdatomic.h>
+
+#include "crypto/crypto.h"
+
+#define EC_WIDTH_MAX 66 /* P-521 */
+#define DIGEST_COUNT (DIGEST_SM3 + 1)
+
+struct pubkey {
+    _Atomic unsigned refs;
+    enum key_kind kind;
+    unsigned bits;
+    EVP_PKEY *pkey;
+    /* EC: 04 || x || y.  Ed25519: the 32 bytes.  RSA and others: nothing. */
+    size_t raw_len;
+    uint8_t raw[1 + 2 * EC_WIDTH_MAX];
+};
+
+struct privkey {
+    _Atomic unsigned refs;
+    struct pubkey *pub;     /* its pkey has the private part, too */
+    uint8_t reject_key[32]; /* RSA: keys the implicit rejection of PKCS#1 v1.5 */
+};
+
+/*
+ * Algorithms of the default provider, fetched once per process and never
+ * changed.  A fetch by name at each use costs more than hashing a token.
+ * Entries may be NULL where the platform (FIPS) lacks one.
+ */
+struct crypto_lib {
+    EVP_MD *md[DIGEST_COUNT];
+    EVP_CIPHER *aes_128_gcm, *aes_256_gcm;
+    EVP_CIPHER *aes_128_wrap, *aes_192_wrap, *aes_256_wrap;
+    EVP_MAC *hmac;
+};
+const struct crypto_lib *crypto_lib(void);
+
+/* The name that OpenSSL knows a digest by. */
+const char *digest_openssl_name(enum digest_alg alg);
+
+struct curve {
+    enum key_kind kind;
+    const char *name; /* as EVP_PKEY_get_group_name() says it */
+    size_t width;     /* bytes of a coordinate */
+    unsigned bits;
+};
+const struct curve *curve_of(enum key_kind kind); /* NULL: not an EC kind */
+
+/*
+ * Turn a failed OpenSSL call into a status: ERR_NOMEM when its queue says so,
+ * else `st` with the text.  OpenSSL's own texts are dropped, as they may quote
+ * input.  The queue is empty afterwards.
+ */
+STATUS crypto_failed(enum status st, struct error *err, const char *what);
+
+/* Take over `pkey` (also on failure): classify it, read its coordinates. */
+STATUS pubkey_wrap(EVP_PKEY *pkey, struct pubkey **out, struct error *err);
+
+static inline void evp_pkey_cleanup(EVP_PKEY **p)
+{
+    EVP_PKEY_free(*p);
+}
+
+static inline void evp_pkey_ctx_cleanup(EVP_PKEY_CTX **p)
+{
+    EVP_PKEY_CTX_free(*p);
+}
+
+static inline void bio_cleanup(BIO **p)
+{
+    BIO_free(*p);
+}
+
+static inline const unsigned char *str_u8(struct str s)
+{
+    return (const unsigned char *)s.ptr;
+}

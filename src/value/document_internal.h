@@ -1,0 +1,28 @@
+/*
+ * Positions while they are collected: shared by the three readers.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "value/document.h"
+
+/* Append a reference token with its slash, escaped (RFC 6901, 3). */
+void pointer_add_key(struct buf *pointer, struct str key);
+void pointer_add_index(struct buf *pointer, size_t index);
+
+/* Remember where `pointer` stood; it is copied into the arena.  False: see arena_status(). */
+bool positions_add(struct positions *p, struct arena *a, struct str pointer, uint32_t line,
+                   uint32_t col);
+
+/* Follows the JSON reader (json_internal.h). */
+struct json_tracker {
+    struct arena *arena;
+    struct positions *positions;
+    struct str text;
+    struct buf pointer;
+    size_t depth;
+    size_t lengths[VALUE_DEPTH_MAX]; /* of the pointer, before each open item */
+    size_t offset;                   /* line and col belong to it */
+    uint32_t line;
+    uint32_t col;
+};
