@@ -35,8 +35,7 @@ struct guest_transport {
 
 /* Append evidence (JSON) for that report data. */
 struct guest_attester {
-    enum status (*evidence)(void *user, struct str report_data, struct buf *out,
-                            struct error *err);
+    enum status (*evidence)(void *user, struct str report_data, struct buf *out, struct error *err);
     void *user;
 };
 
