@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
-#include "value/document.h"
 #include "value/json.h"
 #include "verifier/anchors.h"
 #include "verifier/collateral_set.h"
@@ -52,10 +51,10 @@ struct options {
     bool json;
 };
 
-static int usage_error(const char *what, const char *value)
+static int usage_error(const char *what, const char *arg)
 {
-    fprintf(stderr, "verify-evidence: %s%s%s\n", what, value == NULL ? "" : ": ",
-            value == NULL ? "" : QUOTED(str_of(value)));
+    fprintf(stderr, "verify-evidence: %s%s%s\n", what, arg == NULL ? "" : ": ",
+            arg == NULL ? "" : QUOTED(str_of(arg)));
     fprintf(stderr, "try `verify-evidence --help`\n");
     return EXIT_USAGE;
 }
@@ -154,14 +153,9 @@ static enum status read_config(struct arena *a, const char *path, value *out, st
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, EVIDENCE_FILE_MAX);
     enum status st = file_read(path, &b, err);
-    enum document_format format;
-    if (st == OK && !document_format_of(str_of(path), &format)) {
-        error_set(err, "configuration %s is neither .toml, .yaml nor .json", QUOTED(str_of(path)));
-        st = ERR_INVALID;
-    }
     value root = VALUE_UNDEFINED;
     if (st == OK)
-        st = document_parse(a, buf_str(&b), format, &root, NULL, err);
+        st = json_parse(a, buf_str(&b), NULL, &root, err);
     if (st != OK) {
         error_prefix(err, "configuration %s: ", QUOTED(str_of(path)));
         return st;
@@ -361,8 +355,8 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
 static void refuse(struct checks *checks, enum check_id id, const char *field, const char *message)
 {
     if (checks->reason.check == CHECK_NONE)
-        status_ignore(check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s",
-                                   message));
+        status_ignore(
+            check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", message));
 }
 
 static int run(const struct options *o)

@@ -218,8 +218,7 @@ static enum status add_pcs_tool(struct collateral_set *s, struct str text, value
                      err);
         n.item = INTEL_PCK_CRL_CHAIN;
         if (st == OK)
-            st = add_text(s, n, value_get_str(pck, str_of(v == 1 ? "PLATFORM" : "PROCESSOR")),
-                          err);
+            st = add_text(s, n, value_get_str(pck, str_of(v == 1 ? "PLATFORM" : "PROCESSOR")), err);
         n.item = INTEL_QE_IDENTITY_CHAIN;
         if (st == OK)
             st = add_text(s, n, value_get_lit(certs, "SGX-Enclave-Identity-Issuer-Chain"), err);
@@ -375,8 +374,8 @@ static bool set_find(void *user, struct str url, struct str *bytes)
 
     struct str rest = str_has_prefix(url, STR("https://")) ? str_from(url, 8) : STR_EMPTY;
     for (size_t i = 0; safe_path(rest) && i < s->folder_count; i++) {
-        struct str path = arena_format(&s->arena, "%.*s/%.*s", STR_ARG(s->folders[i]),
-                                       STR_ARG(rest));
+        struct str path =
+            arena_format(&s->arena, "%.*s/%.*s", STR_ARG(s->folders[i]), STR_ARG(rest));
         if (path.ptr != NULL && read_path(s, path, bytes))
             return true;
     }

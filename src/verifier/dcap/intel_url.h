@@ -21,10 +21,10 @@ enum intel_item {
 
 struct intel_name {
     enum intel_item item;
-    bool tdx;         /* of TCB information and identity */
-    bool platform;    /* of PCK CRL: platform, else processor */
-    bool standard;    /* update=standard, else early */
-    char fmspc[13];   /* upper-case hex, of TCB information */
+    bool tdx;       /* of TCB information and identity */
+    bool platform;  /* of PCK CRL: platform, else processor */
+    bool standard;  /* update=standard, else early */
+    char fmspc[13]; /* upper-case hex, of TCB information */
 };
 
 /* `base` is scheme, host and port; {NULL, 0} when the arena is exhausted. */
