@@ -97,7 +97,7 @@ static enum status decode(struct snp_run *r, struct snp_evidence *out)
             return st;
     }
     PASS(v, CHECK_EVIDENCE_FORMAT);
-    return snp_check_reserved(r, deserialize_failed);
+    return OK;
 }
 
 /* ---- steps 2 and 3: version and generation ---- */
@@ -338,6 +338,8 @@ static enum status run(struct snp_run *r, struct snp_evidence *e)
                                                          : r->issuer->serial);
     if (st == OK)
         st = snp_check_signature(r, "Report signature verification against VEK signature failed");
+    if (st == OK) /* of the old shape; signed, but for the bytes after the signature */
+        st = snp_check_reserved(r, deserialize_failed);
     if (st == OK)
         st = snp_check_algorithm(r);
     if (st == OK)

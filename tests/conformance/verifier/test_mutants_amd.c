@@ -157,7 +157,7 @@ static void sweep_azure(struct sweep *s, const char *file)
         {"hardware report, generation",
          0x20 + 0x188,
          0x20 + 0x18a,
-         {CHECK_PROCESSOR, CHECK_CERTIFICATE_CHAIN, CHECK_TCB}},
+         {CHECK_PROCESSOR, CHECK_CERTIFICATE_CHAIN, CHECK_TCB, CHECK_REPORT_SIGNATURE}},
         {"hardware report, signature",
          0x20 + SNP_SIGNED_LEN,
          0x20 + SNP_SIGNED_LEN + 144,
