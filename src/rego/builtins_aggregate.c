@@ -1,0 +1,268 @@
+/* Aggregates, arrays, sets: rego.md 6.3; the set operators are in builtins.c. */
+#include "rego/builtins_internal.h"
+#include "value/number.h"
+
+enum rego_outcome builtin_count(struct rego_call *call, const value *args, value *out)
+{
+    switch (value_kind(args[0])) {
+    case VALUE_KIND_ARRAY:
+    case VALUE_KIND_OBJECT:
+    case VALUE_KIND_SET:
+        return give_int(call, (int64_t)value_len(args[0]), out);
+    case VALUE_KIND_STRING:
+        return give_int(call, value_heap(args[0])->extra, out);
+    default:
+        return rego_call_type_text(
+            call, "operand 1 must be one of {array, object, set, string} but got %s",
+            value_kind_name(value_kind(args[0])));
+    }
+}
+
+typedef enum status (*fold_step)(struct arena *a, value x, value y, value *out, struct error *err);
+
+/*
+ * The memory of intermediate results of ordinary size is nothing to speak of;
+ * a product of huge integers is bounded by the arena and by NUMBER_DIGITS_MAX.
+ */
+static enum rego_outcome fold(struct rego_call *call, value all, int64_t start, fold_step step,
+                              value *out)
+{
+    if (!rego_call_charge(call, 1 + value_len(all)))
+        return REGO_FATAL;
+
+    value acc = value_small_int(start);
+    struct error err = ERROR_INIT;
+    for (size_t i = 0; i < value_len(all); i++) {
+        value x = value_items(all)[i];
+        if (value_kind(x) != VALUE_KIND_NUMBER)
+            return element_error(call, 1, all, x, "number");
+        enum status st = step(rego_call_arena(call), acc, x, &acc, &err);
+        if (st != OK)
+            return rego_call_status(call, st, &err);
+    }
+    return give(call, acc, out);
+}
+
+enum rego_outcome builtin_sum(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_collection(call, args, 1, "set, array"))
+        return REGO_FAILED;
+    return fold(call, args[0], 0, number_add, out);
+}
+
+enum rego_outcome builtin_product(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_collection(call, args, 1, "set, array"))
+        return REGO_FAILED;
+    return fold(call, args[0], 1, number_mul, out);
+}
+
+static enum rego_outcome extreme(struct rego_call *call, const value *args, int want, value *out)
+{
+    if (!arg_collection(call, args, 1, "set, array"))
+        return REGO_FAILED;
+    size_t n = value_len(args[0]);
+    if (n == 0)
+        return REGO_UNDEFINED;
+    if (!rego_call_charge(call, n))
+        return REGO_FATAL;
+
+    const value *items = value_items(args[0]);
+    value best = items[0];
+    for (size_t i = 1; i < n; i++)
+        if (value_compare(items[i], best) * want > 0)
+            best = items[i];
+    *out = best;
+    return REGO_VALUE;
+}
+
+enum rego_outcome builtin_max(struct rego_call *call, const value *args, value *out)
+{
+    return extreme(call, args, 1, out);
+}
+
+enum rego_outcome builtin_min(struct rego_call *call, const value *args, value *out)
+{
+    return extreme(call, args, -1, out);
+}
+
+/* ---- sort ---- */
+
+/* Merge sort: worst case n log n, stable, so that equal numbers keep their order and spelling. */
+static void merge_sort(value *items, value *scratch, size_t n)
+{
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t from = 0; from < n; from += 2 * width) {
+            size_t mid = from + width < n ? from + width : n;
+            size_t end = mid + width < n ? mid + width : n;
+            size_t i = from;
+            size_t j = mid;
+            for (size_t k = from; k < end; k++) {
+                bool left = i < mid && (j >= end || value_compare(items[i], items[j]) <= 0);
+                scratch[k] = left ? items[i++] : items[j++];
+            }
+        }
+        memcpy(items, scratch, n * sizeof(*items));
+    }
+}
+
+static size_t log2_ceil(size_t n)
+{
+    size_t bits = 0;
+    while (n >> bits != 0)
+        bits++;
+    return bits;
+}
+
+enum rego_outcome builtin_sort(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_collection(call, args, 1, "set, array"))
+        return REGO_FAILED;
+    size_t n = value_len(args[0]);
+    struct arena *a = rego_call_arena(call);
+    if (value_kind(args[0]) == VALUE_KIND_SET || n < 2)
+        return give(call, value_array(a, value_items(args[0]), n), out);
+    if (!rego_call_charge(call, n * log2_ceil(n)))
+        return REGO_FATAL;
+
+    value *items = arena_new_array(a, value, n);
+    value *scratch = arena_new_array(a, value, n);
+    if (items == NULL || scratch == NULL)
+        return give(call, VALUE_UNDEFINED, out);
+    memcpy(items, value_items(args[0]), n * sizeof(*items));
+    merge_sort(items, scratch, n);
+    return give(call, value_array(a, items, n), out);
+}
+
+/* ---- arrays ---- */
+
+static void add_all(struct value_builder *b, value collection)
+{
+    for (size_t i = 0; i < value_len(collection); i++)
+        value_builder_add(b, value_items(collection)[i]);
+}
+
+enum rego_outcome builtin_array_concat(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_kind(call, args, 1, VALUE_KIND_ARRAY) || !arg_kind(call, args, 2, VALUE_KIND_ARRAY))
+        return REGO_FAILED;
+    size_t n = value_len(args[0]) + value_len(args[1]);
+    if (!rego_call_charge(call, 1 + n / 8))
+        return REGO_FATAL;
+
+    struct value_builder b;
+    value_builder_init(&b, rego_call_arena(call), n);
+    add_all(&b, args[0]);
+    add_all(&b, args[1]);
+    return give(call, value_array_finish(&b), out);
+}
+
+enum rego_outcome builtin_array_reverse(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_kind(call, args, 1, VALUE_KIND_ARRAY))
+        return REGO_FAILED;
+    size_t n = value_len(args[0]);
+    if (!rego_call_charge(call, 1 + n / 8))
+        return REGO_FATAL;
+
+    struct value_builder b;
+    value_builder_init(&b, rego_call_arena(call), n);
+    for (size_t i = n; i > 0; i--)
+        value_builder_add(&b, value_items(args[0])[i - 1]);
+    return give(call, value_array_finish(&b), out);
+}
+
+static size_t clamp(int64_t index, size_t max)
+{
+    if (index < 0)
+        return 0;
+    return (uint64_t)index > max ? max : (size_t)index;
+}
+
+enum rego_outcome builtin_array_slice(struct rego_call *call, const value *args, value *out)
+{
+    int64_t start = 0;
+    int64_t stop = 0;
+    if (!arg_kind(call, args, 1, VALUE_KIND_ARRAY) || !arg_int(call, args, 2, &start) ||
+        !arg_int(call, args, 3, &stop))
+        return REGO_FAILED;
+    size_t to = clamp(stop, value_len(args[0]));
+    size_t from = clamp(start, to);
+    if (!rego_call_charge(call, 1 + (to - from) / 8))
+        return REGO_FATAL;
+    return give(call, value_array(rego_call_arena(call), value_items(args[0]) + from, to - from),
+                out);
+}
+
+enum rego_outcome builtin_array_flatten(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_kind(call, args, 1, VALUE_KIND_ARRAY))
+        return REGO_FAILED;
+
+    struct value_builder b;
+    value_builder_init(&b, rego_call_arena(call), value_len(args[0]));
+    for (size_t i = 0; i < value_len(args[0]); i++) {
+        value v = value_items(args[0])[i];
+        if (!rego_call_charge(call, 1 + (value_is_array(v) ? value_len(v) / 8 : 0)))
+            return REGO_FATAL;
+        if (value_is_array(v))
+            add_all(&b, v);
+        else
+            value_builder_add(&b, v);
+    }
+    return give(call, value_array_finish(&b), out);
+}
+
+/* ---- sets of sets ---- */
+
+static bool arg_set_of_sets(struct rego_call *call, const value *args)
+{
+    if (!arg_kind(call, args, 1, VALUE_KIND_SET))
+        return false;
+    for (size_t i = 0; i < value_len(args[0]); i++) {
+        value v = value_items(args[0])[i];
+        if (value_kind(v) != VALUE_KIND_SET) {
+            element_error(call, 1, args[0], v, "set");
+            return false;
+        }
+    }
+    return true;
+}
+
+enum rego_outcome builtin_union(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_set_of_sets(call, args))
+        return REGO_FAILED;
+
+    struct value_builder b;
+    value_builder_init(&b, rego_call_arena(call), 0);
+    for (size_t i = 0; i < value_len(args[0]); i++) {
+        value v = value_items(args[0])[i];
+        if (!rego_call_charge(call, 1 + value_len(v)))
+            return REGO_FATAL;
+        add_all(&b, v);
+    }
+    return give(call, value_set_finish(&b), out);
+}
+
+enum rego_outcome builtin_intersection(struct rego_call *call, const value *args, value *out)
+{
+    if (!arg_set_of_sets(call, args))
+        return REGO_FAILED;
+
+    struct value_builder b;
+    value_builder_init(&b, rego_call_arena(call), 0);
+    value first = value_len(args[0]) > 0 ? value_items(args[0])[0] : VALUE_NULL;
+    for (size_t i = 0; i < value_len(first); i++) {
+        value x = value_items(first)[i];
+        bool in_all = true;
+        for (size_t j = 1; j < value_len(args[0]) && in_all; j++) {
+            if (!rego_call_charge(call, 1))
+                return REGO_FATAL;
+            in_all = value_set_has(value_items(args[0])[j], x);
+        }
+        if (in_all)
+            value_builder_add(&b, x);
+    }
+    return give(call, value_set_finish(&b), out);
+}

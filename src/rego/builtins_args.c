@@ -1,0 +1,184 @@
+#include "rego/builtins_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+#include "value/number.h"
+
+bool arg_kind(struct rego_call *call, const value *args, unsigned operand, enum value_kind kind)
+{
+    value v = args[operand - 1];
+    if (LIKELY(value_kind(v) == kind))
+        return true;
+    rego_call_type_error(call, operand, value_kind_name(kind), v);
+    return false;
+}
+
+bool arg_string(struct rego_call *call, const value *args, unsigned operand, struct str *out)
+{
+    if (!arg_kind(call, args, operand, VALUE_KIND_STRING))
+        return false;
+    *out = value_str(args[operand - 1]);
+    return true;
+}
+
+bool arg_int(struct rego_call *call, const value *args, unsigned operand, int64_t *out)
+{
+    if (!arg_kind(call, args, operand, VALUE_KIND_NUMBER))
+        return false;
+    if (number_machine_int(args[operand - 1], out))
+        return true;
+    rego_call_type_text(call, "operand %u must be integer number but got floating-point number",
+                        operand);
+    return false;
+}
+
+bool arg_integer(struct rego_call *call, const value *args, unsigned operand)
+{
+    value v = args[operand - 1];
+    if (value_kind(v) != VALUE_KIND_NUMBER) {
+        rego_call_type_error(call, operand, "integer", v);
+        return false;
+    }
+    if (number_is_integer(v))
+        return true;
+    rego_call_type_text(call, "operand %u must be integer number but got floating-point number",
+                        operand);
+    return false;
+}
+
+static void one_of_error(struct rego_call *call, unsigned operand, const char *names, value got)
+{
+    rego_call_type_text(call, "operand %u must be one of {%s} but got %s", operand, names,
+                        value_kind_name(value_kind(got)));
+}
+
+bool arg_collection(struct rego_call *call, const value *args, unsigned operand, const char *names)
+{
+    value v = args[operand - 1];
+    enum value_kind k = value_kind(v);
+    if (k == VALUE_KIND_ARRAY || k == VALUE_KIND_SET)
+        return true;
+    one_of_error(call, operand, names, v);
+    return false;
+}
+
+bool arg_strings(struct rego_call *call, const value *args, unsigned operand, const char *names,
+                 const value **items, size_t *len)
+{
+    value v = args[operand - 1];
+    if (value_is_string(v)) {
+        *items = &args[operand - 1];
+        *len = 1;
+        return true;
+    }
+    if (!arg_collection(call, args, operand, names))
+        return false;
+    *items = value_items(v);
+    *len = value_len(v);
+    for (size_t i = 0; i < *len; i++) {
+        if (!value_is_string((*items)[i])) {
+            element_error(call, operand, v, (*items)[i], "string");
+            return false;
+        }
+    }
+    return true;
+}
+
+enum rego_outcome element_error(struct rego_call *call, unsigned operand, value composite,
+                                value element, const char *expected)
+{
+    const char *kind = value_kind_name(value_kind(composite));
+    return rego_call_type_text(call, "operand %u must be %s of %ss but got %s containing %s",
+                               operand, kind, expected, kind, value_kind_name(value_kind(element)));
+}
+
+enum rego_outcome give(struct rego_call *call, value v, value *out)
+{
+    if (UNLIKELY(!value_is_defined(v))) {
+        struct error err = ERROR_INIT;
+        enum status st = arena_status(rego_call_arena(call));
+        error_set(&err, "result does not fit into the memory of the evaluation");
+        return rego_call_status(call, st == OK ? ERR_INTERNAL : st, &err);
+    }
+    *out = v;
+    return REGO_VALUE;
+}
+
+enum rego_outcome give_str(struct rego_call *call, struct str s, value *out)
+{
+    if (s.len > rego_call_output_max(call))
+        return give_limit(call, "result is longer than %zu bytes", rego_call_output_max(call));
+    return give(call, value_string(rego_call_arena(call), s), out);
+}
+
+enum rego_outcome give_int(struct rego_call *call, int64_t n, value *out)
+{
+    return give(call, value_int(rego_call_arena(call), n), out);
+}
+
+enum rego_outcome give_buf(struct rego_call *call, const struct buf *b, value *out)
+{
+    enum status st = buf_status(b);
+    if (st == ERR_LIMIT)
+        return give_limit(call, "result is longer than %zu bytes", b->max);
+    if (st != OK)
+        return rego_call_status(call, st, NULL);
+    return give(call, value_string(rego_call_arena(call), buf_str(b)), out);
+}
+
+enum rego_outcome give_status(struct rego_call *call, enum status st, const struct error *err,
+                              value v, value *out)
+{
+    if (st != OK)
+        return rego_call_status(call, st, err);
+    return give(call, v, out);
+}
+
+enum rego_outcome give_limit(struct rego_call *call, const char *format, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    struct error err = ERROR_INIT;
+    error_set(&err, "%s", text);
+    return rego_call_status(call, ERR_LIMIT, &err);
+}
+
+void output_init(struct rego_call *call, struct buf *b)
+{
+    buf_init(b, rego_call_output_max(call));
+}
+
+size_t rune_at(struct str s, size_t at, uint32_t *rune)
+{
+    unsigned char c = (unsigned char)s.ptr[at];
+    if (c < 0x80) {
+        *rune = c;
+        return 1;
+    }
+    size_t n = utf8_decode((struct str){s.ptr + at, s.len - at}, rune);
+    if (n != 0)
+        return n;
+    *rune = 0xfffd;
+    return 1;
+}
+
+size_t rune_count(struct str s)
+{
+    return utf8_count(s);
+}
+
+size_t text_find(struct str s, struct str needle, size_t from)
+{
+    if (from > s.len || needle.len > s.len - from)
+        return SIZE_MAX;
+    if (needle.len == 0)
+        return from;
+    /* glibc's memmem() is two-way: linear in the worst case, too */
+    const char *p = memmem(s.ptr + from, s.len - from, needle.ptr, needle.len);
+    return p == NULL ? SIZE_MAX : (size_t)(p - s.ptr);
+}
