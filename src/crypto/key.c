@@ -454,6 +454,35 @@ enum status pubkey_ed25519_raw(const struct pubkey *k, struct arena *a, struct s
     return raw->ptr == NULL ? arena_status(a) : OK;
 }
 
+/*
+ * Nemec and others, "The Return of Coppersmith's Attack" (CCS 2017), 2.2: the
+ * weak primes, and so their product, are powers of 65537 modulo each small prime.
+ */
+static bool is_power_of_65537(unsigned residue, unsigned prime)
+{
+    unsigned step = 65537 % prime, power = 1;
+    do {
+        if (power == residue)
+            return true;
+        power = power * step % prime;
+    } while (power != 1);
+    return false;
+}
+
+bool pubkey_is_roca(const struct pubkey *k)
+{
+    static const uint8_t primes[] = {
+        3,  5,  7,  11, 13, 17,  19,  23,  29,  31,  37,  41,  43,  47,  53,  59,  61,  67,  71,
+        73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167};
+    CLEANUP(bn_cleanup) BIGNUM *n = NULL;
+    if (k->kind != KEY_RSA || EVP_PKEY_get_bn_param(k->pkey, OSSL_PKEY_PARAM_RSA_N, &n) != 1)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(primes); i++)
+        if (!is_power_of_65537((unsigned)BN_mod_word(n, primes[i]), primes[i]))
+            return false;
+    return true;
+}
+
 /* ---- private keys ---- */
 
 /* The secret that makes rejected ciphertexts look like accepted ones: see privkey_decrypt(). */

@@ -519,11 +519,7 @@ static void test_rsa_encrypt(void)
         buf_reset(&cipher);
         buf_reset(&plain);
         buf_reset(&again);
-        CHECK_ROW(pubkey_encrypt_raw(pub, str_bytes(em, 256), &cipher, NULL) ==
-                      (blocks[i].at == 0 && em[0] != 0 ? cipher.failed : OK),
-                  blocks[i].name);
-        if (cipher.len == 0)
-            continue;
+        CHECK_ROW(pubkey_encrypt_raw(pub, str_bytes(em, 256), &cipher, NULL) == OK, blocks[i].name);
         CHECK_ROW(privkey_decrypt(k, RSA_PAD_PKCS1_15, buf_str(&cipher), &plain, NULL) == OK,
                   blocks[i].name);
         CHECK_ROW(privkey_decrypt(k, RSA_PAD_PKCS1_15, buf_str(&cipher), &again, NULL) == OK,

@@ -1,0 +1,59 @@
+/*
+ * parser - shared by parser.c (terms and bodies) and parse_module.c (rules).
+ */
+#pragma once
+
+#include "rego/front.h"
+#include "rego/lexer.h"
+
+struct parse_state {
+    struct lexer lx;
+    struct token_at tok;
+    uint32_t last_end; /* end of the last token that was not white space */
+    bool skipped_newline;
+    uint32_t depth;
+    size_t errors;
+};
+
+/* Terms that were parsed before going back: the grammar needs no second look at them. */
+struct term_memo {
+    struct term_memo *next; /* descending offsets */
+    uint32_t off;
+    struct term *term;
+    struct parse_state after;
+};
+
+struct parser {
+    struct rego_compiler *c;
+    struct arena *a;
+    struct module *m;
+    struct parse_state s;
+    struct term_memo *memo;
+    uint64_t tokens;     /* read so far, also repeatedly */
+    uint64_t tokens_max; /* going back must not cost more than this */
+    struct rego_error *errors;
+    size_t errors_cap;
+    bool failed; /* out of memory or too much work */
+};
+
+void parser_scan(struct parser *p);    /* next token that is not white space */
+void parser_scan_ws(struct parser *p); /* next token */
+struct pos parser_pos(const struct parser *p);
+/* From the start of `from` to the end of the last token. */
+struct pos parser_span(const struct parser *p, struct pos from);
+
+void parser_error(struct parser *p, struct pos pos, const char *format, ...) PRINTF_LIKE(3, 4);
+/* "unexpected { token: note"; `note` may be NULL. */
+void parser_illegal(struct parser *p, const char *note);
+
+/* The present token is a keyword that begins a reference: `if.x`, `not["a"]`. */
+bool parser_at_keyword_ref(const struct parser *p);
+
+struct term *parse_term(struct parser *p);
+struct term *parse_infix(struct parser *p);         /* with `k, v in c` */
+struct term *parse_infix_in_list(struct parser *p); /* without */
+struct term *parse_var(struct parser *p);
+struct term *parse_term_finish(struct parser *p, struct term *head, bool skip_ws);
+struct expr *parse_literal(struct parser *p);
+/* Literals up to `end`; the end token is the present one afterwards. */
+struct body *parse_body_until(struct parser *p, enum token end, bool one);
