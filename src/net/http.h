@@ -115,21 +115,32 @@ STATUS http_server_new(const struct http_options *options, struct http_server **
 /* Address of the i-th listener as bound, "127.0.0.1:40123". */
 struct str http_server_address(const struct http_server *s, size_t i);
 
-/* Serve on the calling thread and reactors - 1 others until http_server_stop() has drained. */
+/*
+ * Serve on the calling thread and reactors - 1 others until http_server_stop()
+ * has drained.  Returns when the last work() has returned, so that what
+ * handlers use may be freed afterwards.
+ */
 STATUS http_server_run(struct http_server *s, struct error *err);
 
 /*
- * From any thread or a signal-driven event: for `linger_ms` go on serving, then
+ * From any thread, an event or a signal handler: for `linger_ms` go on serving, then
  * answers carry Connection: close, idle connections are closed, and run()
- * returns when the last is gone, or after `drain_ms`.
+ * returns when the last is gone, or after `drain_ms`.  Called again it sets
+ * the time for the present step anew.
  */
 void http_server_stop(struct http_server *s, int linger_ms, int drain_ms);
 
 /* New certificate for new connections of the i-th listener. */
 void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls);
 
-/* Call `fn` on a reactor every `ms`; before run(). */
-void http_server_every(struct http_server *s, int ms, void (*fn)(void *user), void *user);
+/* Call `fn` on a reactor every `ms`; before run().  ERR_NOMEM. */
+STATUS http_server_every(struct http_server *s, int ms, void (*fn)(void *user), void *user);
+
+/*
+ * Call `fn` on a reactor, outside signal context, whenever the process gets
+ * the signal; before run(), and for one server of a process only.
+ */
+STATUS http_server_on_signal(struct http_server *s, int signo, void (*fn)(void *user), void *user);
 
 struct http_stats {
     uint64_t accepted, closed, requests, active;

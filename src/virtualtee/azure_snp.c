@@ -107,19 +107,17 @@ static STATUS run_quote(struct run *r, struct buf *out)
 STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault *fault,
                           struct str report_data, struct buf *out, struct error *err)
 {
-    unsigned version = m->vtpm.evidence_version;
-    if (version > 2 ||
-        (fault != NULL && fault->only_version != 0 && fault->only_version != version)) {
-        error_set(err,
-                  version > 2 ? "there is no evidence version %u"
-                              : "fault does not exist in evidence version %u",
-                  version);
-        return ERR_UNSUPPORTED;
-    }
-
     struct run r = {.m = m, .pki = p, .fault = fault, .err = err};
     azure_build_init(&r.b.az, &names, &m->vtpm, p, report_data);
     r.b.amd = m->amd;
+    uint8_t *version = &r.b.az.vtpm.evidence_version;
+    if (fault != NULL && *version < fault->min_version)
+        *version = fault->min_version;
+    if (*version > 2) {
+        error_set(err, "there is no evidence version %u", *version);
+        return ERR_UNSUPPORTED;
+    }
+
     enum status st = run_report(&r);
     if (st == OK)
         st = run_vek(&r);

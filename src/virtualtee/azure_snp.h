@@ -32,6 +32,6 @@ extern const size_t azure_snp_fault_count;
 void azure_snp_init(struct azure_snp *m);
 void azure_snp_done(struct azure_snp *m);
 
-/* Append the evidence JSON; `fault` may be NULL.  ERR_UNSUPPORTED: it needs another version. */
+/* Append the evidence JSON; `fault` may be NULL.  ERR_UNSUPPORTED: no such evidence version. */
 STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault *fault,
                           struct str report_data, struct buf *out, struct error *err);

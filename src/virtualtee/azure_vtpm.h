@@ -48,7 +48,7 @@ void azure_vtpm_extend(struct azure_vtpm *v, unsigned pcr, struct str digest);
 
 struct vtpm_pcr {
     uint8_t len;
-    uint8_t bytes[VTPM_PCR_LEN + 1];
+    uint8_t bytes[2 * VTPM_PCR_LEN]; /* room for faults */
 };
 
 /* Members of the evidence, as JSON text; `omit`: left out. */

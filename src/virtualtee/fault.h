@@ -27,9 +27,9 @@ struct fault {
     const char *check, *field;
     const char *what;
     enum fault_stage stage;
-    uint8_t only_version; /* evidence version that it needs, or 0: any */
-    bool turin;           /* the machine becomes a Turin one */
-    bool init_data;       /* refused when init data is expected */
+    uint8_t min_version; /* evidence version that it needs; the machine uses at least this */
+    bool turin;          /* the machine becomes a Turin one */
+    bool init_data;      /* refused when init data is expected */
     void (*apply)(void *build);
 };
 

@@ -14,6 +14,13 @@ static void azure_init(void *m)
     azure_snp_init(m);
 }
 
+static void azure_share(void *m)
+{
+    struct azure_snp *copy = m;
+    if (copy->vcek.cert != NULL)
+        cert_ref(copy->vcek.cert);
+}
+
 static void azure_done(void *m)
 {
     azure_snp_done(m);
@@ -49,6 +56,7 @@ static const struct machine_kind az_snp_vtpm = {
     .size = sizeof(struct azure_snp),
     .init = azure_init,
     .done = azure_done,
+    .share = azure_share,
     .fields = azure_fields,
     .faults = azure_snp_faults,
     .fault_count = &azure_snp_fault_count,
@@ -111,6 +119,20 @@ struct machine *machine_free(struct machine *m)
     free(m->state);
     free(m);
     return NULL;
+}
+
+STATUS machine_clone(const struct machine *m, struct machine **out, struct error *err)
+{
+    struct machine *copy = NULL;
+    enum status st = machine_new(m->kind, m->pki, &copy, err);
+    if (st != OK)
+        return st;
+    memcpy(copy->state, m->state, m->kind->size);
+    copy->fault = m->fault;
+    if (m->kind->share != NULL)
+        m->kind->share(copy->state);
+    *out = copy;
+    return OK;
 }
 
 const struct machine_kind *machine_kind_of(const struct machine *m)

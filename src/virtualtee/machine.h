@@ -3,7 +3,9 @@
  *
  *   machine_new(), machine_set(), ... then machine_evidence() for each nonce
  *
- * A machine belongs to one thread, and so does the PKI that it borrows.
+ * A machine belongs to one thread, and so does the PKI that it borrows; but
+ * once a machine has made evidence, its clones only read the PKI, as long as
+ * nothing is set that needs another certificate.
  */
 #pragma once
 
@@ -21,6 +23,7 @@ struct machine_kind {
     size_t size;         /* of its machine */
     void (*init)(void *m);
     void (*done)(void *m);
+    void (*share)(void *m); /* a copy of the bytes was made: take references; may be NULL */
     size_t (*fields)(struct field_table out[4]); /* number of tables */
     const struct fault *faults;
     const size_t *fault_count;
@@ -67,6 +70,9 @@ const struct fault *machine_fault(const struct machine *m); /* or NULL */
  */
 STATUS machine_set_init_data(struct machine *m, struct str document, struct digest *digest,
                              struct error *err);
+
+/* Another one like it, with the certificate that was made already; for threads. */
+STATUS machine_clone(const struct machine *m, struct machine **out, struct error *err);
 
 /* Append the evidence JSON. */
 STATUS machine_evidence(struct machine *m, struct str report_data, struct buf *out,

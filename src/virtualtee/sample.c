@@ -83,11 +83,11 @@ static void report_data_text(void *build)
 
 static const struct fault faults[] = {
     {"report-data", "report-data", "/evidence/report_data", "evidence of another session",
-     FAULT_MACHINE, 0, false, false, other_session},
+     FAULT_MACHINE, .apply = other_session},
     {"svn-number", "evidence-format", "/evidence/svn", "security version is a number",
-     FAULT_MEMBERS, 0, false, false, svn_number},
+     FAULT_MEMBERS, .apply = svn_number},
     {"report-data-text", "evidence-format", "/evidence/report_data", "report data is no base64",
-     FAULT_MEMBERS, 0, false, false, report_data_text},
+     FAULT_MEMBERS, .apply = report_data_text},
 };
 static const size_t fault_count = ARRAY_LEN(faults);
 
