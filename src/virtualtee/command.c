@@ -456,9 +456,8 @@ static int cmd_get_resource(struct args *a)
     if (exchange_setup(&s, a, &x, &err) != OK)
         return fail(EXIT_USAGE, &err);
 
-    const struct http_client_options options = {.ca_file = a->cert_file, .cookies = true};
     struct guest_http http;
-    if (guest_http_init(&http, a->url, &options, &err) != OK)
+    if (guest_http_init(&http, a->url, a->cert_file, &err) != OK)
         return fail(EXIT_USAGE, &err);
     rc = hold_exchange(a, &x, &s, &http);
     guest_http_done(&http);

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "virtualtee/guest_http.h"
-#include "virtualtee/plain_http.h"
 
 #define STACK_BYTES (512 * 1024)
 
@@ -40,9 +39,7 @@ struct worker {
     pthread_t thread;
     const struct load_options *options;
     struct machine *machine;
-    struct plain_http plain;
-    struct guest_http curl;
-    bool https;
+    struct guest_http http;
     const atomic_bool *stop;
     uint64_t done, errors;
     int64_t max_ns;
@@ -66,15 +63,14 @@ static STATUS exchange(struct worker *w, struct error *err)
     if (st != OK)
         return st;
 
-    if (!w->https)
-        plain_http_forget(&w->plain);
+    guest_http_forget(&w->http);
     const struct guest g = {
         .version = o->version,
         .tee = o->tee,
         .key = key,
         .attester = {machine_attester, w->machine},
         .init_data = o->init_data,
-        .transport = w->https ? &w->curl.transport : &w->plain.transport,
+        .transport = &w->http.transport,
     };
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, RCAR_TEXT_MAX);
@@ -118,23 +114,14 @@ static STATUS worker_init(struct worker *w, const struct load_options *o, const 
 {
     w->options = o;
     w->stop = stop;
-    w->plain.fd = -1;
-    w->https = str_has_prefix(str_of(o->url), STR("https://"));
+    w->http.plain.fd = -1;
     enum status st = machine_clone(o->machine, &w->machine, err);
-    if (st != OK)
-        return st;
-    if (!w->https)
-        return plain_http_init(&w->plain, o->url, err);
-
-    /* Cookies of libcurl's store are replaced at each new session: the name is the same. */
-    const struct http_client_options http = {.ca_file = o->ca_file, .cookies = true};
-    return guest_http_init(&w->curl, o->url, &http, err);
+    return st == OK ? guest_http_init(&w->http, o->url, o->ca_file, err) : st;
 }
 
 static void worker_done(struct worker *w)
 {
-    plain_http_done(&w->plain);
-    guest_http_done(&w->curl);
+    guest_http_done(&w->http);
     machine_free(w->machine);
 }
 
