@@ -192,6 +192,21 @@ static void test_round_trips(void)
     CHECK(out.len == 0);
 }
 
+/* HARDEN gkbs-1: an answer with RSA1_5 does not open, though the key could. */
+static void test_rsa15_answer(void)
+{
+    CLEANUP(privkey_cleanup) struct privkey *k = NULL;
+    CHECK(privkey_generate(KEY_RSA, 2048, &k, NULL) == OK);
+    const struct tee_key tee = {privkey_public(k), "RSA1_5"};
+    CLEANUP(buf_done) struct buf out, back;
+    buf_init(&out, 8192);
+    buf_init_secret(&back, 8192);
+    CHECK_ROW(jwe_encrypt(&tee, JWE_RFC7516, STR("x"), &random_system, NULL, &out, NULL) == OK,
+              "HARDEN gkbs-1");
+    CHECK_ROW(jwe_decrypt(&memory, buf_str(&out), k, &back, NULL) == ERR_UNSUPPORTED,
+              "HARDEN gkbs-1");
+}
+
 /* The same random bytes make the same answer, so that a decision can be replayed. */
 static void test_replay(void)
 {
@@ -264,6 +279,7 @@ int main(void)
     test_rsa_keys();
     test_members();
     test_round_trips();
+    test_rsa15_answer();
     test_replay();
     test_refused_answers();
     test_no_memory();
