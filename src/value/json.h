@@ -24,7 +24,8 @@ struct json_options {
     unsigned depth_max; /* 0: JSON_DEPTH_MAX; at most VALUE_DEPTH_MAX */
 };
 
-/* Whole text, one value.  ERR_INVALID, ERR_LIMIT (depth, arena), ERR_NOMEM.  `options` may be NULL. */
+/* Whole text, one value.  ERR_INVALID, ERR_LIMIT (depth, arena), ERR_NOMEM.  `options` may be NULL.
+ */
 STATUS json_parse(struct arena *a, struct str text, const struct json_options *options, value *out,
                   struct error *err);
 
@@ -86,6 +87,6 @@ void json_cstring(struct json_writer *w, const char *s);
 void json_int(struct json_writer *w, int64_t n);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
-void json_value(struct json_writer *w, value v); /* compact; undefined is written as null */
+void json_value(struct json_writer *w, value v);       /* compact; undefined is written as null */
 void json_raw(struct json_writer *w, struct str text); /* JSON text, believed */
 STATUS json_finish(struct json_writer *w);

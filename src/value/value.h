@@ -101,7 +101,6 @@ static inline int64_t value_small(value v)
     return (int64_t)v.word >> 1;
 }
 
-
 static inline enum value_kind value_kind(value v)
 {
     if (value_is_small(v))

@@ -26,7 +26,7 @@ static void azure_done(void *m)
     azure_snp_done(m);
 }
 
-static size_t azure_fields(struct field_table out[4])
+static size_t azure_fields(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){azure_vtpm_fields, azure_vtpm_field_count,
                                   offsetof(struct azure_snp, vtpm)};
@@ -53,6 +53,7 @@ static enum status azure_evidence(void *m, struct pki *p, const struct fault *fa
 static const struct machine_kind az_snp_vtpm = {
     .tee = "az-snp-vtpm",
     .old_tee = "azsnpvtpm",
+    .needs_pki = true,
     .size = sizeof(struct azure_snp),
     .init = azure_init,
     .done = azure_done,
@@ -164,7 +165,7 @@ STATUS machine_set(struct machine *m, struct str assignment, struct error *err)
         return ERR_INVALID;
     }
 
-    struct field_table tables[4];
+    struct field_table tables[MACHINE_TABLES_MAX];
     size_t n = m->kind->fields(tables);
     for (size_t i = 0; i < n; i++) {
         const struct field *f = field_find(&tables[i], name);
@@ -237,6 +238,17 @@ static enum digest_alg algorithm_of(struct str document)
     if (toml_parse(&a, document, &v, NULL, NULL) == OK)
         status_ignore(digest_by_name(value_str(value_get_lit(v, "algorithm")), false, &alg));
     return alg;
+}
+
+bool init_data_is_document(struct str text)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 16 * INIT_DATA_MAX);
+    value v;
+    return toml_parse(&a, text, &v, NULL, NULL) == OK &&
+           value_is_string(value_get_lit(v, "algorithm")) &&
+           value_is_string(value_get_lit(v, "version")) &&
+           value_is_object(value_get_lit(v, "data"));
 }
 
 STATUS machine_set_init_data(struct machine *m, struct str document, struct digest *digest,
