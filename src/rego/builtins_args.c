@@ -182,3 +182,31 @@ size_t text_find(struct str s, struct str needle, size_t from)
     const char *p = memmem(s.ptr + from, s.len - from, needle.ptr, needle.len);
     return p == NULL ? SIZE_MAX : (size_t)(p - s.ptr);
 }
+
+void stable_sort(void *items, void *scratch, size_t n, size_t size,
+                 int (*compare)(const void *a, const void *b))
+{
+    char *in = items;
+    char *out = scratch;
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t from = 0; from < n; from += 2 * width) {
+            size_t mid = from + width < n ? from + width : n;
+            size_t end = mid + width < n ? mid + width : n;
+            size_t i = from;
+            size_t j = mid;
+            for (size_t k = from; k < end; k++) {
+                bool left = i < mid && (j >= end || compare(in + i * size, in + j * size) <= 0);
+                memcpy(out + k * size, in + (left ? i++ : j++) * size, size);
+            }
+        }
+        memcpy(in, out, n * size);
+    }
+}
+
+uint64_t sort_cost(size_t n)
+{
+    uint64_t bits = 0;
+    while (n >> bits != 0)
+        bits++;
+    return 1 + n * bits / 2;
+}

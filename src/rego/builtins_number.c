@@ -283,6 +283,15 @@ static void write_float(struct buf *b, const struct float_text *f)
     }
 }
 
+bool normal_number(struct str s, struct buf *out)
+{
+    struct float_text f;
+    if (!read_float(s, &f))
+        return false;
+    write_float(out, &f);
+    return true;
+}
+
 static bool is_infinity_or_nan(struct str s)
 {
     while (s.len > 0 && (s.ptr[0] == '+' || s.ptr[0] == '-'))
@@ -310,7 +319,8 @@ static enum rego_outcome string_to_number(struct rego_call *call, value v, value
 
     CLEANUP(buf_done) struct buf b;
     output_init(call, &b);
-    write_float(&b, &f);
+    if (!normal_number(s, &b))
+        return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": invalid syntax", quote(s, &q));
     struct str text = buf_str(&b);
     buf_add_byte(&b, '\0');
     if (buf_status(&b) != OK)
