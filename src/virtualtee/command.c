@@ -457,7 +457,8 @@ static int cmd_get_resource(struct args *a)
         return fail(EXIT_USAGE, &err);
 
     struct guest_http http;
-    if (guest_http_init(&http, a->url, a->cert_file, &err) != OK)
+    const struct http_client_options https = {.ca_file = a->cert_file};
+    if (guest_http_init(&http, a->url, &https, &err) != OK)
         return fail(EXIT_USAGE, &err);
     rc = hold_exchange(a, &x, &s, &http);
     guest_http_done(&http);

@@ -40,10 +40,10 @@ static enum status send_http(void *user, const char *method, const char *path, s
     return st;
 }
 
-STATUS guest_http_init(struct guest_http *h, const char *url, const char *ca_file,
-                       struct error *err)
+STATUS guest_http_init(struct guest_http *h, const char *url,
+                       const struct http_client_options *options, struct error *err)
 {
-    *h = (struct guest_http){.plain = {.fd = -1}};
+    *h = (struct guest_http){.client = NULL};
     h->https = str_has_prefix(str_of(url), STR("https://"));
     if (!h->https) {
         enum status st = plain_http_init(&h->plain, url, err);
@@ -57,8 +57,10 @@ STATUS guest_http_init(struct guest_http *h, const char *url, const char *ca_fil
     h->base = strndup(url, len);
     if (h->base == NULL)
         return error_nomem(err);
-    const struct http_client_options options = {.ca_file = ca_file, .cookies = true};
-    enum status st = http_client_new(&options, &h->client, err);
+    struct http_client_options own =
+        options != NULL ? *options : (struct http_client_options){.ca_file = NULL};
+    own.cookies = true;
+    enum status st = http_client_new(&own, &h->client, err);
     if (st != OK) {
         guest_http_done(h);
         return st;

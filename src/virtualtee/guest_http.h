@@ -17,10 +17,11 @@ struct guest_http {
 
 /*
  * `url`: of the server, "https://kbs.example:8080"; a path in it is kept as
- * prefix.  `ca_file`: further PEM roots for https, or NULL.
+ * prefix.  `options` (may be NULL) are those of https, where cookies are always
+ * kept.  A zeroed struct may be given to guest_http_done().
  */
-STATUS guest_http_init(struct guest_http *h, const char *url, const char *ca_file,
-                       struct error *err);
+STATUS guest_http_init(struct guest_http *h, const char *url,
+                       const struct http_client_options *options, struct error *err);
 void guest_http_done(struct guest_http *h);
 
 /* A new session: http drops its cookies, https has them replaced by name. */

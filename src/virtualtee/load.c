@@ -114,9 +114,9 @@ static STATUS worker_init(struct worker *w, const struct load_options *o, const 
 {
     w->options = o;
     w->stop = stop;
-    w->http.plain.fd = -1;
     enum status st = machine_clone(o->machine, &w->machine, err);
-    return st == OK ? guest_http_init(&w->http, o->url, o->ca_file, err) : st;
+    const struct http_client_options https = {.ca_file = o->ca_file};
+    return st == OK ? guest_http_init(&w->http, o->url, &https, err) : st;
 }
 
 static void worker_done(struct worker *w)

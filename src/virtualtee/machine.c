@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "value/document.h"
 #include "virtualtee/azure_snp.h"
+#include "virtualtee/plain_snp.h"
 #include "virtualtee/sample.h"
 
 /* ---- kinds ---- */
@@ -68,7 +69,59 @@ static const struct machine_kind az_snp_vtpm = {
     .evidence = azure_evidence,
 };
 
-static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &sample_kind};
+static void snp_init(void *m)
+{
+    plain_snp_init(m);
+}
+
+static void snp_share(void *m)
+{
+    struct plain_snp *copy = m;
+    if (copy->vek.cert != NULL)
+        cert_ref(copy->vek.cert);
+}
+
+static void snp_done(void *m)
+{
+    plain_snp_done(m);
+}
+
+static size_t snp_fields(struct field_table out[MACHINE_TABLES_MAX])
+{
+    out[0] = (struct field_table){plain_snp_fields, plain_snp_field_count, 0};
+    out[1] = (struct field_table){amd_fields, amd_field_count, offsetof(struct plain_snp, amd)};
+    return 2;
+}
+
+/* HOST_DATA: padded or cut to 32 bytes (guest-initdata.md 4). */
+static void snp_init_data(void *m, struct str digest)
+{
+    uint8_t *host_data = ((struct plain_snp *)m)->amd.report.host_data;
+    memset(host_data, 0, 32);
+    memcpy(host_data, digest.ptr, digest.len < 32 ? digest.len : 32);
+}
+
+static enum status snp_evidence(void *m, struct pki *p, const struct fault *fault,
+                                struct str report_data, struct buf *out, struct error *err)
+{
+    return plain_snp_evidence(m, p, fault, report_data, out, err);
+}
+
+static const struct machine_kind snp = {
+    .tee = "snp",
+    .needs_pki = true,
+    .size = sizeof(struct plain_snp),
+    .init = snp_init,
+    .done = snp_done,
+    .share = snp_share,
+    .fields = snp_fields,
+    .faults = plain_snp_faults,
+    .fault_count = &plain_snp_fault_count,
+    .set_init_data = snp_init_data,
+    .evidence = snp_evidence,
+};
+
+static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp, &sample_kind};
 
 const struct machine_kind *const *machine_kinds(size_t *count)
 {

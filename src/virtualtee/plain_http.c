@@ -60,10 +60,9 @@ static STATUS parse_url(struct plain_http *h, struct str url, struct error *err)
 
 static void disconnect(struct plain_http *h)
 {
-    if (h->fd >= 0)
+    if (h->connected)
         close(h->fd);
-    h->fd = -1;
-    h->used = false;
+    h->connected = h->used = false;
     buf_reset(&h->in);
 }
 
@@ -78,7 +77,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
     }
 
     int saved = 0;
-    for (const struct addrinfo *ai = list; ai != NULL && h->fd < 0; ai = ai->ai_next) {
+    for (const struct addrinfo *ai = list; ai != NULL && !h->connected; ai = ai->ai_next) {
         int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
         const struct timeval timeout = {.tv_sec = PLAIN_TIMEOUT_S};
         if (fd >= 0) {
@@ -88,6 +87,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
         }
         if (fd >= 0 && connect(fd, ai->ai_addr, ai->ai_addrlen) == 0) {
             h->fd = fd;
+            h->connected = true;
         } else {
             saved = errno;
             if (fd >= 0)
@@ -95,7 +95,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
         }
     }
     freeaddrinfo(list);
-    if (h->fd >= 0)
+    if (h->connected)
         return OK;
     status_ignore(error_errno(err, saved, "could not connect to %s port %s", h->host, h->port));
     return ERR_UNAVAILABLE;
@@ -274,8 +274,8 @@ static enum status send_plain(void *user, const char *method, const char *path, 
 
     /* A kept connection may have been closed meanwhile: then once more on a new one. */
     for (;;) {
-        bool kept = h->fd >= 0 && h->used;
-        if (h->fd < 0) {
+        bool kept = h->connected && h->used;
+        if (!h->connected) {
             st = connect_to(h, err);
             if (st != OK)
                 return st;
@@ -294,7 +294,7 @@ static enum status send_plain(void *user, const char *method, const char *path, 
 
 STATUS plain_http_init(struct plain_http *h, const char *url, struct error *err)
 {
-    *h = (struct plain_http){.fd = -1};
+    *h = (struct plain_http){.connected = false};
     buf_init(&h->in, GUEST_ANSWER_MAX + HEAD_MAX);
     buf_init(&h->head, HEAD_MAX);
     enum status st = parse_url(h, str_of(url), err);
@@ -314,7 +314,7 @@ void plain_http_done(struct plain_http *h)
     free(h->host);
     free(h->port);
     free(h->prefix);
-    *h = (struct plain_http){.fd = -1};
+    *h = (struct plain_http){.connected = false};
 }
 
 void plain_http_forget(struct plain_http *h)

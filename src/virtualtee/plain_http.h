@@ -14,8 +14,9 @@
 
 struct plain_http {
     char *host, *port, *prefix; /* of the URL */
-    int fd;                     /* -1: not connected */
-    bool used;                  /* the connection has served a request already */
+    bool connected;
+    int fd;
+    bool used; /* the connection has served a request already */
     struct buf in, head;
     char cookies[PLAIN_COOKIES_MAX]; /* "name=value; name=value" */
     struct guest_transport transport;
