@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "jose/jose.h"
-#include "tap.h"
 #include "value/json.h"
+#include "tap.h"
 
 static void scripted_fill(void *user, void *out, size_t len)
 {
