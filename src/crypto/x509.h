@@ -40,10 +40,12 @@ struct str cert_serial(const struct cert *c); /* big-endian magnitude */
 /* SHA-256 of the DER. */
 void cert_fingerprint(const struct cert *c, struct digest *out);
 
-/* Content of the extension's OCTET STRING by dotted OID; ERR_NOT_FOUND; ERR_INVALID if it occurs twice. */
+/* Content of the extension's OCTET STRING by dotted OID; ERR_NOT_FOUND; ERR_INVALID if it occurs
+ * twice. */
 STATUS cert_extension(const struct cert *c, const char *oid, struct str *out);
 
-/* The key signed this certificate (any algorithm that OpenSSL and our allow-list know: no MD5, no SHA-1). */
+/* The key signed this certificate (any algorithm that OpenSSL and our allow-list know: no MD5, no
+ * SHA-1). */
 STATUS cert_signed_by(const struct cert *c, const struct pubkey *issuer, struct error *err);
 
 /* now within the validity dates, both ends included. */
@@ -54,11 +56,15 @@ bool cert_valid_at(const struct cert *c, int64_t now_s);
  * intermediates in any order, self-signed roots; time as given.
  */
 STATUS cert_verify_chain(const struct cert *leaf, struct cert *const *untrusted, size_t n_untrusted,
-                         struct cert *const *roots, size_t n_roots, int64_t now_s, struct error *err);
+                         struct cert *const *roots, size_t n_roots, int64_t now_s,
+                         struct error *err);
 
 /* ---- revocation lists ---- */
 
+#define CRL_DER_MAX (4 * 1024 * 1024)
+
 struct crl;
+struct crl *crl_ref(struct crl *c);
 struct crl *crl_unref(struct crl *c);
 DEFINE_CLEANUP(crl, struct crl, crl_unref)
 STATUS crl_from_der(struct str der, struct crl **out, struct error *err);

@@ -112,7 +112,7 @@ enum status decision_write(const struct decision *d, struct buf *out)
 
 /* ---- the ring ---- */
 
-enum queue_kind { QUEUE_DENIED, QUEUE_GRANTED, QUEUE_ANONYMOUS, QUEUE_COUNT };
+enum queue_kind { QUEUE_DENIED, QUEUE_GRANTED, QUEUE_UNVERIFIED, QUEUE_ANONYMOUS, QUEUE_COUNT };
 
 struct entry {
     struct entry *next;      /* younger entry of the same queue */
@@ -143,10 +143,11 @@ enum status decision_ring_new(size_t max, struct decision_ring **out, struct err
     if (max < DECISION_RING_MIN)
         max = DECISION_RING_MIN;
     pthread_mutex_init(&r->lock, NULL);
-    /* 8 MiB: grants 1 MiB, requests without a token 256 KiB; in proportion for other sizes. */
+    /* Of 8 MiB: grants and refused evidence 1 MiB each, requests without a token 256 KiB. */
     r->queues[QUEUE_GRANTED].max = max / 8;
+    r->queues[QUEUE_UNVERIFIED].max = max / 8;
     r->queues[QUEUE_ANONYMOUS].max = max / 32;
-    r->queues[QUEUE_DENIED].max = max - max / 8 - max / 32;
+    r->queues[QUEUE_DENIED].max = max - 2 * (max / 8) - max / 32;
     *out = r;
     return OK;
 }
@@ -190,7 +191,10 @@ struct decision_ring *decision_ring_free(struct decision_ring *r)
 
 void decision_ring_put(struct decision_ring *r, const struct decision *d)
 {
-    enum queue_kind kind = d->anonymous ? QUEUE_ANONYMOUS : d->granted ? QUEUE_GRANTED : QUEUE_DENIED;
+    enum queue_kind kind = d->anonymous    ? QUEUE_ANONYMOUS
+                           : d->unverified ? QUEUE_UNVERIFIED
+                           : d->granted    ? QUEUE_GRANTED
+                                           : QUEUE_DENIED;
     struct queue *q = &r->queues[kind];
 
     CLEANUP(buf_done) struct buf json;

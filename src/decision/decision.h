@@ -3,8 +3,9 @@
  * the ring that remembers them (INTERFACES.md, Decisions).
  *
  * A decision is built in the arena of its request and written to the ring as
- * JSON text.  The ring holds three queues with byte limits of their own, so that
- * denials outlive grants and requests without any token cannot flush either.
+ * JSON text.  The ring holds four queues with byte limits of their own, so that
+ * denials outlive grants, and neither requests without any token nor refused
+ * evidence, which anybody can send, can flush them.
  * The ring is thread-safe.
  */
 #pragma once
@@ -29,7 +30,8 @@ struct decision {
     struct decision_id id;
     enum decision_kind kind;
     bool granted;
-    bool anonymous; /* came without any token: kept in the smallest queue */
+    bool anonymous;  /* came without any token: kept in the smallest queue */
+    bool unverified; /* evidence that no hardware vouched for: anybody can send it, so a queue of its own */
     int64_t time_s;
     const struct checks *checks; /* reason included; may be NULL */
     /* Of an attestation that is not affirming, or a policy that denied; undefined: absent. */

@@ -16,17 +16,26 @@
 
 /* ---- JWK ---- */
 
+#define JWK_SET_MAX 256 /* keys of a set; each may cost a curve check */
+
 struct jwk {
     struct pubkey *key;  /* owned; NULL: a member of a set with an unknown or unusable key */
     struct str kid, alg; /* borrowed from the value that was parsed; empty when absent */
     value json;          /* the whole object */
 };
 
-/* A public JWK (private members are ignored).  Coordinates shorter than the curve are left-padded when `pad`. */
+/*
+ * A public JWK for verifying signatures (private members are ignored).
+ * Coordinates shorter than the curve are left-padded when `pad`.  ERR_INVALID:
+ * malformed, RSA below 2048 bits or with ROCA's fingerprint (CVE-2017-15361);
+ * ERR_UNSUPPORTED: another kty or crv, or meant for something else by "use" or
+ * "key_ops".
+ */
 STATUS jwk_parse(value json, bool pad, struct jwk *out, struct error *err);
 void jwk_done(struct jwk *k);
 
-/* Members in the order kty, crv, x, y / kty, n, e as an object value (order is the writer's business). */
+/* Members in the order kty, crv, x, y / kty, n, e as an object value (order is the writer's
+ * business). */
 STATUS jwk_from_pubkey(struct arena *a, const struct pubkey *k, value *out);
 
 /* RFC 7638, SHA-256, base64url. */
@@ -42,18 +51,20 @@ void jwk_set_done(struct jwk_set *s);
 
 /* ---- JWS, compact ---- */
 
-#define JWS_MAX (1024 * 1024)
+#define JWS_MAX (1024 * 1024)      /* whole token: kbs.md 6.2 wants 1,000,000 */
+#define JWS_HEADER_MAX (64 * 1024) /* of its text: an x5c chain fits several times */
 
 struct jws {
-    struct str text;           /* the whole token */
-    struct str signing_input;  /* header.payload as received */
-    value header;              /* object */
-    struct str payload;        /* decoded bytes */
-    struct str signature;      /* decoded bytes */
-    struct str alg, kid, typ;  /* of the header; empty when absent */
+    struct str text;          /* the whole token */
+    struct str signing_input; /* header.payload as received */
+    value header;             /* object */
+    struct str payload;       /* decoded bytes */
+    struct str signature;     /* decoded bytes */
+    struct str alg, kid, typ; /* of the header; empty when absent */
 };
 
-/* Split, decode, parse the header.  Nothing is verified.  Everything lives in `a`, text is borrowed. */
+/* Split, decode, parse the header.  Nothing is verified.  Everything lives in `a`, text is
+ * borrowed. */
 STATUS jws_parse(struct arena *a, struct str text, struct jws *out, struct error *err);
 
 /*
@@ -64,16 +75,22 @@ STATUS jws_verify(const struct jws *t, const struct pubkey *key, struct str key_
                   struct error *err);
 STATUS jws_verify_hmac(const struct jws *t, struct str secret, struct error *err);
 
-/* Sign a header and payload text that are written already; the compact token is appended. */
+/*
+ * `alg` is "ES256", "EdDSA", ...; ERR_UNSUPPORTED when the key cannot.
+ * Sign a header and payload text that are written already; the compact token is appended.
+ */
 STATUS jws_sign(const struct privkey *key, struct str alg, struct str header_json,
                 struct str payload_json, struct buf *out, struct error *err);
 
-/* Algorithm that a key signs with when nothing else is said: "ES256", "EdDSA", ...; RSA: "RS256". */
+/* Algorithm that a key signs with when nothing else is said: "ES256", "EdDSA", ...; RSA: "RS256".
+ */
 struct str jws_default_alg(const struct pubkey *k);
 
 /*
  * Registered claims of a payload object.  `exp` required or not, leeway in
- * seconds on exp/nbf/iat.  Wrong types are refused.
+ * seconds on exp/nbf/iat.  Wrong types, and fractions beyond int64, are refused
+ * with ERR_INVALID, also of claims that are not checked; ERR_DENIED: expired or
+ * not valid yet.
  */
 struct jwt_checks {
     bool require_exp;
@@ -99,21 +116,30 @@ enum jwe_form {
 
 /* A guest's key as it came: kbs.md 3.7. */
 struct tee_key {
-    struct pubkey *key;      /* owned */
-    const char *alg;         /* static: "RSA1_5", "RSA-OAEP-256", "ECDH-ES+A256KW" */
+    struct pubkey *key; /* owned */
+    const char *alg;    /* static: "RSA1_5", "RSA-OAEP-256", "ECDH-ES+A256KW" */
 };
 
 /*
  * Read and check a tee-pubkey (kbs.md 3.7, 4.4).  `allow_rsa15`: HARDEN kbs-6.
- * Importing costs a curve check: do it once per handshake.
+ * Importing costs a curve check: do it once per handshake.  ERR_INVALID: not of
+ * a form of 3.7, members missing or no strings; ERR_UNSUPPORTED: of such a form,
+ * but nothing can be encrypted to it (algorithm, curve, size, no point).
  */
 STATUS tee_key_parse(value jwk, bool allow_rsa15, struct tee_key *out, struct error *err);
 void tee_key_done(struct tee_key *k);
 
-/* Only the listed members of kbs.md 3.7 as an object value, for the hashed runtime data. */
+/*
+ * Only the listed members of kbs.md 3.7 as an object value, for the hashed runtime data.
+ * The content is not looked at (nor is it upstream).  ERR_INVALID as above.
+ */
 STATUS tee_key_members(struct arena *a, value jwk, value *out, struct error *err);
 
-/* What a test may fix; NULL members are drawn from `random`. */
+/*
+ * What a test may fix; of the others, CEK, IV and ephemeral scalar are drawn from
+ * `random` (from OpenSSL's generator when it is random_system), RSA's padding always
+ * from OpenSSL's generator.
+ */
 struct jwe_fixed {
     struct str cek, iv;             /* 32, 12 bytes */
     struct privkey *ephemeral;      /* EC */
@@ -125,6 +151,14 @@ STATUS jwe_encrypt(const struct tee_key *key, enum jwe_form form, struct str pla
                    const struct random_source *random, const struct jwe_fixed *fixed,
                    struct buf *out, struct error *err);
 
-/* The guest's side: open an answer of either form.  ERR_DENIED when it does not open. */
+/*
+ * The guest's side: open an RFC 7516 answer with the header as it came.
+ * ERR_INVALID: malformed; ERR_UNSUPPORTED: an algorithm that is not the key's,
+ * RSA1_5 included (HARDEN gkbs-1); ERR_DENIED: does not open.
+ */
 STATUS jwe_decrypt(struct arena *a, struct str json, const struct privkey *key, struct buf *out,
                    struct error *err);
+
+/* The same for the legacy form with RSA1_5, of protocol 0.1.1; for virtual TEEs and tests. */
+STATUS jwe_decrypt_legacy(struct arena *a, struct str json, const struct privkey *key,
+                          struct buf *out, struct error *err);

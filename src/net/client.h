@@ -26,8 +26,8 @@ DEFINE_CLEANUP(http_client, struct http_client, http_client_free)
 
 struct http_answer {
     int status;
-    struct buf body;       /* initialised by the caller, its max is the limit */
-    struct buf headers;    /* raw header lines; initialised by the caller */
+    struct buf body;    /* initialised by the caller, its max is the limit */
+    struct buf headers; /* raw header lines; initialised by the caller */
 };
 
 /* `headers`: NULL-terminated array of "Name: value", or NULL.  ERR_UNAVAILABLE: no answer. */

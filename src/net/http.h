@@ -25,40 +25,52 @@
 struct tls_server; /* net/tls.h */
 
 struct http_limits {
-    size_t head_max;          /* 131072; beyond: 431 */
-    size_t body_max;          /* beyond: 413, "payload reached size limit" */
-    size_t request_memory;    /* arena of one request; 0: 4 * body_max + 1 MiB */
-    int head_timeout_ms;      /* whole head, from its first byte or from accept: 5000; then 408 */
-    int body_timeout_ms;      /* whole body: 30000 */
-    int idle_timeout_ms;      /* between requests: 5000 */
-    int write_timeout_ms;     /* no progress in writing: 30000 */
-    size_t connections_max;   /* 16384; beyond: accepted and closed */
+    size_t head_max;        /* 131072; beyond: 431 */
+    size_t body_max;        /* beyond: 413, "payload reached size limit" */
+    size_t request_memory;  /* arena of one request; 0: 4 * body_max + 1 MiB */
+    int head_timeout_ms;    /* whole head, from its first byte or from accept: 5000; then 408 */
+    int body_timeout_ms;    /* whole body: 30000 */
+    int idle_timeout_ms;    /* between requests: 5000 */
+    int write_timeout_ms;   /* no progress in writing: 30000 */
+    int close_timeout_ms;   /* for the peer to close after our last answer: 2000 */
+    size_t connections_max; /* 16384; beyond: accepted and closed */
 };
 
 #define HTTP_LIMITS_DEFAULT                                                                        \
-    ((struct http_limits){131072, 2 * 1048576, 0, 5000, 30000, 5000, 30000, 16384})
+    ((struct http_limits){131072, 2 * 1048576, 0, 5000, 30000, 5000, 30000, 2000, 16384})
+
+/* The largest body of an answer; a handler that writes more is answered for with 500. */
+#define HTTP_ANSWER_MAX (256 * 1024 * 1024)
 
 enum http_method {
-    HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OPTIONS, HTTP_OTHER,
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_PATCH,
+    HTTP_OPTIONS,
+    HTTP_OTHER,
 };
 
 /* One request and its answer.  Everything in it lives until the answer is written. */
 struct http_exchange {
-    struct arena arena;         /* of this request, with a limit */
+    struct arena arena; /* of this request, with a limit */
     const struct http_head *head;
     enum http_method method;
-    struct str target;          /* as received: "/kbs/v0/auth?x=y" */
-    struct str path, query;     /* split at the first '?', still encoded; query without '?' */
+    struct str target;      /* as received: "/kbs/v0/auth?x=y" */
+    struct str path, query; /* split at the first '?', still encoded; query without '?' */
     struct str body;
-    struct str peer;            /* "10.0.0.1:4711" */
-    int64_t start_ns;           /* CLOCK_MONOTONIC, when the head was complete */
+    struct str peer;  /* "10.0.0.1:4711" */
+    bool tls;         /* came over TLS */
+    int64_t start_ns; /* CLOCK_MONOTONIC, when the head was complete */
 
-    int status;                 /* set by the handler */
-    struct buf headers;         /* "Name: value\r\n" lines, by http_add_header() */
-    struct buf out;             /* body; a secret buf */
-    bool close;                 /* answer with Connection: close */
+    int status;         /* set by the handler */
+    struct buf headers; /* "Name: value\r\n" lines, by http_add_header() */
+    struct buf out;     /* body; a secret buf */
+    bool close;         /* answer with Connection: close */
 
-    void *state;                /* the handler's, between quick and work */
+    void *state; /* the handler's, between quick and work */
 };
 
 /* Value of a header (first occurrence, case-insensitive name); ptr is NULL when absent. */
@@ -81,8 +93,8 @@ struct http_handler {
 };
 
 struct http_listen {
-    const char *address;           /* "0.0.0.0:8080", "[::1]:8080"; port 0: any free one */
-    struct tls_server *tls;        /* NULL: plain; swapped by http_server_set_tls() */
+    const char *address;    /* "0.0.0.0:8080", "[::1]:8080"; port 0: any free one */
+    struct tls_server *tls; /* NULL: plain; swapped by http_server_set_tls() */
 };
 
 struct http_options {
@@ -103,21 +115,32 @@ STATUS http_server_new(const struct http_options *options, struct http_server **
 /* Address of the i-th listener as bound, "127.0.0.1:40123". */
 struct str http_server_address(const struct http_server *s, size_t i);
 
-/* Serve on the calling thread and reactors - 1 others until http_server_stop() has drained. */
+/*
+ * Serve on the calling thread and reactors - 1 others until http_server_stop()
+ * has drained.  Returns when the last work() has returned, so that what
+ * handlers use may be freed afterwards.
+ */
 STATUS http_server_run(struct http_server *s, struct error *err);
 
 /*
- * From any thread or a signal-driven event: for `linger_ms` go on serving, then
+ * From any thread, an event or a signal handler: for `linger_ms` go on serving, then
  * answers carry Connection: close, idle connections are closed, and run()
- * returns when the last is gone, or after `drain_ms`.
+ * returns when the last is gone, or after `drain_ms`.  Called again it sets
+ * the time for the present step anew.
  */
 void http_server_stop(struct http_server *s, int linger_ms, int drain_ms);
 
 /* New certificate for new connections of the i-th listener. */
 void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls);
 
-/* Call `fn` on a reactor every `ms`; before run(). */
-void http_server_every(struct http_server *s, int ms, void (*fn)(void *user), void *user);
+/* Call `fn` on a reactor every `ms`; before run().  ERR_NOMEM. */
+STATUS http_server_every(struct http_server *s, int ms, void (*fn)(void *user), void *user);
+
+/*
+ * Call `fn` on a reactor, outside signal context, whenever the process gets
+ * the signal; before run(), and for one server of a process only.
+ */
+STATUS http_server_on_signal(struct http_server *s, int signo, void (*fn)(void *user), void *user);
 
 struct http_stats {
     uint64_t accepted, closed, requests, active;
@@ -132,6 +155,19 @@ const char *http_reason(int status);
 
 /* Percent-decode (once); '+' is left alone.  ERR_INVALID: a bad escape, or NUL inside. */
 STATUS http_percent_decode(struct arena *a, struct str s, struct str *out, struct error *err);
+
+/* By its exact name; HTTP_OTHER for anything else. */
+enum http_method http_method_of(struct str name);
+
+/*
+ * Next "name=value" of application/x-www-form-urlencoded text, still encoded;
+ * empty pieces are skipped, a piece without '=' has the empty value.  False at
+ * the end.
+ */
+bool http_form_next(struct str *rest, struct str *name, struct str *val);
+
+/* Percent-decode with '+' as space.  ERR_INVALID also where the result is not UTF-8. */
+STATUS http_form_decode(struct arena *a, struct str s, struct str *out, struct error *err);
 
 /* application/x-www-form-urlencoded, '+' is a space; later duplicates win; -> object of strings. */
 STATUS http_query_parse(struct arena *a, struct str query, value *out, struct error *err);

@@ -51,7 +51,8 @@ DEFINE_CLEANUP(rvps, struct rvps, rvps_unref)
 STATUS rvps_refresh(struct rvps *r, int64_t now_s, void (*warn)(void *user, const char *text),
                     void *user, bool *changed, struct error *err);
 
-struct rvps_snapshot *rvps_snapshot_get(struct rvps *r); /* referenced; NULL before the first refresh */
+struct rvps_snapshot *
+rvps_snapshot_get(struct rvps *r); /* referenced; NULL before the first refresh */
 struct rvps_snapshot *rvps_snapshot_unref(struct rvps_snapshot *s);
 DEFINE_CLEANUP(rvps_snapshot, struct rvps_snapshot, rvps_snapshot_unref)
 
@@ -61,7 +62,8 @@ DEFINE_CLEANUP(rvps_snapshot, struct rvps_snapshot, rvps_snapshot_unref)
  */
 value rvps_query(const struct rvps_snapshot *s, struct str name, int64_t now_s, bool *known);
 
-/* All unexpired values as an object (data.reference); built once per expiry epoch and cached in the snapshot. */
+/* All unexpired values as an object (data.reference); built once per expiry epoch and cached in the
+ * snapshot. */
 value rvps_all(struct rvps_snapshot *s, int64_t now_s);
 
 /* The stored entry, expired or not; NULL when unknown. */

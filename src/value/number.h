@@ -15,6 +15,7 @@
 
 #define NUMBER_DIGITS_MAX 100000
 #define NUMBER_EXPONENT_MAX 100000
+#define NUMBER_SHIFT_MAX 1000000 /* more bits than any number has */
 
 /* RFC 8259 number syntax (no sign but "-", no leading zeros), whole text. */
 bool number_is_valid(struct str text);
@@ -31,19 +32,24 @@ bool number_machine_int(value v, int64_t *out);
 STATUS number_add(struct arena *a, value x, value y, value *out, struct error *err);
 STATUS number_sub(struct arena *a, value x, value y, value *out, struct error *err);
 STATUS number_mul(struct arena *a, value x, value y, value *out, struct error *err);
-STATUS number_div(struct arena *a, value x, value y, value *out, struct error *err); /* by zero: ERR_INVALID */
-STATUS number_rem(struct arena *a, value x, value y, value *out, struct error *err); /* integers only */
+STATUS number_div(struct arena *a, value x, value y, value *out,
+                  struct error *err); /* by zero: ERR_INVALID */
+STATUS number_rem(struct arena *a, value x, value y, value *out,
+                  struct error *err); /* integers only */
 STATUS number_neg(struct arena *a, value x, value *out, struct error *err);
 STATUS number_abs(struct arena *a, value x, value *out, struct error *err);
 
 enum number_rounding { NUMBER_ROUND, NUMBER_CEIL, NUMBER_FLOOR, NUMBER_TRUNC };
-STATUS number_round(struct arena *a, value x, enum number_rounding how, value *out, struct error *err);
+STATUS number_round(struct arena *a, value x, enum number_rounding how, value *out,
+                    struct error *err);
 
 /* Bit operations on integers of any size, two's complement semantics. */
 enum number_bits { NUMBER_AND, NUMBER_OR, NUMBER_XOR, NUMBER_ANDNOT };
-STATUS number_bitop(struct arena *a, enum number_bits op, value x, value y, value *out, struct error *err);
+STATUS number_bitop(struct arena *a, enum number_bits op, value x, value y, value *out,
+                    struct error *err);
 STATUS number_not(struct arena *a, value x, value *out, struct error *err);
-STATUS number_shift(struct arena *a, value x, value count, bool left, value *out, struct error *err);
+STATUS number_shift(struct arena *a, value x, value count, bool left, value *out,
+                    struct error *err);
 
 /* Integer part (truncated) in a base of 2, 8, 10 or 16, lower case, with sign. */
 STATUS number_format_int(struct arena *a, value x, int base, struct str *out, struct error *err);

@@ -34,6 +34,12 @@ struct collateral {
     void *user;
 };
 
+/*
+ * Certificates whose issuer was checked before, remembered by digest until
+ * they expire (verifier_cache.h): an optimisation that changes no outcome.
+ */
+struct verifier_cache;
+
 struct verifier_request {
     value evidence;
     bool has_report_data;
@@ -45,6 +51,7 @@ struct verifier_request {
     value config; /* the table verifier_config, or undefined */
     const struct anchors *anchors;
     const struct collateral *collateral; /* NULL: none */
+    struct verifier_cache *cache;        /* NULL: none; may be shared by threads */
 };
 
 #define VERIFIER_CLAIMS_MAX 32
@@ -79,9 +86,9 @@ typedef enum status (*verifier_evaluate)(struct arena *a, const struct verifier_
 typedef value (*verifier_shape)(struct arena *a, value claims, enum dialect dialect);
 
 struct verifier {
-    const char *tee;     /* canonical name and claims key: "az-snp-vtpm" */
-    const char *old_tee; /* spelling up to v0.15, or NULL: "azsnpvtpm" */
-    bool device;         /* HARDEN kbs-2: never named in auth */
+    const char *tee;          /* canonical name and claims key: "az-snp-vtpm" */
+    const char *old_tee;      /* spelling up to v0.15, or NULL: "azsnpvtpm" */
+    bool device;              /* HARDEN kbs-2: never named in auth */
     const char *needs_config; /* member of verifier_config without which it is refused, or NULL */
     verifier_evaluate evaluate;
     verifier_shape shape;

@@ -76,7 +76,8 @@ static void test_ring(void)
     for (int i = 0; i < 5000; i++) {
         decision_init(&d, DECISION_ATTESTATION, 2);
         d.granted = i % 2 == 0;
-        d.anonymous = i % 2 != 0;
+        d.anonymous = i % 4 == 1;
+        d.unverified = i % 4 == 3;
         decision_ring_put(r, &d);
         if (i == 0)
             first = d.id;

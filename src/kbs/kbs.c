@@ -1,0 +1,401 @@
+/* The service's life: loading a configuration, reloading it, following files. */
+#include "kbs/kbs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "kbs/kbs_internal.h"
+
+#define SEAL_FILE_MAX 4096
+
+static void warn_log(void *user, const char *text)
+{
+    (void)user;
+    log_warn("kbs", "%s", text);
+}
+
+/* ---- state ---- */
+
+struct kbs_state *kbs_state_get(struct kbs *k)
+{
+    pthread_mutex_lock(&k->lock);
+    struct kbs_state *s = k->state;
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&k->lock);
+    return s;
+}
+
+struct kbs_state *kbs_state_unref(struct kbs_state *s)
+{
+    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return NULL;
+    storage_unref(s->resources);
+    sealer_unref(s->sealer);
+    resource_policy_free(s->policy);
+    storage_unref(s->kv);
+    admin_free(s->admin);
+    token_verifier_free(s->tokens);
+    attestation_service_unref(s->attestation);
+    anchors_unref(s->anchors);
+    kbs_config_free(s->config);
+    free(s);
+    return NULL;
+}
+
+static enum status load_anchors(struct kbs *k, struct kbs_state *s, struct error *err)
+{
+    const struct str_list *more = &s->config->extra_trust_anchors;
+    size_t n = k->anchor_dir_count + more->len;
+    const char **dirs = calloc(n + 1, sizeof(*dirs));
+    if (dirs == NULL)
+        return error_nomem(err);
+    for (size_t i = 0; i < k->anchor_dir_count; i++)
+        dirs[i] = k->anchor_dirs[i];
+    for (size_t i = 0; i < more->len; i++)
+        dirs[k->anchor_dir_count + i] = more->items[i].ptr;
+    enum status st = anchors_load(dirs, n, &s->anchors, err);
+    free(dirs);
+    if (st == OK && anchors_extra_count(s->anchors) > 0)
+        log_warn("kbs",
+                 "EXTRA TRUST ANCHORS: %zu key%s beside the hardware makers' own; whoever has the "
+                 "private halves can forge evidence",
+                 anchors_extra_count(s->anchors), anchors_extra_count(s->anchors) == 1 ? "" : "s");
+    return st;
+}
+
+/* README 11: default_cpu.rego without default.rego comes from v0.14 to v0.18. */
+static bool uses_cpu0_names(const struct kbs_config *c)
+{
+    value dir = value_pointer(c->attestation_service, STR("/attestation_token_broker/policy_dir"));
+    if (c->era != ERA_OLD || !value_is_string(dir))
+        return false;
+    struct str d = value_str(dir);
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%.*s/opa/default.rego", STR_ARG(d));
+    if (n < 0 || (size_t)n >= sizeof(path) || access(path, F_OK) == 0)
+        return false;
+    snprintf(path, sizeof(path), "%.*s/opa/default_cpu.rego", STR_ARG(d));
+    return access(path, F_OK) == 0;
+}
+
+static bool attestation_is_same(const struct kbs_state *old, const struct kbs_state *s)
+{
+    const struct kbs_config *a = old->config;
+    const struct kbs_config *b = s->config;
+    value storage_a = a->storage_backend;
+    value storage_b = b->storage_backend;
+    return a->era == b->era && a->cpu0_names == b->cpu0_names &&
+           a->has_submod_naming == b->has_submod_naming && a->submod_naming == b->submod_naming &&
+           value_equal(a->attestation_service, b->attestation_service) &&
+           value_equal(storage_a, storage_b) &&
+           anchors_extra_count(old->anchors) == anchors_extra_count(s->anchors);
+}
+
+/*
+ * A service whose tables did not change is kept: its token key and what it holds
+ * in memory outlive a reload.  (Policies and values that are files are followed
+ * by attestation_refresh() anyway.)
+ */
+static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct kbs_state *old,
+                                    struct error *err)
+{
+    s->config->cpu0_names = uses_cpu0_names(s->config);
+    if (old != NULL && attestation_is_same(old, s)) {
+        s->attestation = attestation_service_ref(old->attestation);
+        return OK;
+    }
+    struct kbs_config *c = s->config;
+    struct attestation_options options = {
+        .config = c->attestation_service,
+        .era = c->era,
+        .cpu0_names = c->cpu0_names,
+        .naming = c->has_submod_naming                   ? (enum submod_naming)c->submod_naming
+                  : c->era == ERA_OLD && !c->cpu0_names ? SUBMOD_PLAIN
+                                                         : SUBMOD_INDEXED,
+        .anchors = s->anchors,
+        .storage_backend = c->storage_backend,
+        .clock = k->clock,
+        .random = k->random,
+        .warn = warn_log,
+    };
+    return attestation_service_new(&options, &s->attestation, err);
+}
+
+static bool storage_is_same(const struct kbs_state *old, const struct kbs_state *s)
+{
+    return old != NULL && old->config->storage_kind == s->config->storage_kind &&
+           str_equal(old->config->storage_dir, s->config->storage_dir);
+}
+
+static enum status open_namespace(struct kbs_state *s, struct str ns, struct storage **out,
+                                  struct error *err)
+{
+    switch (s->config->storage_kind) {
+    case STORAGE_KIND_LOCAL_FS:
+        return storage_open_local_fs(s->config->storage_dir.ptr, ns, out, err);
+    case STORAGE_KIND_LOCAL_JSON:
+        return storage_open_local_json(s->config->storage_dir.ptr, ns, out, err);
+    case STORAGE_KIND_MEMORY:
+        break;
+    }
+    return storage_open_memory(out, err);
+}
+
+static enum status load_policy(struct kbs_state *s, struct kbs_state *old, struct error *err)
+{
+    enum status st = OK;
+    if (!s->config->has_policy_path || s->config->has_storage_backend) {
+        if (storage_is_same(old, s) && old->kv != NULL)
+            s->kv = storage_ref(old->kv);
+        else
+            st = open_namespace(s, STR("kbs"), &s->kv, err);
+    }
+    if (st == OK)
+        st = resource_policy_new(s->config, s->kv, &s->policy, err);
+    if (st != OK)
+        return st;
+
+    /* README 19: a broken file at start is no reason not to start. */
+    struct error why = ERROR_INIT;
+    bool changed;
+    if (resource_policy_refresh(s->policy, &changed, &why) != OK)
+        log_error("kbs", "%s", why.text);
+    return OK;
+}
+
+static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, struct error *err)
+{
+    for (size_t i = 0; i < s->config->plugin_count; i++) {
+        const struct config_plugin *p = &s->config->plugins[i];
+        if (p->kind == PLUGIN_SAMPLE) {
+            s->sample = p;
+            continue;
+        }
+        s->resources = storage_unref(s->resources); /* listed twice: the last one serves */
+        enum status st = OK;
+        if (p->backend == RESOURCE_NESTED)
+            st = storage_open_nested(p->dir_path.ptr, &s->resources, err);
+        else if (storage_is_same(old, s) && old->resources != NULL)
+            s->resources = storage_ref(old->resources);
+        else
+            st = open_namespace(s, STR("repository"), &s->resources, err);
+        if (st != OK)
+            return st;
+        if (p->backend == RESOURCE_KV && s->config->storage_kind == STORAGE_KIND_MEMORY)
+            log_warn("kbs", "resources and policies are kept in memory: everything is lost at "
+                            "restart; set [storage_backend] to keep it");
+    }
+    return OK;
+}
+
+/* ---- sealing keys ---- */
+
+static uint64_t seal_files_version(const struct kbs_config *c)
+{
+    uint64_t h = 1;
+    for (size_t i = 0; i < c->seal_keys.len; i++) {
+        struct stat sb;
+        if (stat(c->seal_keys.items[i].ptr, &sb) == 0) {
+            h = hash_mix(h, (uint64_t)sb.st_ino);
+            h = hash_mix(h, (uint64_t)sb.st_mtim.tv_sec * NS_PER_S + (uint64_t)sb.st_mtim.tv_nsec);
+        }
+    }
+    return h;
+}
+
+/* The key is the SHA-256 of the file, which must hold at least 32 bytes. */
+static enum status read_seal_key(struct str path, struct digest *out, struct error *err)
+{
+    CLEANUP(buf_done) struct buf bytes;
+    buf_init_secret(&bytes, SEAL_FILE_MAX);
+    enum status st = file_read(path.ptr, &bytes, err);
+    if (st == OK && bytes.len < SEAL_KEY_LEN) {
+        error_set(err, "it holds fewer than %d bytes", SEAL_KEY_LEN);
+        st = ERR_INVALID;
+    }
+    if (st != OK) {
+        error_prefix(err, "sealing key \"%s\": ", path.ptr);
+        return st;
+    }
+    digest_compute(DIGEST_SHA256, buf_str(&bytes), out);
+    return OK;
+}
+
+static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error *err)
+{
+    const struct kbs_config *c = s->config;
+    if (c->seal_keys.len == 0) {
+        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        return sealer_new(&key, 1, &s->sealer, err);
+    }
+    s->seal_version = seal_files_version(c);
+    struct digest keys[SEAL_KEYS_MAX];
+    struct str list[SEAL_KEYS_MAX];
+    enum status st = OK;
+    for (size_t i = 0; i < c->seal_keys.len && st == OK; i++) {
+        st = read_seal_key(c->seal_keys.items[i], &keys[i], err);
+        list[i] = str_bytes(keys[i].bytes, SEAL_KEY_LEN);
+    }
+    if (st == OK)
+        st = sealer_new(list, c->seal_keys.len, &s->sealer, err);
+    bytes_wipe(keys, sizeof(keys));
+    return st;
+}
+
+/* ---- warnings that belong to a start ---- */
+
+static void announce(const struct kbs_config *c)
+{
+    log_info("kbs", "Using config file %s", c->path.ptr);
+    log_info("kbs", "era of the configuration: %s%s", c->era == ERA_OLD ? "old" : "new",
+             c->era_configured ? " (as configured)" : "");
+    if (c->insecure_http)
+        log_warn("kbs", "insecure_http: requests and tokens travel without TLS");
+    if (c->admin_mode == ADMIN_INSECURE)
+        log_warn("kbs", "INSECURE ADMINISTRATION: everybody who reaches the port may set policies "
+                        "and resources");
+    if (c->insecure_header_jwk && c->accept_foreign_header_keys)
+        log_warn("kbs", "INSECURE TOKENS: any key in a token's own header is trusted, so anybody "
+                        "can write a token");
+    else if (c->insecure_header_jwk)
+        log_warn("kbs", "insecure_key: only tokens of the built-in attestation service are taken; "
+                        "accept_foreign_header_keys = true would trust everybody's");
+}
+
+static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_state **out,
+                              struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return error_nomem(err);
+    atomic_init(&s->refs, 1);
+    enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
+    if (st == OK) {
+        announce(s->config);
+        st = load_anchors(k, s, err);
+    }
+    if (st == OK)
+        st = load_attestation(k, s, old, err);
+    if (st == OK)
+        st = token_verifier_new(s->config, attestation_key(s->attestation), &s->tokens, err);
+    if (st == OK)
+        st = admin_new(s->config, warn_log, NULL, &s->admin, err);
+    if (st == OK)
+        st = load_policy(s, old, err);
+    if (st == OK)
+        st = load_plugins(s, old, err);
+    if (st == OK)
+        st = load_sealer(k, s, err);
+    if (st != OK)
+        return st;
+    *out = TAKE(s);
+    return OK;
+}
+
+/* ---- the service ---- */
+
+static enum status copy_options(struct kbs *k, const struct kbs_options *o, struct error *err)
+{
+    k->config_path = strdup(o->config_path);
+    k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
+    if (k->config_path == NULL || k->anchor_dirs == NULL)
+        return error_nomem(err);
+    for (size_t i = 0; i < o->extra_anchor_count; i++) {
+        k->anchor_dirs[i] = strdup(o->extra_anchor_dirs[i]);
+        if (k->anchor_dirs[i] == NULL)
+            return error_nomem(err);
+        k->anchor_dir_count++;
+    }
+    k->clock = o->clock != NULL ? o->clock : &clock_system;
+    k->random = o->random != NULL ? o->random : &random_system;
+    return OK;
+}
+
+enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct error *err)
+{
+    CLEANUP(kbs_cleanup) struct kbs *k = calloc(1, sizeof(*k));
+    if (k == NULL)
+        return error_nomem(err);
+    pthread_mutex_init(&k->lock, NULL);
+    random_bytes(k->seal_key, sizeof(k->seal_key));
+    enum status st = copy_options(k, options, err);
+    if (st == OK)
+        st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
+                                                           : options->decision_ring,
+                               &k->decisions, err);
+    if (st == OK)
+        st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
+    if (st == OK)
+        st = load_state(k, NULL, &k->state, err);
+    if (st != OK)
+        return st;
+    *out = TAKE(k);
+    return OK;
+}
+
+struct kbs *kbs_free(struct kbs *k)
+{
+    if (k == NULL)
+        return NULL;
+    kbs_state_unref(k->state);
+    session_store_free(k->sessions);
+    decision_ring_free(k->decisions);
+    for (size_t i = 0; i < k->anchor_dir_count; i++)
+        free(k->anchor_dirs[i]);
+    free(k->anchor_dirs);
+    free(k->config_path);
+    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+    return NULL;
+}
+
+const struct kbs_config *kbs_current_config(const struct kbs *k)
+{
+    return k->state->config;
+}
+
+enum status kbs_reload(struct kbs *k, struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *old = kbs_state_get(k);
+    struct kbs_state *fresh = NULL;
+    enum status st = load_state(k, old, &fresh, err);
+    if (st != OK)
+        return st;
+    pthread_mutex_lock(&k->lock);
+    struct kbs_state *replaced = k->state;
+    k->state = fresh;
+    pthread_mutex_unlock(&k->lock);
+    kbs_state_unref(replaced);
+    return OK;
+}
+
+void kbs_refresh(struct kbs *k)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    attestation_refresh(s->attestation);
+
+    struct error err = ERROR_INIT;
+    bool changed = false;
+    if (resource_policy_refresh(s->policy, &changed, &err) != OK)
+        log_error("kbs", "%s; the policy that was loaded before serves on", err.text);
+    else if (changed)
+        log_info("kbs", "the resource policy was loaded anew");
+
+    if (s->config->seal_keys.len > 0 && seal_files_version(s->config) != s->seal_version) {
+        if (kbs_reload(k, &err) != OK)
+            log_error("kbs", "%s; the old state serves on", err.text);
+        else
+            log_info("kbs", "the sealing keys were loaded anew");
+    }
+}
+
+void kbs_stopping(struct kbs *k)
+{
+    atomic_store(&k->stopping, true);
+}

@@ -1,0 +1,125 @@
+#include "verifier/verifier.h"
+
+#include "verifier/verifier_internal.h"
+#include "verifier/verifiers.h"
+
+/* Composed at build time: a verifier that is left out is not in the table. */
+static const struct verifier *const table[] = {
+    &verifier_sample,      &verifier_sample_device,
+#ifdef CLAVIGER_SNP
+    &verifier_snp,
+#endif
+#ifdef CLAVIGER_AZ_SNP_VTPM
+    &verifier_az_snp_vtpm,
+#endif
+#ifdef CLAVIGER_TDX
+    &verifier_tdx,
+#endif
+#ifdef CLAVIGER_AZ_TDX_VTPM
+    &verifier_az_tdx_vtpm,
+#endif
+#ifdef CLAVIGER_SGX
+    &verifier_sgx,
+#endif
+#ifdef CLAVIGER_TPM
+    &verifier_tpm,
+#endif
+};
+
+/* kbs.md 3.3: every name of the protocol, with the older spelling where there is one. */
+static const struct {
+    const char *name, *old;
+    const char *feature; /* upstream's name of the verifier, for its error text */
+    bool device;
+} tees[] = {
+    {"az-snp-vtpm", "azsnpvtpm", "az-snp-vtpm", false},
+    {"az-tdx-vtpm", "aztdxvtpm", "az-tdx-vtpm", false},
+    {"snp", NULL, "snp", false},
+    {"sev", NULL, "sev", false},
+    {"tdx", NULL, "tdx", false},
+    {"sgx", NULL, "sgx", false},
+    {"csv", NULL, "csv", false},
+    {"cca", NULL, "cca", false},
+    {"se", NULL, "se", false},
+    {"tpm", NULL, "tpm", false},
+    {"hygondcu", NULL, "hygon-dcu", true},
+    {"nvidia", NULL, "nvidia", true},
+    {"nvidia-dpu", "nvidiadpu", "nvidia-dpu", true},
+    {"sample", NULL, "sample", false},
+    {"sampledevice", NULL, "sample-device", true},
+};
+
+static bool spelled(struct str name, const char *canonical, const char *old)
+{
+    return str_is(name, canonical) || (old != NULL && str_is(name, old));
+}
+
+const struct verifier *verifier_find(struct str tee)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (spelled(tee, table[i]->tee, table[i]->old_tee))
+            return table[i];
+    return NULL;
+}
+
+const struct verifier *const *verifier_table(size_t *count)
+{
+    *count = ARRAY_LEN(table);
+    return table;
+}
+
+bool tee_is_known(struct str tee)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tees); i++)
+        if (spelled(tee, tees[i].name, tees[i].old))
+            return true;
+    return false;
+}
+
+bool tee_is_device(struct str tee)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tees); i++)
+        if (spelled(tee, tees[i].name, tees[i].old))
+            return tees[i].device;
+    return false;
+}
+
+static const char *feature_name(struct str tee)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tees); i++)
+        if (spelled(tee, tees[i].name, tees[i].old))
+            return tees[i].feature;
+    return NULL;
+}
+
+STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_request *req,
+                    struct checks *checks, struct verifier_result *out, struct error *err)
+{
+    *out = (struct verifier_result){.len = 0};
+    struct verify v = {a, req, checks, out, err};
+    value name = checks == NULL ? VALUE_UNDEFINED : value_string(checks->arena, tee);
+
+    const struct verifier *vf = verifier_find(tee);
+    if (vf == NULL) {
+        const char *feature = feature_name(tee);
+        if (feature == NULL)
+            return FAIL(&v, CHECK_TEE_NAME, "/input/tee", VALUE_UNDEFINED, name,
+                        "no TEE is called %s", QUOTED(tee));
+        return FAIL(&v, CHECK_TEE_ENABLED, "/input/tee", VALUE_UNDEFINED, name,
+                    "feature `%s-verifier` is not enabled for `verifier` crate.", feature);
+    }
+
+    /* spec/README.md 6: evidence that anybody can make is verified only on demand. */
+    if (vf->needs_config != NULL &&
+        !value_is_object(value_get_str(req->config, str_of(vf->needs_config))))
+        return FAIL(&v, CHECK_TEE_ENABLED, "/input/tee", VALUE_UNDEFINED, name,
+                    "evidence of %s is verified only if the configuration has the table "
+                    "verifier_config.%s",
+                    vf->tee, vf->needs_config);
+    check_passed(checks, CHECK_TEE_ENABLED);
+
+    enum status st = vf->evaluate(a, req, checks, out, err);
+    if (st != OK)
+        out->len = 0; /* all or nothing: no claims beside a failure */
+    return st;
+}

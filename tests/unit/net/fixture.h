@@ -1,0 +1,60 @@
+/*
+ * fixture - a server of ours on loopback and a client of raw bytes.
+ *
+ * The server's handler answers by path:
+ *
+ *   /echo       the body, at once
+ *   /work       the body, from a worker
+ *   /big        `query` bytes of 'x' (decimal)
+ *   /slow       from a worker, when fixture_release() was called
+ *   /close      closes the connection
+ *   /header     the value of the header "A"
+ *   others      404, empty
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/http.h"
+
+struct fixture {
+    struct http_server *server;
+    pthread_t thread;
+    char address[64];
+    enum status result;
+    atomic_int done_calls, released;
+    atomic_size_t last_sent;
+};
+
+/* Limits with time-outs of 5 s and more: for tests that are not about them. */
+struct http_limits fixture_limits(void);
+
+bool fixture_start(struct fixture *f, struct http_limits limits, struct tls_server *tls,
+                   unsigned reactors);
+void fixture_release(struct fixture *f);
+/* Stop at once and free; true when run() said OK. */
+bool fixture_stop(struct fixture *f);
+
+/* A connected socket with a receive time-out of 10 s, or -1. */
+int raw_connect(const char *address);
+bool raw_send(int fd, struct str bytes);
+
+/*
+ * Read one answer into `text`, which keeps what came after it (call again for
+ * the next).  False: the connection ended before it was whole.
+ */
+struct raw_answer {
+    int status;
+    bool close;      /* said Connection: close */
+    struct buf head; /* status line and fields */
+    struct buf body;
+};
+bool raw_read_answer(int fd, struct buf *text, bool no_body, struct raw_answer *out);
+void raw_answer_init(struct raw_answer *a);
+void raw_answer_done(struct raw_answer *a);
+
+/* True when the next read finds the end (or a reset) and no byte before it. */
+bool raw_at_end(int fd);
+
+int64_t now_ms(void);

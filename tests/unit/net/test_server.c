@@ -1,0 +1,732 @@
+/* The server over loopback, plain: hostile traffic and what it gets, keep-alive, limits, stop. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "tap.h"
+
+#define H "Host: h\r\n"
+
+/* ---- one connection, one row ---- */
+
+static void test_traffic(void)
+{
+    const struct {
+        const char *name;
+        struct str send;
+        int want[4];      /* statuses, in order */
+        const char *body; /* of the last answer */
+        bool stays;       /* the connection, afterwards */
+    } rows[] = {
+        {"get", STR("GET /none HTTP/1.1\r\n" H "\r\n"), {204}, "", true},
+        {"echo",
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"),
+         {200},
+         "hello",
+         true},
+        {"worker",
+         STR("POST /work HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"),
+         {200},
+         "hello",
+         true},
+        {"HTTP/1.0", STR("POST /echo HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi"), {200}, "hi", false},
+        {"HTTP/1.0, keep-alive",
+         STR("POST /echo HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"),
+         {200},
+         "hi",
+         true},
+        {"close asked for",
+         STR("POST /echo HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 2\r\n\r\nhi"),
+         {200},
+         "hi",
+         false},
+        {"handler closes", STR("GET /close HTTP/1.1\r\n" H "\r\n"), {200}, "", false},
+        {"handler says nothing", STR("GET /silent HTTP/1.1\r\n" H "\r\n"), {500}, "", true},
+        {"unknown method", STR("BREW /echo HTTP/1.1\r\n" H "\r\n"), {200}, "", true},
+        {"pipelined",
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 1\r\n\r\n1POST /work HTTP/1.1\r\n" H
+             "Content-Length: 1\r\n\r\n2POST /echo HTTP/1.1\r\n" H "Content-Length: 1\r\n\r\n3"),
+         {200, 200, 200},
+         "3",
+         true},
+        {"chunked",
+         STR("POST /echo HTTP/1.1\r\n" H
+             "Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n"),
+         {200},
+         "abcde",
+         true},
+        {"chunked, pipelined",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+             "POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"),
+         {200, 200},
+         "de",
+         true},
+        {"header behind a body in pieces",
+         STR("POST /header HTTP/1.1\r\n" H
+             "A: val\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+         {200},
+         "val",
+         true},
+        {"100-continue",
+         STR("POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n1"),
+         {200},
+         "1",
+         true}, /* the body was there already */
+
+        /* refused, and the connection with it: what follows is never read as a request */
+        {"bare LF", STR("GET /none HTTP/1.1\n" H "\n"), {400}, "", false},
+        {"obs-fold", STR("GET /none HTTP/1.1\r\n" H "A: b\r\n c\r\n\r\n"), {400}, "", false},
+        {"blank before the colon",
+         STR("GET /none HTTP/1.1\r\n" H "A : b\r\n\r\n"),
+         {400},
+         "",
+         false},
+        {"no host", STR("GET /none HTTP/1.1\r\n\r\n"), {400}, "", false},
+        {"two hosts", STR("GET /none HTTP/1.1\r\n" H H "\r\n"), {400}, "", false},
+        {"two lengths",
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\n1"),
+         {400},
+         "",
+         false},
+        {"CL.TE",
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 6\r\nTransfer-Encoding: "
+                                         "chunked\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+         {400},
+         "",
+         false},
+        {"TE.CL",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: "
+                                         "6\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+         {400},
+         "",
+         false},
+        {"TE.TE",
+         STR("POST /echo HTTP/1.1\r\n" H
+             "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n"),
+         {400},
+         "",
+         false},
+        {"gzip, chunked",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+         {501},
+         "",
+         false},
+        {"HTTP/2 preface", STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), {505}, "", false},
+        {"TLS hello", STR("\x16\x03\x01\x00\xa5\x01\x00\x00"), {400}, "", false},
+        {"bad chunk",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nz\r\n"),
+         {400},
+         "",
+         false},
+        {"bare LF in chunks",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n"),
+         {400},
+         "",
+         false},
+        {"refused after a good one",
+         STR("POST /echo HTTP/1.1\r\n" H
+             "Content-Length: 1\r\n\r\n1GET / HTTP/1.1\n\nGET /none HTTP/1.1\r\n" H "\r\n"),
+         {200, 400},
+         "",
+         false},
+
+        /* limits */
+        {"declared length at the limit",
+         STR("POST /none HTTP/1.1\r\n" H "Content-Length: 100000\r\n\r\n"),
+         {0},
+         "",
+         true},
+        {"declared length past the limit",
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 100001\r\n\r\n"),
+         {413},
+         "payload reached size limit",
+         false},
+        {"past it, with expectation",
+         STR("POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 100001\r\n\r\n"),
+         {413},
+         "payload reached size limit",
+         false},
+        {"chunk past the limit",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n186a1\r\n"),
+         {413},
+         "payload reached size limit",
+         false},
+    };
+
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 2)))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(rows) * 2; i++) {
+        size_t row = i / 2, step = i % 2 == 0 ? SIZE_MAX : 1; /* at once, and byte by byte */
+        int fd = raw_connect(f.address);
+        struct raw_answer a;
+        raw_answer_init(&a);
+        CLEANUP(buf_done) struct buf text;
+        buf_init(&text, 1 << 20);
+        /* A refusal may come before the last byte is sent: that sending may fail. */
+        for (size_t at = 0; at < rows[row].send.len; at += step == 1 ? 1 : rows[row].send.len)
+            if (!raw_send(fd, str_slice(rows[row].send, at, step)))
+                break;
+        bool closed = false;
+        for (size_t k = 0; k < 4 && rows[row].want[k] != 0; k++) {
+            CHECK_ROW(raw_read_answer(fd, &text, rows[row].want[k] == 204, &a) &&
+                          a.status == rows[row].want[k],
+                      rows[row].name);
+            closed = a.close;
+        }
+        CHECK_STR_ROW(buf_str(&a.body), str_of(rows[row].body), rows[row].name);
+        CHECK_ROW(closed == !rows[row].stays, rows[row].name);
+        CHECK_ROW(rows[row].stays || (text.len == 0 && raw_at_end(fd)), rows[row].name);
+        raw_answer_done(&a);
+        close(fd);
+    }
+    CHECK(fixture_stop(&f));
+}
+
+/* What an answer of ours looks like, byte for byte but for its date. */
+static void test_bytes(void)
+{
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    int fd = raw_connect(f.address);
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+
+    raw_send(fd, STR("HEAD /big?7 HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(fd, &text, true, &a));
+    struct str head = buf_str(&a.head);
+    CHECK_STR(str_slice(head, 0, 23), STR("HTTP/1.1 200 OK\r\nDate: "));
+    CHECK_STR(str_slice(head, 48, 4), STR(" GMT"));
+    CHECK_STR(str_from(head, 52), STR("\r\nContent-Length: 7\r\n\r\n"));
+
+    raw_send(fd, STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(fd, &text, true, &a));
+    CHECK_STR(str_from(buf_str(&a.head), 60), STR("\r\n\r\n"));
+
+    raw_send(fd,
+             STR("POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+    CHECK(raw_read_answer(fd, &text, true, &a));
+    CHECK_STR(buf_str(&a.head), STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    raw_send(fd, STR("hi"));
+    CHECK(raw_read_answer(fd, &text, false, &a) && a.status == 200);
+    CHECK_STR(buf_str(&a.body), STR("hi"));
+
+    raw_send(fd, STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 200000\r\n\r\n"));
+    CHECK(raw_read_answer(fd, &text, false, &a) && a.status == 413);
+    head = buf_str(&a.head);
+    CHECK_STR(str_from(head, 67), STR("\r\nContent-Length: 26\r\nConnection: close\r\n"
+                                      "Content-Type: text/plain; charset=utf-8\r\n\r\n"));
+    CHECK(raw_at_end(fd));
+    close(fd);
+    CHECK(atomic_load(&f.done_calls) == 3); /* not for what we refused */
+    raw_answer_done(&a);
+    CHECK(fixture_stop(&f));
+}
+
+/* ---- sizes ---- */
+
+static void add_field(struct buf *b, size_t len)
+{
+    buf_add_cstr(b, "A: ");
+    for (size_t i = 0; i < len; i++)
+        buf_add_byte(b, 'a');
+    buf_add_cstr(b, "\r\n\r\n");
+}
+
+static void test_head_limit(void)
+{
+    static const char start[] = "GET /echo HTTP/1.1\r\n" H;
+    const size_t fixed = sizeof(start) - 1 + 3 + 4;
+    const struct {
+        const char *name;
+        size_t size;
+        int want;
+    } rows[] = {
+        {"at the limit", 131072, 200},
+        {"one past it", 131073, 431},
+        {"far beyond", 300000, 431},
+    };
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_done) struct buf out, text;
+        buf_init(&out, 1 << 20);
+        buf_init(&text, 1 << 20);
+        buf_add_cstr(&out, start);
+        add_field(&out, rows[i].size - fixed);
+        struct raw_answer a;
+        raw_answer_init(&a);
+        int fd = raw_connect(f.address);
+        raw_send(fd, buf_str(&out));
+        CHECK_ROW(raw_read_answer(fd, &text, false, &a) && a.status == rows[i].want, rows[i].name);
+        CHECK_STR_ROW(buf_str(&a.body), STR(""), rows[i].name);
+        CHECK_ROW(rows[i].want == 200 || raw_at_end(fd), rows[i].name);
+        raw_answer_done(&a);
+        close(fd);
+    }
+    CHECK(fixture_stop(&f));
+}
+
+static void test_big_bodies(void)
+{
+    const struct {
+        const char *path;
+        size_t size;
+        bool chunked;
+        int want;
+    } rows[] = {
+        {"/echo", 99999, false, 200}, {"/work", 100000, false, 200},  {"/echo", 100000, true, 200},
+        {"/echo", 100001, true, 413}, {"/echo", 5000000, false, 413},
+    };
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 2)))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_done) struct buf out, body, text;
+        buf_init(&out, 1 << 24);
+        buf_init(&body, 1 << 24);
+        buf_init(&text, 1 << 24);
+        for (size_t k = 0; k < rows[i].size; k++)
+            buf_add_byte(&body, (char)('a' + k % 26));
+        buf_add_format(&out, "POST %s HTTP/1.1\r\n" H, rows[i].path);
+        if (!rows[i].chunked) {
+            buf_add_format(&out, "Content-Length: %zu\r\n\r\n", rows[i].size);
+            buf_add(&out, buf_str(&body));
+        } else {
+            buf_add_cstr(&out, "Transfer-Encoding: chunked\r\n\r\n");
+            for (size_t at = 0; at < body.len; at += 7001) {
+                struct str part = str_slice(buf_str(&body), at, 7001);
+                buf_add_format(&out, "%zX\r\n", part.len);
+                buf_add(&out, part);
+                buf_add_cstr(&out, "\r\n");
+            }
+            buf_add_cstr(&out, "0\r\n\r\n");
+        }
+        struct raw_answer a;
+        raw_answer_init(&a);
+        int fd = raw_connect(f.address);
+        raw_send(fd, buf_str(&out)); /* all of it, although it may be refused at its head */
+        CHECK_ROW(raw_read_answer(fd, &text, false, &a) && a.status == rows[i].want, rows[i].path);
+        CHECK_ROW(rows[i].want != 200 || str_equal(buf_str(&a.body), buf_str(&body)), rows[i].path);
+        raw_answer_done(&a);
+        close(fd);
+    }
+
+    /* An answer that does not fit the socket's buffers, read late. */
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 26);
+    int fd = raw_connect(f.address);
+    raw_send(fd, STR("GET /big?20000000 HTTP/1.1\r\n" H "\r\nGET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(fd, &text, false, &a) && a.body.len == 20000000);
+    CHECK(raw_read_answer(fd, &text, true, &a) && a.status == 204);
+    raw_answer_done(&a);
+    close(fd);
+    CHECK(fixture_stop(&f));
+}
+
+/* More than one turn's worth, in one packet stream. */
+static void test_many_pipelined(void)
+{
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    CLEANUP(buf_done) struct buf out, text;
+    buf_init(&out, 1 << 20);
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < 500; i++)
+        buf_add_format(&out, "POST /%s HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\n%03d",
+                       i % 50 == 49 ? "work" : "echo", i);
+    int fd = raw_connect(f.address);
+    raw_send(fd, buf_str(&out));
+    struct raw_answer a;
+    raw_answer_init(&a);
+    bool good = true;
+    for (int i = 0; good && i < 500; i++) {
+        char want[16];
+        snprintf(want, sizeof(want), "%03d", i);
+        good = raw_read_answer(fd, &text, false, &a) && str_is(buf_str(&a.body), want);
+    }
+    CHECK(good && text.len == 0);
+    raw_answer_done(&a);
+    close(fd);
+    CHECK(fixture_stop(&f));
+}
+
+/* ---- time ---- */
+
+static void test_timeouts(void)
+{
+    const struct {
+        const char *name;
+        struct str send; /* then silence */
+        int want;        /* 0: closed without a word */
+        int skip;        /* answers before it */
+    } rows[] = {
+        {"not a byte", STR(""), 408, 0},
+        {"half a head", STR("GET / HT"), 408, 0},
+        {"half a second head", STR("GET /none HTTP/1.1\r\n" H "\r\nGET /"), 408, 1},
+        {"half a body", STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab"), 408, 0},
+        {"half a chunk",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n9\r\nab"), 408, 0},
+        {"idle", STR("GET /none HTTP/1.1\r\n" H "\r\n"), 0, 1},
+    };
+    struct http_limits l = fixture_limits();
+    l.head_timeout_ms = l.body_timeout_ms = l.idle_timeout_ms = l.close_timeout_ms = 120;
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, l, NULL, 2)))
+        return;
+
+    int fds[ARRAY_LEN(rows)];
+    int64_t start = now_ms();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fds[i] = raw_connect(f.address);
+        raw_send(fds[i], rows[i].send);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_done) struct buf text;
+        buf_init(&text, 1 << 20);
+        struct raw_answer a;
+        raw_answer_init(&a);
+        for (int k = 0; k < rows[i].skip; k++)
+            CHECK_ROW(raw_read_answer(fds[i], &text, true, &a), rows[i].name);
+        if (rows[i].want != 0) {
+            CHECK_ROW(raw_read_answer(fds[i], &text, false, &a) && a.status == rows[i].want &&
+                          a.close,
+                      rows[i].name);
+            CHECK_STR_ROW(buf_str(&a.body), STR(""), rows[i].name);
+        }
+        CHECK_ROW(raw_at_end(fds[i]), rows[i].name);
+        CHECK_ROW(now_ms() - start >= 119, rows[i].name);
+        raw_answer_done(&a);
+        close(fds[i]);
+    }
+    CHECK(fixture_stop(&f));
+}
+
+/* HARDEN against slowloris: a byte now and then does not prolong the time for a head. */
+static void test_slow_head(void)
+{
+    struct http_limits l = fixture_limits();
+    l.head_timeout_ms = 200;
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, l, NULL, 1)))
+        return;
+    int fd = raw_connect(f.address);
+    int64_t start = now_ms();
+    while (now_ms() - start < 2000 && raw_send(fd, STR("G"))) {
+        char c;
+        if (recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) >= 0)
+            break;
+        usleep(5000);
+    }
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+    CHECK(raw_read_answer(fd, &text, false, &a) && a.status == 408);
+    CHECK(now_ms() - start < 1500);
+    raw_answer_done(&a);
+    close(fd);
+
+    /* Who does not read his answer is let go, too. */
+    l.write_timeout_ms = 100;
+    CHECK(fixture_stop(&f));
+    if (!CHECK(fixture_start(&f, l, NULL, 1)))
+        return;
+    fd = raw_connect(f.address);
+    raw_send(fd, STR("GET /big?20000000 HTTP/1.1\r\n" H "\r\n"));
+    start = now_ms();
+    while (http_server_stats(f.server).closed == 0 && now_ms() - start < 5000)
+        usleep(2000);
+    CHECK(http_server_stats(f.server).closed == 1);
+    CHECK(atomic_load(&f.done_calls) == 1 && atomic_load(&f.last_sent) < 20000000);
+    close(fd);
+    CHECK(fixture_stop(&f));
+}
+
+/* ---- ends of connections ---- */
+
+static void test_broken(void)
+{
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+
+    /* Half-closed after the request: still answered. */
+    int fd = raw_connect(f.address);
+    raw_send(fd, STR("POST /work HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi"));
+    shutdown(fd, SHUT_WR);
+    CHECK(raw_read_answer(fd, &text, false, &a) && a.status == 200);
+    CHECK(raw_at_end(fd));
+    close(fd);
+
+    /* Half-closed within a request: nobody to answer. */
+    const struct str parts[] = {STR(""), STR("GET /"),
+                                STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab")};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        fd = raw_connect(f.address);
+        raw_send(fd, parts[i]);
+        shutdown(fd, SHUT_WR);
+        CHECK(raw_at_end(fd));
+        close(fd);
+    }
+
+    /* Reset, idle and while a worker is at it: the server goes on. */
+    for (int i = 0; i < 2; i++) {
+        fd = raw_connect(f.address);
+        if (i == 1)
+            raw_send(fd, STR("GET /slow HTTP/1.1\r\n" H "\r\nGET /none HTTP/1.1\r\n" H "\r\n"));
+        struct linger rst = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+        usleep(5000);
+        close(fd);
+    }
+    fixture_release(&f);
+    fd = raw_connect(f.address);
+    raw_send(fd, STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(fd, &text, true, &a) && a.status == 204);
+    close(fd);
+
+    int64_t start = now_ms();
+    while (http_server_stats(f.server).active > 0 && now_ms() - start < 5000)
+        usleep(1000);
+    struct http_stats s = http_server_stats(f.server);
+    CHECK(s.active == 0 && s.accepted == s.closed && s.accepted == 7);
+    raw_answer_done(&a);
+    CHECK(fixture_stop(&f));
+}
+
+static void test_many_idle(void)
+{
+    enum { COUNT = 1000 };
+    struct http_limits l = fixture_limits();
+    l.connections_max = COUNT;
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, l, NULL, 2)))
+        return;
+    static int fds[COUNT];
+    bool good = true;
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = raw_connect(f.address);
+        good &= fds[i] >= 0;
+    }
+    CHECK(good);
+    int64_t start = now_ms();
+    while (http_server_stats(f.server).active < COUNT && now_ms() - start < 5000)
+        usleep(1000);
+    CHECK(http_server_stats(f.server).active == COUNT);
+
+    /* One more is accepted and closed. */
+    int more = raw_connect(f.address);
+    CHECK(more >= 0 && raw_at_end(more));
+    close(more);
+
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < COUNT; i += 100) {
+        raw_send(fds[i], STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+        good &= raw_read_answer(fds[i], &text, true, &a) && a.status == 204;
+    }
+    CHECK(good);
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    raw_answer_done(&a);
+    CHECK(fixture_stop(&f));
+}
+
+/* ---- stop ---- */
+
+static void test_stop(void)
+{
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 2)))
+        return;
+    struct raw_answer a;
+    raw_answer_init(&a);
+    CLEANUP(buf_done) struct buf text, slow_text;
+    buf_init(&text, 1 << 20);
+    buf_init(&slow_text, 1 << 20);
+
+    int idle = raw_connect(f.address), slow = raw_connect(f.address), half = raw_connect(f.address);
+    raw_send(idle, STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(idle, &text, true, &a));
+    raw_send(slow, STR("POST /slow HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi"));
+    raw_send(half, STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nh"));
+    int64_t start = now_ms();
+    while (http_server_stats(f.server).requests < 2 && now_ms() - start < 5000)
+        usleep(500);
+
+    /* While it lingers everything is as before, for new connections too. */
+    http_server_stop(f.server, 100, 5000);
+    raw_send(idle, STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(idle, &text, true, &a) && a.status == 204 && !a.close);
+    int late = raw_connect(f.address);
+    raw_send(late, STR("GET /none HTTP/1.1\r\n" H "\r\n"));
+    CHECK(raw_read_answer(late, &text, true, &a) && a.status == 204);
+
+    /* Then the idle ones go, the others are answered with close. */
+    CHECK(raw_at_end(idle));
+    CHECK(raw_at_end(late));
+    raw_send(half, STR("i"));
+    CHECK(raw_read_answer(half, &text, false, &a) && a.status == 200 && a.close);
+    CHECK(raw_at_end(half));
+    CHECK(raw_connect(f.address) == -1);
+    fixture_release(&f);
+    CHECK(raw_read_answer(slow, &slow_text, false, &a) && a.status == 200 && a.close);
+    CHECK_STR(buf_str(&a.body), STR("hi"));
+    close(idle);
+    close(late);
+    close(half);
+    close(slow);
+    pthread_join(f.thread, NULL);
+    CHECK(f.result == OK);
+    f.server = http_server_free(f.server);
+    raw_answer_done(&a);
+}
+
+/* A connection that never ends does not keep the process beyond the time to drain. */
+static void test_stop_is_bounded(void)
+{
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 2)))
+        return;
+    int fd = raw_connect(f.address), slow = raw_connect(f.address);
+    raw_send(fd, STR("GET / HT"));
+    raw_send(slow, STR("GET /slow HTTP/1.1\r\n" H "\r\n"));
+    int64_t start = now_ms();
+    while (http_server_stats(f.server).requests < 1 && now_ms() - start < 5000)
+        usleep(500);
+    http_server_stop(f.server, 0, 50);
+    usleep(60000);
+    fixture_release(&f); /* run() joins the worker */
+    pthread_join(f.thread, NULL);
+    CHECK(now_ms() - start < 5000);
+    CHECK(raw_at_end(fd));
+    close(fd);
+    close(slow);
+    f.server = http_server_free(f.server);
+}
+
+/* ---- addresses ---- */
+
+static void test_addresses(void)
+{
+    const struct {
+        const char *address;
+        enum status want;
+        const char *prefix;
+    } rows[] = {
+        {"127.0.0.1:0", OK, "127.0.0.1:"},   {"[::1]:0", OK, "[::1]:"},
+        {"0.0.0.0:0", OK, "0.0.0.0:"},       {"127.0.0.1", ERR_INVALID, NULL},
+        {"127.0.0.1:", ERR_INVALID, NULL},   {"127.0.0.1:65536", ERR_INVALID, NULL},
+        {"127.0.0.1:8o", ERR_INVALID, NULL}, {"::1:80", ERR_INVALID, NULL},
+        {"[::1:80", ERR_INVALID, NULL},      {"localhost:80", ERR_INVALID, NULL},
+        {"192.0.2.1:0", ERR_IO, NULL}, /* TEST-NET: not ours */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_listen listen = {rows[i].address, NULL};
+        struct http_options o = {
+            .listen = &listen, .listen_count = 1, .reactors = 2, .limits = HTTP_LIMITS_DEFAULT};
+        struct http_server *s = NULL;
+        struct error err = ERROR_INIT;
+        enum status st = http_server_new(&o, &s, &err);
+        if (st == ERR_IO && strcmp(rows[i].address, "[::1]:0") == 0)
+            continue; /* a machine without IPv6 */
+        CHECK_STATUS_ROW(st, rows[i].want, &err, rows[i].address);
+        if (s != NULL) {
+            struct str got = http_server_address(s, 0);
+            CHECK_ROW(str_has_prefix(got, str_of(rows[i].prefix)) &&
+                          !str_has_suffix(got, STR(":0")),
+                      rows[i].address);
+        }
+        s = http_server_free(s);
+    }
+
+    /* SO_REUSEPORT is for our own reactors: a second server is told. */
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 2)))
+        return;
+    struct http_listen listen = {f.address, NULL};
+    struct http_options o = {
+        .listen = &listen, .listen_count = 1, .reactors = 1, .limits = HTTP_LIMITS_DEFAULT};
+    struct http_server *second = NULL;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(http_server_new(&o, &second, &err), ERR_IO, &err);
+    CHECK(second == NULL && strstr(err.text, f.address) != NULL);
+    CHECK(fixture_stop(&f));
+
+    /* All listeners or none. */
+    struct http_listen both[] = {{"127.0.0.1:0", NULL}, {"nonsense", NULL}};
+    o = (struct http_options){.listen = both, .listen_count = 2, .limits = HTTP_LIMITS_DEFAULT};
+    CHECK(http_server_new(&o, &second, NULL) == ERR_INVALID && second == NULL);
+}
+
+/* ---- hooks ---- */
+
+struct ticks {
+    struct http_server *server;
+    int timer, signals;
+};
+
+static void on_tick(void *user)
+{
+    struct ticks *t = user;
+    if (++t->timer == 1)
+        kill(getpid(), SIGUSR1);
+}
+
+static void on_signal(void *user)
+{
+    struct ticks *t = user;
+    t->signals++;
+    http_server_stop(t->server, 0, 0);
+}
+
+static void test_hooks(void)
+{
+    struct http_listen listen[] = {{"127.0.0.1:0", NULL}, {"127.0.0.1:0", NULL}};
+    struct http_options o = {
+        .listen = listen, .listen_count = 2, .reactors = 2, .limits = HTTP_LIMITS_DEFAULT};
+    struct ticks t = {0};
+    if (!CHECK(http_server_new(&o, &t.server, NULL) == OK))
+        return;
+    CHECK(!str_equal(http_server_address(t.server, 0), http_server_address(t.server, 1)));
+    CHECK(http_server_every(t.server, 5, on_tick, &t) == OK);
+    CHECK(http_server_on_signal(t.server, SIGUSR1, on_signal, &t) == OK);
+    CHECK(http_server_run(t.server, NULL) == OK);
+    CHECK(t.timer >= 1 && t.signals == 1);
+    t.server = http_server_free(t.server);
+}
+
+int main(void)
+{
+    test_traffic();
+    test_bytes();
+    test_head_limit();
+    test_big_bodies();
+    test_many_pipelined();
+    test_timeouts();
+    test_slow_head();
+    test_broken();
+    test_many_idle();
+    test_stop();
+    test_stop_is_bounded();
+    test_addresses();
+    test_hooks();
+    return tap_done();
+}
