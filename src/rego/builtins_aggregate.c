@@ -202,7 +202,7 @@ static bool arg_set_of_sets(struct rego_call *call, const value *args)
     for (size_t i = 0; i < value_len(args[0]); i++) {
         value v = value_items(args[0])[i];
         if (value_kind(v) != VALUE_KIND_SET) {
-            element_error(call, 1, args[0], v, "set");
+            rego_call_type_error(call, 1, "set", v);
             return false;
         }
     }

@@ -148,6 +148,27 @@ enum rego_outcome give_limit(struct rego_call *call, const char *format, ...)
     return rego_call_status(call, ERR_LIMIT, &err);
 }
 
+const char *shown(struct rego_call *call, struct str s)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 4 * SHOWN_MAX + 16);
+    for (size_t at = 0; at < s.len;) {
+        if (b.len >= SHOWN_MAX) {
+            buf_add(&b, STR("..."));
+            break;
+        }
+        uint32_t rune;
+        size_t n = utf8_decode(str_from(s, at), &rune);
+        if (n == 0 || rune < 0x20 || rune == 0x7f)
+            buf_add_format(&b, "\\x%02x", (unsigned char)s.ptr[at]);
+        else
+            buf_add(&b, str_slice(s, at, n));
+        at += n == 0 ? 1 : n;
+    }
+    struct str copy = arena_str(rego_call_arena(call), buf_str(&b));
+    return copy.ptr == NULL ? "" : copy.ptr;
+}
+
 void output_init(struct rego_call *call, struct buf *b)
 {
     buf_init(b, rego_call_output_max(call));

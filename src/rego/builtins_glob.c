@@ -1,6 +1,8 @@
 /* glob.match, glob.quote_meta (rego.md 6.7) and regex.globs_match (6.6). */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "rego/builtins_internal.h"
 #include "rego/glob.h"
 
@@ -40,8 +42,8 @@ static void destroy_glob(void *object)
 }
 
 /* From the cache, under the pattern and its delimiters. */
-static enum rego_outcome get_glob(struct rego_call *call, struct str pattern, const uint32_t *delimiters,
-                                  size_t count, const struct glob **out)
+static enum rego_outcome get_glob(struct rego_call *call, struct str pattern,
+                                  const uint32_t *delimiters, size_t count, const struct glob **out)
 {
     CLEANUP(buf_done) struct buf key;
     buf_init(&key, GLOB_PATTERN_MAX + DELIMITERS_MAX * sizeof(*delimiters) + 1);
@@ -142,9 +144,20 @@ struct tokenizer {
 
 static enum rego_outcome bad_input(struct tokenizer *t, size_t pos, const char *detail)
 {
-    struct quoted q;
     return rego_call_error(t->call, "input:%s, pos:%zu, %s: the input provided is invalid",
-                           quote(t->text, &q), pos, detail);
+                           shown(t->call, t->text), pos, detail);
+}
+
+static enum rego_outcome out_of_order(struct tokenizer *t, uint32_t lo, uint32_t hi)
+{
+    char a[4];
+    char b[4];
+    char detail[80];
+    int n = (int)utf8_encode(lo, a);
+    int m = (int)utf8_encode(hi, b);
+    snprintf(detail, sizeof(detail), "range is out of order: '%.*s' comes before '%.*s' in Unicode",
+             m, b, n, a);
+    return bad_input(t, t->pos, detail);
 }
 
 static bool at_end(const struct tokenizer *t)
@@ -188,7 +201,7 @@ static enum rego_outcome range_end(struct tokenizer *t, uint32_t prev, bool have
     if (!escaped && (rune == ']' || rune == '-'))
         return bad_input(t, t->pos, "range character '-' cannot be followed by a special symbol");
     if (rune < prev)
-        return bad_input(t, t->pos, "range is out of order");
+        return out_of_order(t, prev, rune);
     add_span(t, prev, rune);
     return REGO_VALUE;
 }
@@ -236,8 +249,9 @@ static enum rego_outcome read_token(struct tokenizer *t)
     else if (!escaped && rune == '[')
         o = read_set(t);
     else if (!escaped && (rune == '+' || rune == '*'))
-        return bad_input(t, t->pos, rune == '+' ? "flag '+' must be preceded by a non-flag"
-                                                : "flag '*' must be preceded by a non-flag");
+        return bad_input(t, t->pos,
+                         rune == '+' ? "flag '+' must be preceded by a non-flag"
+                                     : "flag '*' must be preceded by a non-flag");
     else
         add_span(t, rune, rune);
     if (o != REGO_VALUE)
@@ -255,7 +269,8 @@ static enum rego_outcome read_token(struct tokenizer *t)
     return REGO_VALUE;
 }
 
-static enum rego_outcome read_pattern(struct rego_call *call, struct str text, struct simple_pattern *p)
+static enum rego_outcome read_pattern(struct rego_call *call, struct str text,
+                                      struct simple_pattern *p)
 {
     struct arena *a = rego_call_arena(call);
     *p = (struct simple_pattern){.tokens = arena_new_array(a, struct token, text.len + 1),
@@ -272,8 +287,8 @@ static enum rego_outcome read_pattern(struct rego_call *call, struct str text, s
 }
 
 /* Some code point is in both; *work counts comparisons. */
-static bool overlap(const struct simple_pattern *p, size_t i, const struct simple_pattern *q, size_t j,
-                    uint64_t *work)
+static bool overlap(const struct simple_pattern *p, size_t i, const struct simple_pattern *q,
+                    size_t j, uint64_t *work)
 {
     const struct token *x = &p->tokens[i];
     const struct token *y = &q->tokens[j];
@@ -298,7 +313,8 @@ static enum rego_outcome intersect(struct rego_call *call, const struct simple_p
                                    const struct simple_pattern *q, bool *out)
 {
     size_t columns = q->len + 1;
-    size_t cells = (p->len + 1) * columns; /* two texts within the output limit: far from overflow */
+    size_t cells =
+        (p->len + 1) * columns; /* two texts within the output limit: far from overflow */
     if (!rego_call_charge(call, cells))
         return REGO_FATAL;
     uint8_t *reached = arena_new_array(rego_call_arena(call), uint8_t, cells);
@@ -329,7 +345,8 @@ static enum rego_outcome intersect(struct rego_call *call, const struct simple_p
         if (!rego_call_charge(call, work))
             return REGO_FATAL;
     }
-    *out = (reached[cells - 1] & 2) != 0;
+    /* two empty patterns match nothing but the empty text; the original counts that */
+    *out = (reached[cells - 1] & 2) != 0 || cells == 1;
     return REGO_VALUE;
 }
 

@@ -49,6 +49,13 @@ static inline enum rego_outcome give_bool(bool b, value *out)
     return REGO_VALUE;
 }
 
+/*
+ * A text from outside for an error text: as it is, as in OPA, but cut after
+ * SHOWN_MAX bytes and with \\xNN for control characters and bad UTF-8.  NUL-terminated.
+ */
+#define SHOWN_MAX 300
+const char *shown(struct rego_call *call, struct str s);
+
 /* A limit of ours was passed: ends the evaluation. */
 enum rego_outcome give_limit(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -65,7 +72,8 @@ static inline bool charge_bytes(struct rego_call *call, size_t n)
     return rego_call_charge(call, 1 + n / BYTES_PER_UNIT);
 }
 
-/* Merge sort: stable, worst case n log n, which qsort() does not promise.  `scratch` holds as much. */
+/* Merge sort: stable, worst case n log n, which qsort() does not promise.  `scratch` holds as much.
+ */
 void stable_sort(void *items, void *scratch, size_t n, size_t size,
                  int (*compare)(const void *a, const void *b));
 

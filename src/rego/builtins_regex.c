@@ -1,17 +1,19 @@
 /* Regular expressions: rego.md 6.6; regex.globs_match is in builtins_glob.c. */
 #include "rego/builtins_internal.h"
 #include "rego/regex.h"
+#include "rego/unicode.h"
 
 /* Expressions with more groups than this are refused: each match reports all of them. */
 #define GROUPS_MAX 1000
 
 static void destroy_regex(void *object)
 {
-    regex_free(object);
+    regex_unref(object);
 }
 
 /* From the cache, by pattern.  REGO_VALUE, or the error was reported. */
-static enum rego_outcome get_regex(struct rego_call *call, struct str pattern, const struct regex **out)
+static enum rego_outcome get_regex(struct rego_call *call, struct str pattern,
+                                   const struct regex **out)
 {
     *out = rego_call_cache_get(call, "regex", pattern);
     if (*out != NULL)
@@ -20,7 +22,7 @@ static enum rego_outcome get_regex(struct rego_call *call, struct str pattern, c
         return REGO_FATAL;
     CLEANUP(regex_cleanup) struct regex *re = NULL;
     struct error err = ERROR_INIT;
-    enum status st = regex_compile(pattern, &re, &err);
+    enum status st = regex_new(pattern, &re, &err);
     if (st != OK)
         return rego_call_status(call, st, &err);
     if (regex_groups(re) > GROUPS_MAX)
@@ -37,7 +39,8 @@ static enum rego_outcome get_regex(struct rego_call *call, struct str pattern, c
  * Pays for one search in `len` bytes.  The automaton usually needs one step
  * for each byte; when its cache overflows, one for each byte and instruction.
  */
-static bool charge_search(struct rego_call *call, const struct regex *re, size_t len, size_t bytes_per_unit)
+static bool charge_search(struct rego_call *call, const struct regex *re, size_t len,
+                          size_t bytes_per_unit)
 {
     size_t size = regex_size(re);
     return rego_call_charge(call, 1 + (uint64_t)len * size / bytes_per_unit);
@@ -56,8 +59,8 @@ struct search {
 };
 
 /* `groups`: report them, too. */
-static enum rego_outcome search_begin(struct search *s, struct rego_call *call, const struct regex *re,
-                                      struct str text, bool groups)
+static enum rego_outcome search_begin(struct search *s, struct rego_call *call,
+                                      const struct regex *re, struct str text, bool groups)
 {
     *s = (struct search){.call = call, .re = re, .text = text, .last_end = SIZE_MAX};
     s->span_count = groups ? regex_groups(re) + 1 : 1;
@@ -100,8 +103,8 @@ static struct str spanned(const struct search *s, size_t group)
 }
 
 /* Pattern and text as operands 1 and 2. */
-static enum rego_outcome args_regex(struct rego_call *call, const value *args, const struct regex **re,
-                                    struct str *text)
+static enum rego_outcome args_regex(struct rego_call *call, const value *args,
+                                    const struct regex **re, struct str *text)
 {
     struct str pattern = STR_EMPTY;
     if (!arg_string(call, args, 1, &pattern) || !arg_string(call, args, 2, text))
@@ -130,7 +133,7 @@ enum rego_outcome builtin_regex_is_valid(struct rego_call *call, const value *ar
         return REGO_FATAL;
     CLEANUP(regex_cleanup) struct regex *re = NULL;
     struct error err = ERROR_INIT;
-    enum status st = regex_compile(pattern, &re, &err);
+    enum status st = regex_new(pattern, &re, &err);
     if (st != OK && st != ERR_INVALID)
         return rego_call_status(call, st, &err);
     return give_bool(st == OK, out);
@@ -167,7 +170,8 @@ static enum rego_outcome find(struct rego_call *call, const value *args, bool gr
     while ((max < 0 || b.len < (uint64_t)max) && (o = search_next(&s)) == REGO_VALUE) {
         if (!charge_bytes(call, s.spans[0].end - s.spans[0].begin))
             return REGO_FATAL;
-        value_builder_add(&b, groups ? groups_of(&s) : value_string(rego_call_arena(call), spanned(&s, 0)));
+        value_builder_add(&b, groups ? groups_of(&s)
+                                     : value_string(rego_call_arena(call), spanned(&s, 0)));
         if (b.failed)
             break;
     }
@@ -179,7 +183,8 @@ enum rego_outcome builtin_regex_find_n(struct rego_call *call, const value *args
     return find(call, args, false, out);
 }
 
-enum rego_outcome builtin_regex_find_all_string_submatch_n(struct rego_call *call, const value *args, value *out)
+enum rego_outcome builtin_regex_find_all_string_submatch_n(struct rego_call *call,
+                                                           const value *args, value *out)
 {
     return find(call, args, true, out);
 }
@@ -331,14 +336,34 @@ static void quote_meta(struct buf *out, struct str s)
     }
 }
 
+/* A part must be valid by itself, too: "a)(b" is not. */
+static enum rego_outcome check_part(struct rego_call *call, struct str part)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, REGEX_PATTERN_MAX + 2);
+    buf_add_byte(&b, '^');
+    buf_add(&b, part);
+    buf_add_byte(&b, '$');
+    const struct regex *re = NULL;
+    return buf_status(&b) == OK ? get_regex(call, buf_str(&b), &re)
+                                : rego_call_status(call, b.failed, NULL);
+}
+
+static enum rego_outcome unbalanced(struct rego_call *call, struct str template)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 4096);
+    unicode_quote(&b, template);
+    return rego_call_error(call, "unbalanced braces in %.*s", STR_ARG(buf_str(&b)));
+}
+
 /* The template as one anchored expression: each delimited part becomes a group. */
-static enum rego_outcome template_pattern(struct rego_call *call, struct str template, char open, char close,
-                                          struct buf *out)
+static enum rego_outcome template_pattern(struct rego_call *call, struct str template, char open,
+                                          char close, struct buf *out)
 {
     size_t level = 0;
     size_t start = 0; /* of the delimited part */
     size_t end = 0;   /* of the part before */
-    struct quoted q;
     buf_add_byte(out, '^');
     for (size_t i = 0; i < template.len; i++) {
         char c = template.ptr[i];
@@ -347,13 +372,12 @@ static enum rego_outcome template_pattern(struct rego_call *call, struct str tem
                 start = i;
         } else if (c == close) {
             if (level == 0)
-                return rego_call_error(call, "unbalanced braces in \"%s\"", quote(template, &q));
+                return unbalanced(call, template);
             if (--level > 0)
                 continue;
             quote_meta(out, str_slice(template, end, start - end));
             struct str inner = str_slice(template, start + 1, i - start - 1);
-            const struct regex *alone = NULL; /* valid by itself, too: "a)(b" is not */
-            enum rego_outcome o = get_regex(call, inner, &alone);
+            enum rego_outcome o = check_part(call, inner);
             if (o != REGO_VALUE)
                 return o;
             buf_add_byte(out, '(');
@@ -363,23 +387,26 @@ static enum rego_outcome template_pattern(struct rego_call *call, struct str tem
         }
     }
     if (level != 0)
-        return rego_call_error(call, "unbalanced braces in \"%s\"", quote(template, &q));
+        return unbalanced(call, template);
     quote_meta(out, str_from(template, end));
     buf_add_byte(out, '$');
     return buf_status(out) == OK ? REGO_VALUE : rego_call_status(call, out->failed, NULL);
 }
 
-enum rego_outcome builtin_regex_template_match(struct rego_call *call, const value *args, value *out)
+enum rego_outcome builtin_regex_template_match(struct rego_call *call, const value *args,
+                                               value *out)
 {
     struct str parts[4];
     for (unsigned i = 0; i < 4; i++)
         if (!arg_string(call, args, i + 1, &parts[i]))
             return REGO_FAILED;
     if (parts[2].len != 1)
-        return rego_call_error(call, "start delimiter has to be exactly one character long but is %zu long",
-                               parts[2].len);
+        return rego_call_error(
+            call, "start delimiter has to be exactly one character long but is %zu long",
+            parts[2].len);
     if (parts[3].len != 1)
-        return rego_call_error(call, "end delimiter has to be exactly one character long but is %zu long",
+        return rego_call_error(call,
+                               "end delimiter has to be exactly one character long but is %zu long",
                                parts[2].len);
     if (!charge_bytes(call, parts[0].len * 8))
         return REGO_FATAL;
@@ -387,7 +414,8 @@ enum rego_outcome builtin_regex_template_match(struct rego_call *call, const val
     CLEANUP(buf_done) struct buf pattern;
     buf_init(&pattern, 4 * REGEX_PATTERN_MAX);
     const struct regex *re = NULL;
-    enum rego_outcome o = template_pattern(call, parts[0], parts[2].ptr[0], parts[3].ptr[0], &pattern);
+    enum rego_outcome o =
+        template_pattern(call, parts[0], parts[2].ptr[0], parts[3].ptr[0], &pattern);
     if (o == REGO_VALUE)
         o = get_regex(call, buf_str(&pattern), &re);
     if (o != REGO_VALUE)

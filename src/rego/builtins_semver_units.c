@@ -54,7 +54,8 @@ static bool parse_version(struct str s, struct version *v)
         s = str_from(s, 1);
     struct str metadata = cut_after(&s, '+');
     v->pre = cut_after(&s, '-');
-    if ((metadata.len > 0 && !are_identifiers(metadata)) || (v->pre.len > 0 && !are_identifiers(v->pre)))
+    if ((metadata.len > 0 && !are_identifiers(metadata)) ||
+        (v->pre.len > 0 && !are_identifiers(v->pre)))
         return false;
     struct str major = s;
     struct str minor = cut_after(&major, '.');
@@ -125,10 +126,9 @@ enum rego_outcome builtin_semver_compare(struct rego_call *call, const value *ar
         return REGO_FATAL;
     struct version versions[2];
     for (unsigned i = 0; i < 2; i++) {
-        struct quoted q;
         if (!parse_version(texts[i], &versions[i]))
             return rego_call_error(call, "operand %u: string \"%s\" is not a valid SemVer", i + 1,
-                                   quote(texts[i], &q));
+                                   shown(call, texts[i]));
     }
     return give_int(call, compare_versions(&versions[0], &versions[1]), out);
 }
@@ -217,7 +217,8 @@ struct quantity {
     struct str unit;
 };
 
-/* `what` is "amount" or "byte amount", as the messages say; they all begin with the function's name. */
+/* `what` is "amount" or "byte amount", as the messages say; they all begin with the function's
+ * name. */
 static enum rego_outcome read_quantity(struct rego_call *call, const value *args, const char *name,
                                        const char *what, struct buf *b, struct quantity *q)
 {
@@ -258,7 +259,7 @@ static void strip_point(struct str number, struct buf *digits, int64_t *exponent
     bool after_point = false;
     for (size_t i = 0; i < number.len; i++) {
         char c = number.ptr[i];
-        if (c == 'e') {
+        if (c == 'e' || c == 'E') {
             int64_t e = 0;
             bool negative = number.ptr[i + 1] == '-';
             for (i++; i < number.len; i++)
@@ -280,55 +281,138 @@ static void strip_point(struct str number, struct buf *digits, int64_t *exponent
     }
 }
 
-/* Adds one to the last of some decimal digits; true when that carries out of the first. */
-static bool increment(char *digits, size_t n)
-{
-    for (size_t i = n; i > 0; i--) {
-        if (digits[i - 1] != '9') {
-            digits[i - 1]++;
-            return false;
-        }
-        digits[i - 1] = '0';
-    }
-    return true;
-}
-
 #define DECIMALS 10
 
-/*
- * digits * 10^exponent (exponent < 0) with ten decimals, half away from zero,
- * or as an integer when it is one and `decimals` does not insist.
- */
-static void write_decimal(struct buf *out, struct str digits, int64_t exponent, bool decimals)
+/* Adds one to a decimal number whose first digit is no 9. */
+static void increment(char *digits, size_t n)
 {
-    if (digits.ptr[0] == '-') {
-        buf_add_byte(out, '-');
-        digits = str_from(digits, 1);
+    while (n > 0 && digits[n - 1] == '9')
+        digits[--n] = '0';
+    if (n > 0)
+        digits[n - 1]++;
+}
+
+/* digits * 10^-fraction with ten decimals, half away from zero; `digits` has no sign. */
+static void write_decimals(struct buf *out, struct str digits, size_t fraction)
+{
+    /* first times 10^10 as an integer: a zero for the carry, at least eleven digits */
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    size_t drop = fraction > DECIMALS ? fraction - DECIMALS : 0;
+    size_t keep = digits.len > drop ? digits.len - drop : 0;
+    size_t zeros = fraction < DECIMALS ? DECIMALS - fraction : 0;
+    buf_add_byte(&b, '0');
+    for (size_t n = keep + zeros; n < DECIMALS + 1; n++)
+        buf_add_byte(&b, '0');
+    buf_add(&b, str_slice(digits, 0, keep));
+    for (size_t i = 0; i < zeros; i++)
+        buf_add_byte(&b, '0');
+    if (b.failed != OK) {
+        out->failed = out->failed == OK ? b.failed : out->failed;
+        return;
     }
-    while (exponent < 0 && digits.len > 1 && digits.ptr[digits.len - 1] == '0') {
-        digits.len--;
+    if (drop > 0 && digits.len >= drop && digits.ptr[digits.len - drop] >= '5')
+        increment(b.ptr, b.len);
+
+    struct str whole = str_slice(buf_str(&b), 0, b.len - DECIMALS);
+    while (whole.len > 1 && whole.ptr[0] == '0')
+        whole = str_from(whole, 1);
+    buf_add(out, whole);
+    buf_add_byte(out, '.');
+    buf_add(out, str_from(buf_str(&b), b.len - DECIMALS));
+}
+
+/* number * 10^exponent; as an integer when it is one, unless `decimals` insists. */
+static void write_scaled(struct buf *out, struct str number, int64_t exponent, bool decimals)
+{
+    if (number.ptr[0] == '-') {
+        number = str_from(number, 1);
+        if (!str_is(number, "0"))
+            buf_add_byte(out, '-');
+    }
+    while (exponent < 0 && number.len > 1 && number.ptr[number.len - 1] == '0') {
+        number.len--;
         exponent++;
     }
-    size_t fraction = (size_t)-exponent;
-    size_t start = out->len;
-    /* whole part, then the decimals, padded with zeros on both sides */
-    size_t total = digits.len > fraction ? digits.len - fraction + DECIMALS : 1 + DECIMALS;
-    for (size_t i = 0; i < total; i++) {
-        /* place value of output digit i is 10^(total - DECIMALS - 1 - i) */
-        size_t from_left = i + (digits.len > fraction ? 0 : digits.len);
-        size_t skip = digits.len > fraction ? 0 : fraction + 1;
-        size_t at = from_left >= skip ? from_left - skip : SIZE_MAX;
-        buf_add_byte(out, at < digits.len ? digits.ptr[at] : '0');
+    if (str_is(number, "0")) {
+        buf_add_byte(out, '0');
+    } else if (exponent < 0) {
+        write_decimals(out, number, (size_t)-exponent);
+    } else {
+        buf_add(out, number);
+        for (int64_t i = 0; i < exponent && out->failed == OK; i++)
+            buf_add_byte(out, '0');
+        if (decimals)
+            buf_add(out, STR(".0000000000"));
     }
-    if (out->failed != OK)
-        return;
-    size_t next = digits.len > fraction ? total : total + digits.len - fraction - 1;
-    bool round = fraction > DECIMALS && next < digits.len && digits.ptr[next] >= '5';
-    char carry = round && increment(out->ptr + start, total) ? '1' : '0';
-    bool integer = exponent == 0;
-    struct str all = arena_free_copy(out, start);
-    (void)carry;
-    (void)integer;
-    (void)all;
-    (void)decimals;
+}
+
+enum rego_outcome builtin_units_parse(struct rego_call *call, const value *args, value *out)
+{
+    CLEANUP(buf_done) struct buf b;
+    output_init(call, &b);
+    struct quantity q;
+    enum rego_outcome o = read_quantity(call, args, "units.parse", "amount", &b, &q);
+    if (o != REGO_VALUE)
+        return o;
+    uint64_t factor = 1;
+    bool milli = str_is(q.unit, "m");
+    if (!milli && !find_unit(q.unit, &factor))
+        return rego_call_error(call, "units.parse: unit %s not recognized", shown(call, q.unit));
+
+    CLEANUP(buf_done) struct buf digits;
+    output_init(call, &digits);
+    int64_t exponent = 0;
+    strip_point(q.number, &digits, &exponent);
+    struct arena *a = rego_call_arena(call);
+    value scaled = VALUE_UNDEFINED;
+    struct error err = ERROR_INIT;
+    enum status st = buf_status(&digits);
+    if (st == OK)
+        st = number_mul(a, value_number(a, buf_str(&digits)), value_uint(a, factor), &scaled, &err);
+    if (st != OK)
+        return rego_call_status(call, st, &err);
+    if (exponent > NUMBER_EXPONENT_MAX)
+        return give_limit(call, "number has more than %d digits", NUMBER_DIGITS_MAX);
+    if (!charge_bytes(call, (size_t)(exponent < 0 ? -exponent : exponent) + digits.len))
+        return REGO_FATAL;
+
+    char scratch[VALUE_NUMBER_SCRATCH];
+    CLEANUP(buf_done) struct buf text;
+    output_init(call, &text);
+    write_scaled(&text, value_number_text(scaled, scratch), milli ? exponent - 3 : exponent, milli);
+    if (buf_status(&text) != OK)
+        return give_buf(call, &text, out);
+    return give(call, value_number(a, buf_str(&text)), out);
+}
+
+enum rego_outcome builtin_units_parse_bytes(struct rego_call *call, const value *args, value *out)
+{
+    CLEANUP(buf_done) struct buf b;
+    output_init(call, &b);
+    struct quantity q;
+    enum rego_outcome o = read_quantity(call, args, "units.parse_bytes", "byte amount", &b, &q);
+    if (o != REGO_VALUE)
+        return o;
+    struct str name = q.unit;
+    if (name.len > 1 && (name.ptr[name.len - 1] == 'b' || name.ptr[name.len - 1] == 'B'))
+        name.len--;
+    uint64_t factor = 1;
+    if (!find_unit(name, &factor))
+        return rego_call_error(call, "units.parse_bytes: byte unit %s not recognized",
+                               shown(call, q.unit));
+
+    /* through 64-bit floats at every step, as the original; a division by one rounds to one */
+    struct arena *a = rego_call_arena(call);
+    value one = value_small_int(1);
+    value v = value_number(a, q.number);
+    struct error err = ERROR_INIT;
+    enum status st = value_is_defined(v) ? number_div(a, v, one, &v, &err) : arena_status(a);
+    if (st == OK)
+        st = number_mul(a, v, value_uint(a, factor), &v, &err);
+    if (st == OK)
+        st = number_div(a, v, one, &v, &err);
+    if (st == OK)
+        st = number_round(a, v, NUMBER_TRUNC, &v, &err);
+    return give_status(call, st, &err, v, out);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "rego/builtins_internal.h"
 
 /*
@@ -114,11 +115,21 @@ static enum status parse_list(struct parser *p, bool not )
     return OK;
 }
 
+static enum status bad_range(struct parser *p, uint32_t lo, uint32_t hi)
+{
+    char a[4];
+    char b[4];
+    int n = (int)utf8_encode(lo, a);
+    int m = (int)utf8_encode(hi, b);
+    error_set(p->err, "hi character '%.*s' should be greater than lo '%.*s'", m, b, n, a);
+    return ERR_INVALID;
+}
+
 /* From after the opening bracket: one range "a-z", or else a list. */
 static enum status parse_brackets(struct parser *p)
 {
     bool not = peek(p, '!');
-    p->at += not;
+    p->at += not ;
     if (p->at == p->text.len)
         return invalid(p, "unexpected end of input");
 
@@ -138,7 +149,7 @@ static enum status parse_brackets(struct parser *p)
         return invalid(p, "expected close range character");
     p->at++;
     if (hi < lo)
-        return invalid(p, "hi character of a range should be greater than its lo character");
+        return bad_range(p, lo, hi);
     return emit(p, not ? NOT_RANGE : RANGE, lo, hi);
 }
 
@@ -238,8 +249,8 @@ static enum status parse_sequence(struct parser *p, unsigned depth)
     return st;
 }
 
-STATUS glob_compile(struct str pattern, const uint32_t *delimiters, size_t delimiter_count, struct glob **out,
-                    struct error *err)
+STATUS glob_compile(struct str pattern, const uint32_t *delimiters, size_t delimiter_count,
+                    struct glob **out, struct error *err)
 {
     if (pattern.len > GLOB_PATTERN_MAX) {
         error_set(err, "pattern is longer than %d bytes", GLOB_PATTERN_MAX);

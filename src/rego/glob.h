@@ -15,9 +15,10 @@
 
 struct glob;
 
-/* `delimiters` are code points that * and ? do not match; copied.  ERR_INVALID, ERR_LIMIT, ERR_NOMEM. */
-STATUS glob_compile(struct str pattern, const uint32_t *delimiters, size_t delimiter_count, struct glob **out,
-                    struct error *err);
+/* `delimiters` are code points that * and ? do not match; copied.  ERR_INVALID, ERR_LIMIT,
+ * ERR_NOMEM. */
+STATUS glob_compile(struct str pattern, const uint32_t *delimiters, size_t delimiter_count,
+                    struct glob **out, struct error *err);
 struct glob *glob_free(struct glob *g);
 DEFINE_CLEANUP(glob, struct glob, glob_free)
 

@@ -14,7 +14,8 @@ struct re2_expression {
     std::unique_ptr<RE2> re;
 };
 
-namespace {
+namespace
+{
 
 struct syntax_error {
     const char *what;
@@ -55,7 +56,7 @@ std::string to_re2_syntax(const std::string &p)
             }
         } else if (p[i] == '[') {
             n = skip_class(p, i);
-        } else if (p.compare(i, 3, "(?<") == 0 && i + 3 < p.size() && p[i + 3] != '=' && p[i + 3] != '!') {
+        } else if (p.compare(i, 3, "(?<") == 0) {
             out += "(?P<";
             i += 3;
             continue;
@@ -108,7 +109,8 @@ void write_error(char *error, size_t size, const char *what, const std::string &
     snprintf(error, size, "error parsing regexp: %s: `%s`", what, where.c_str());
 }
 
-re2_expression *compile(const char *pattern, size_t len, size_t memory_max, char *error, size_t error_size)
+re2_expression *compile(const char *pattern, size_t len, size_t memory_max, char *error,
+                        size_t error_size)
 {
     try {
         std::string text(pattern, len);
@@ -119,7 +121,10 @@ re2_expression *compile(const char *pattern, size_t len, size_t memory_max, char
         if (!re->ok()) {
             bool whole = re->error_code() == RE2::ErrorMissingParen ||
                          re->error_code() == RE2::ErrorUnexpectedParen;
-            write_error(error, error_size, go_words(re->error_code()), whole ? text : re->error_arg());
+            std::string where = whole ? text : re->error_arg();
+            if (where.compare(0, 4, "(?P<") == 0 && text.find(where) == std::string::npos)
+                where.erase(2, 1); // it was (?< before
+            write_error(error, error_size, go_words(re->error_code()), where);
             return nullptr;
         }
         std::unique_ptr<re2_expression> out(new re2_expression);
@@ -159,12 +164,24 @@ size_t group_index(const re2_expression *re, const char *name, size_t len)
     }
 }
 
-int match(const re2_expression *re, const char *text, size_t len, size_t start, re2_span *spans, size_t span_count)
+int full_match(const re2_expression *re, const char *text, size_t len)
+{
+    try {
+        return re->re->Match(re2::StringPiece(text, len), 0, len, RE2::ANCHOR_BOTH, nullptr, 0) ? 1
+                                                                                                : 0;
+    } catch (const std::exception &) {
+        return 0;
+    }
+}
+
+int match(const re2_expression *re, const char *text, size_t len, size_t start, re2_span *spans,
+          size_t span_count)
 {
     try {
         std::vector<re2::StringPiece> pieces(span_count);
         re2::StringPiece subject(text, len);
-        if (!re->re->Match(subject, start, len, RE2::UNANCHORED, pieces.data(), static_cast<int>(span_count)))
+        if (!re->re->Match(subject, start, len, RE2::UNANCHORED, pieces.data(),
+                           static_cast<int>(span_count)))
             return 0;
         for (size_t i = 0; i < span_count; i++) {
             bool took_part = pieces[i].data() != nullptr;
@@ -183,5 +200,6 @@ int match(const re2_expression *re, const char *text, size_t len, size_t start, 
 extern "C" __attribute__((visibility("default"))) const struct re2_api claviger_re2;
 
 const struct re2_api claviger_re2 = {
-    CLAVIGER_RE2_VERSION, compile, destroy, program_size, group_count, group_index, match,
+    CLAVIGER_RE2_VERSION, compile,     destroy,    program_size,
+    group_count,          group_index, full_match, match,
 };

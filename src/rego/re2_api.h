@@ -34,8 +34,8 @@ struct re2_api {
      * Go's syntax.  NULL: `error` (of error_size bytes) has the text in Go's
      * words, "error parsing regexp: ...".
      */
-    struct re2_expression *(*compile)(const char *pattern, size_t len, size_t memory_max, char *error,
-                                      size_t error_size);
+    struct re2_expression *(*compile)(const char *pattern, size_t len, size_t memory_max,
+                                      char *error, size_t error_size);
     void (*destroy)(struct re2_expression *re);
 
     size_t (*program_size)(const struct re2_expression *re);
@@ -43,6 +43,9 @@ struct re2_api {
 
     /* Number of a named group; 0: no such group. */
     size_t (*group_index)(const struct re2_expression *re, const char *name, size_t len);
+
+    /* The whole text.  1 match, 0 none. */
+    int (*full_match)(const struct re2_expression *re, const char *text, size_t len);
 
     /*
      * Leftmost match that begins at or after `start`; what stands before is

@@ -57,8 +57,8 @@ STATUS regex_load(struct error *err)
     bool found = module != NULL;
     pthread_mutex_unlock(&module_lock);
     if (!found) {
-        error_set(err, "regular expressions are not available: could not load %s/%s", CLAVIGER_MODULE_DIR,
-                  MODULE_NAME);
+        error_set(err, "regular expressions are not available: could not load %s/%s",
+                  CLAVIGER_MODULE_DIR, MODULE_NAME);
         return ERR_UNAVAILABLE;
     }
     return OK;
@@ -66,13 +66,14 @@ STATUS regex_load(struct error *err)
 
 /* ---- expressions ---- */
 
-STATUS regex_compile(struct str pattern, struct regex **out, struct error *err)
+STATUS regex_new(struct str pattern, struct regex **out, struct error *err)
 {
     enum status st = regex_load(err);
     if (st != OK)
         return st;
     if (pattern.len > REGEX_PATTERN_MAX) {
-        error_set(err, "error parsing regexp: expression too large: longer than %d bytes", REGEX_PATTERN_MAX);
+        error_set(err, "error parsing regexp: expression too large: longer than %d bytes",
+                  REGEX_PATTERN_MAX);
         return ERR_INVALID;
     }
 
@@ -94,7 +95,7 @@ STATUS regex_compile(struct str pattern, struct regex **out, struct error *err)
     return OK;
 }
 
-struct regex *regex_free(struct regex *re)
+struct regex *regex_unref(struct regex *re)
 {
     if (re != NULL) {
         if (re->re != NULL)
@@ -123,4 +124,9 @@ bool regex_match(const struct regex *re, struct str text, size_t start, struct r
                  size_t span_count)
 {
     return module->match(re->re, text.ptr, text.len, start, spans, span_count) == 1;
+}
+
+bool regex_full_match(const struct regex *re, struct str text)
+{
+    return module->full_match(re->re, text.ptr, text.len) == 1;
 }

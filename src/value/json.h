@@ -47,8 +47,9 @@ enum json_style {
  * Append the text of a value.  Sets become arrays in order; non-string keys
  * become their JSON text (later ones win); strings with invalid UTF-8 get
  * U+FFFD.  JSON_CANONICAL refuses with ERR_INVALID what RFC 8785 has no form
- * for: sets, non-string keys, numbers that are no finite double.
- * Other failures are the buf's.
+ * for: sets, non-string keys, strings of invalid UTF-8, numbers that are no
+ * finite double; the undefined value is refused in every style.  Other
+ * failures are the buf's.
  */
 STATUS json_write(struct buf *out, value v, enum json_style style);
 

@@ -25,8 +25,7 @@
 
 static void skip(const char *what)
 {
-    printf("1..0 # SKIP no-namespaces: %s: %s
-", what, strerror(errno));
+    printf("1..0 # SKIP no-namespaces: %s: %s\n", what, strerror(errno));
     exit(0);
 }
 
