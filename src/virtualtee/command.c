@@ -265,7 +265,7 @@ static STATUS setup_init(struct setup *s, const struct args *a, unsigned version
     enum status st = s->kind->needs_pki ? pki_open(a->pki, &s->pki, err) : OK;
     if (st == OK)
         st = machine_new(s->kind, s->pki, &s->machine, err);
-    if (st == OK && s->kind->version_offset != 0)
+    if (st == OK && s->kind->has_version)
         st = machine_set_version(s->machine, version, err);
     if (st == OK && a->fault != NULL)
         st = machine_set_fault(s->machine, str_of(a->fault), err);
