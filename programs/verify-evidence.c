@@ -277,8 +277,9 @@ static int answer(struct arena *a, const struct options *o, const struct verifie
                   const struct checks *checks, struct verifier_result *result)
 {
     for (size_t i = 0; pass && i < result->len; i++)
-        if (o->era == ERA_OLD && vf->shape != NULL)
-            result->items[i].claims = vf->shape(a, result->items[i].claims, DIALECT_A);
+        if (vf->shape != NULL)
+            result->items[i].claims =
+                vf->shape(a, result->items[i].claims, o->era == ERA_OLD ? DIALECT_A : DIALECT_D);
     size_t n = pass ? result->len : 0;
 
     CLEANUP(buf_done) struct buf out;
