@@ -400,8 +400,8 @@ static enum status open_rvps(struct arena *a, const struct attestation_options *
 
 /* ---- the broker ---- */
 
-static enum status read_broker(struct arena *a, const struct attestation_options *o,
-                               struct as_config *c, struct error *err)
+enum status as_config_read_broker(struct arena *a, const struct attestation_options *o,
+                                  struct as_config *c, struct error *err)
 {
     value broker = member(o->config, "attestation_token_broker");
     value signer = VALUE_UNDEFINED;
@@ -470,7 +470,7 @@ enum status as_config_read(struct arena *a, const struct attestation_options *o,
     warn_all_unknown(o, o->config);
 
     struct backend b = {0};
-    enum status st = read_broker(a, o, out, err);
+    enum status st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
     if (st == OK)

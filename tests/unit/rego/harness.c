@@ -357,10 +357,10 @@ struct str harness_line(struct harness *h, struct str expression)
     }
     const struct rego_builtin *b = rego_builtin_find(str_of(h->name));
     if (b == NULL || (b->flags & REGO_NEEDS_ALL) == 0)
-        return json_text(&h->arena, v, JSON_COMPACT);
+        return json_text(&h->arena, v, JSON_GO);
     struct str line = STR_EMPTY;
     for (size_t i = 0; i < value_len(v); i++) {
-        struct str s = json_text(&h->arena, value_at(v, i), JSON_COMPACT);
+        struct str s = json_text(&h->arena, value_at(v, i), JSON_GO);
         line = arena_format(&h->arena, "%.*s%s%.*s", STR_ARG(line), i > 0 ? " , " : "", STR_ARG(s));
     }
     return line;
