@@ -12,8 +12,12 @@ $(BUILD)/build.ninja:
 	@tools/setup build
 	@meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
 
-demo: all
+demo: all $(BUILD)/demo-pki/anchors
 	@tools/demo $(BUILD)
+
+$(BUILD)/demo-pki/anchors: | all
+	@rm -rf $(BUILD)/demo-pki
+	@$(BUILD)/programs/virtual-tee pki $(BUILD)/demo-pki >/dev/null
 
 check: all
 	@tools/run-tests check $(BUILD)

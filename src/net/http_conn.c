@@ -437,6 +437,7 @@ void conn_close(struct conn *c)
     SSL_free(c->ssl);
     close(c->fd);
     free(c);
+    reactor_left(r);
 }
 
 void conn_expired(struct conn *c)

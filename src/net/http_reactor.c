@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -11,7 +10,8 @@
 #define ACCEPTS_A_TURN 64
 #define ACCEPT_PAUSE_MS 50 /* after running out of descriptors or memory */
 #define KEEP_MAX 16384     /* a larger buffer goes back to the system between requests */
-#define TRIM_PEAK 256      /* after so many connections at once, memory is given back */
+#define TRIM_PEAK 64       /* after so many connections at once, memory is given back, */
+#define TRIM_DELAY_MS 300  /* once: when most of them are gone */
 
 static struct timeval timeval_of_ns(int64_t ns)
 {
@@ -422,19 +422,30 @@ static void on_wake(evutil_socket_t fd, short what, void *user)
 
 /* ---- life of a reactor ---- */
 
-static void trim_memory(struct reactor *r)
+/*
+ * Most of the connections of a crowd are gone: what malloc() keeps of them goes
+ * back to the system, a moment later, when the others have left, too.
+ */
+static void on_trim(evutil_socket_t fd, short what, void *user)
+{
+    struct reactor *r = user;
+    r->conn_peak = r->conn_count;
+    memory_give_back();
+}
+
+void reactor_left(struct reactor *r)
 {
     if (r->conn_peak < TRIM_PEAK || r->conn_count > r->conn_peak / 8)
         return;
-    r->conn_peak = r->conn_count;
-    malloc_trim(0);
+    struct timeval delay = {0, TRIM_DELAY_MS * 1000};
+    event_add(&r->trim_event, &delay);
 }
 
 void reactor_run(struct reactor *r)
 {
     while (!r->finished && !(r->draining && r->conn_count == 0) &&
            event_base_loop(r->base, EVLOOP_ONCE) == 0)
-        trim_memory(r);
+        ;
 }
 
 enum status reactor_listen(struct reactor *r, struct error *err)
@@ -492,6 +503,7 @@ enum status reactor_init(struct reactor *r, struct http_server *s, unsigned inde
     event_assign(&r->wake_event, r->base, r->wake_fd, EV_READ | EV_PERSIST, on_wake, r);
     event_assign(&r->deadline_event, r->base, -1, 0, on_deadline, r);
     event_assign(&r->stop_event, r->base, -1, 0, on_stop_time, r);
+    event_assign(&r->trim_event, r->base, -1, 0, on_trim, r);
     if (event_add(&r->wake_event, NULL) != 0) {
         error_set(err, "could not watch an eventfd");
         return ERR_IO;
@@ -522,6 +534,7 @@ void reactor_done(struct reactor *r)
             event_del(&r->wake_event);
             event_del(&r->deadline_event);
             event_del(&r->stop_event);
+            event_del(&r->trim_event);
         }
         event_base_free(r->base);
     }

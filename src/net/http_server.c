@@ -183,6 +183,7 @@ enum status http_server_new(const struct http_options *options, struct http_serv
         error_set(err, "no listening address");
         return ERR_INVALID;
     }
+    memory_init();
     CLEANUP(http_server_cleanup) struct http_server *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return error_nomem(err);

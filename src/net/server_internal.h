@@ -7,6 +7,7 @@
  *   http_answer.c   the bytes of an answer
  *   http_io.c       reading and writing a socket, with and without TLS
  *   http_worker.c   threads for what may wait
+ *   memory.c        flat memory after a crowd
  *
  * A connection belongs to one reactor and is touched by its thread only.  An
  * exchange travels: reactor -> queue -> worker -> inbox of the same reactor.
@@ -116,7 +117,8 @@ struct reactor {
 
     struct conn *conns;
     size_t conn_count;
-    size_t conn_peak; /* since memory was last given back */
+    size_t conn_peak;        /* since memory was last given back */
+    struct event trim_event; /* when the closing has settled */
 
     struct deadline deadlines[DEADLINE_KINDS]; /* heads of rings */
     int64_t durations_ns[DEADLINE_KINDS];
@@ -177,6 +179,8 @@ void reactor_done(struct reactor *r);
 void reactor_run(struct reactor *r);
 void reactor_wake(struct reactor *r); /* any thread; async-signal-safe */
 
+void reactor_left(struct reactor *r); /* a connection is gone */
+
 /* A worker gives an exchange back. */
 void reactor_return(struct reactor *r, struct exchange *ex);
 
@@ -229,6 +233,11 @@ void io_shutdown(struct conn *c);   /* say that no more comes */
 STATUS workers_start(struct http_server *s, struct error *err);
 void workers_push(struct worker_pool *p, struct exchange *ex);
 void workers_stop(struct http_server *s); /* waits for those at work; queued ones are dropped */
+
+/* ---- memory.c ---- */
+
+void memory_init(void);      /* before anything of libevent */
+void memory_give_back(void); /* the thread's and the process's free memory, to the system */
 
 /* ---- tls.c ---- */
 

@@ -30,15 +30,14 @@ struct run {
 
 static void strike(struct run *r, enum fault_stage stage)
 {
-    if (r->fault != NULL && r->fault->stage == stage)
-        r->fault->apply(&r->b);
+    fault_strike(r->fault, stage, &r->b);
 }
 
 static STATUS run_report(struct run *r)
 {
+    struct amd_build *hw = &r->b.hw;
     strike(r, FAULT_MACHINE);
-    r->b.report_key = amd_machine_key(&r->b.amd, r->pki);
-    amd_machine_vek(&r->b.amd, &r->b.vek);
+    amd_build_choose(hw, r->pki);
     enum status st = azure_build_variable_data(&r->b.az, r->err);
     if (st != OK)
         return st;
@@ -46,16 +45,13 @@ static STATUS run_report(struct run *r)
     strike(r, FAULT_VARIABLE_DATA);
     struct digest d;
     azure_variable_data_digest(&r->b.az, &d);
-    uint8_t *report_data = r->b.amd.report.report_data;
-    memset(report_data, 0, sizeof(r->b.amd.report.report_data));
-    memcpy(report_data, d.bytes, d.len);
-    amd_report_write(&r->b.amd.report, r->b.az.hardware);
-
-    strike(r, FAULT_REPORT);
-    st = report_cache_sign(&r->m->report, r->b.az.hardware, r->b.report_key, r->err);
+    memset(hw->amd.report.report_data, 0, sizeof(hw->amd.report.report_data));
+    memcpy(hw->amd.report.report_data, d.bytes, d.len);
+    st = amd_build_report(hw, &r->m->report, r->fault, r->err);
     if (st != OK)
         return st;
 
+    memcpy(r->b.az.hardware, hw->report, AMD_REPORT_LEN);
     strike(r, FAULT_SIGNED_REPORT);
     st = azure_build_hcl(&r->b.az, r->err);
     if (st == OK)
@@ -68,7 +64,7 @@ static STATUS run_vek(struct run *r)
 {
     strike(r, FAULT_VEK);
     struct cert *vcek = NULL;
-    enum status st = vek_cache_get(&r->m->vcek, r->pki, &r->b.vek, &vcek, r->err);
+    enum status st = vek_cache_get(&r->m->vcek, r->pki, &r->b.hw.vek, &vcek, r->err);
     if (st != OK)
         return st;
 
@@ -109,7 +105,7 @@ STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault
 {
     struct run r = {.m = m, .pki = p, .fault = fault, .err = err};
     azure_build_init(&r.b.az, &names, &m->vtpm, p, report_data);
-    r.b.amd = m->amd;
+    r.b.hw.amd = m->amd;
     uint8_t *version = &r.b.az.vtpm.evidence_version;
     if (fault != NULL && *version < fault->min_version)
         *version = fault->min_version;

@@ -20,10 +20,8 @@ struct azure_snp {
 
 /* What a fault's apply() gets. */
 struct azure_snp_build {
+    struct amd_build hw;
     struct azure_build az;
-    struct amd_machine amd;
-    struct vek_request vek;
-    const struct privkey *report_key; /* signs the hardware report */
 };
 
 extern const struct fault azure_snp_faults[];

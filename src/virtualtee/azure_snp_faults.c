@@ -1,42 +1,6 @@
 /* The faults of az-snp-vtpm evidence, in the order of the verifier's checks. */
 #include "virtualtee/azure_snp.h"
 
-/* ---- small tools ---- */
-
-static void replace(struct buf *b, const char *text)
-{
-    buf_reset(b);
-    buf_add_cstr(b, text);
-}
-
-static void flip(struct buf *b, size_t offset)
-{
-    if (offset < b->len)
-        b->ptr[offset] = (char)(b->ptr[offset] ^ 1);
-}
-
-static void store(struct buf *b, size_t offset, uint32_t n)
-{
-    if (offset + 4 <= b->len)
-        store_le32(b->ptr + offset, n);
-}
-
-/* Exchange the first `from` in a text for `to` of the same length. */
-static void exchange(struct buf *b, const char *from, const char *to)
-{
-    char *at = b->len > 0 ? memmem(b->ptr, b->len, from, strlen(from)) : NULL;
-    if (at != NULL)
-        memcpy(at, to, strlen(to));
-}
-
-/* Change the byte behind a mark. */
-static void flip_after(struct buf *b, const char *mark)
-{
-    char *at = b->len > 0 ? memmem(b->ptr, b->len, mark, strlen(mark)) : NULL;
-    if (at != NULL)
-        flip(b, (size_t)(at - b->ptr) + strlen(mark));
-}
-
 /*
  * The end of a quote with one bank: count (4), hash (2), size (1), bitmap (3),
  * digest with its size (34).
@@ -56,32 +20,32 @@ FAULT_FN(omit_quote)
 
 FAULT_FN(break_signature_text)
 {
-    replace(&AZ->members[AZURE_SIGNATURE], "\"not hex\"");
+    edit_replace(&AZ->members[AZURE_SIGNATURE], "\"not hex\"");
 }
 
 FAULT_FN(break_message_text)
 {
-    replace(&AZ->members[AZURE_MESSAGE], "\"not hex\"");
+    edit_replace(&AZ->members[AZURE_MESSAGE], "\"not hex\"");
 }
 
 FAULT_FN(break_hcl_text)
 {
-    replace(&AZ->members[AZURE_HCL], "\"not base64!\"");
+    edit_replace(&AZ->members[AZURE_HCL], "\"not base64!\"");
 }
 
 FAULT_FN(break_vcek_text)
 {
-    replace(&AZ->members[AZURE_ENDORSEMENT], "[\"not\",\"bytes\"]");
+    edit_replace(&AZ->members[AZURE_ENDORSEMENT], "[\"not\",\"bytes\"]");
 }
 
 FAULT_FN(break_pcrs_text)
 {
-    replace(&AZ->members[AZURE_PCRS], "{\"0\":\"00\"}");
+    edit_replace(&AZ->members[AZURE_PCRS], "{\"0\":\"00\"}");
 }
 
 FAULT_FN(unknown_version)
 {
-    replace(&AZ->members[AZURE_VERSION], "3");
+    edit_replace(&AZ->members[AZURE_VERSION], "3");
 }
 
 /* ---- HCL header ---- */
@@ -93,75 +57,74 @@ FAULT_FN(cut_hcl)
 
 FAULT_FN(hcl_mark)
 {
-    flip(&AZ->hcl, 0);
+    edit_flip(&AZ->hcl, 0);
 }
 
 FAULT_FN(hcl_request_type)
 {
-    store(&AZ->hcl, 0x0C, 1);
+    edit_store_le32(&AZ->hcl, 0x0C, 1);
 }
 
 FAULT_FN(hcl_variable_data_size)
 {
-    store(&AZ->hcl, 0x4D0, HCL_BLOB_MAX);
+    edit_store_le32(&AZ->hcl, 0x4D0, HCL_BLOB_MAX);
 }
 
 FAULT_FN(hcl_data_size)
 {
-    store(&AZ->hcl, 0x4C0, 20);
+    edit_store_le32(&AZ->hcl, 0x4C0, 20);
 }
 
 FAULT_FN(hcl_report_type)
 {
-    store(&AZ->hcl, 0x4C8, HCL_TYPE_TDX);
+    edit_store_le32(&AZ->hcl, 0x4C8, HCL_TYPE_TDX);
 }
 
 FAULT_FN(hcl_hash_type)
 {
-    store(&AZ->hcl, 0x4CC, 3);
+    edit_store_le32(&AZ->hcl, 0x4CC, 3);
 }
 
 /* ---- variable data: hashed and reported as it is, so only its content is wrong ---- */
 
 FAULT_FN(variable_data_text)
 {
-    exchange(&AZ->variable_data, "{\"keys\"", "{'keys'");
+    edit_exchange(&AZ->variable_data, "{\"keys\"", "{'keys'");
 }
 
 FAULT_FN(no_attestation_key)
 {
-    exchange(&AZ->variable_data, "HCLAkPub", "HCLXkPub");
+    edit_exchange(&AZ->variable_data, "HCLAkPub", "HCLXkPub");
 }
 
 FAULT_FN(attestation_key_kind)
 {
-    exchange(&AZ->variable_data, "\"kty\":\"RSA\"", "\"kty\":\"oct\"");
+    edit_exchange(&AZ->variable_data, "\"kty\":\"RSA\"", "\"kty\":\"oct\"");
 }
 
 FAULT_FN(attestation_key_modulus)
 {
-    char *at = memmem(AZ->variable_data.ptr, AZ->variable_data.len, "\"n\":\"", 5);
-    if (at != NULL)
-        at[5] = '*';
+    edit_exchange(&AZ->variable_data, "\"n\":\"", "\"n\":\"*");
 }
 
 /* 128 bytes of the modulus: 171 digits, of which the last carries four bits ("E" makes it odd). */
 FAULT_FN(attestation_key_small)
 {
     struct buf *b = &AZ->variable_data;
-    char *at = memmem(b->ptr, b->len, "\"n\":\"", 5);
-    char *end = at != NULL ? memchr(at + 5, '"', (size_t)(b->ptr + b->len - at - 5)) : NULL;
-    if (end == NULL || end - at < 5 + 171)
+    char *n = edit_behind(b, "\"n\":\"");
+    char *end = n != NULL ? memchr(n, '"', (size_t)(b->ptr + b->len - n)) : NULL;
+    if (end == NULL || end - n < 171)
         return;
-    char *cut = at + 5 + 171;
-    cut[-1] = 'E';
-    memmove(cut, end, (size_t)(b->ptr + b->len - end));
-    b->len -= (size_t)(end - cut);
+    n[170] = 'E';
+    memmove(n + 171, end, (size_t)(b->ptr + b->len - end));
+    b->len -= (size_t)(end - (n + 171));
 }
 
 FAULT_FN(other_machine)
 {
-    flip_after(&AZ->hcl, "\"vmUniqueId\":\"");
+    char *id = edit_behind(&AZ->hcl, "\"vmUniqueId\":\"");
+    if (id != NULL)
+        *id ^= 1;
 }
 
 FAULT_FN(other_user_data)
@@ -171,9 +134,7 @@ FAULT_FN(other_user_data)
 
 FAULT_FN(user_data_text)
 {
-    char *at = memmem(AZ->variable_data.ptr, AZ->variable_data.len, "\"user-data\":\"", 13);
-    if (at != NULL)
-        at[13] = 'x';
+    edit_exchange(&AZ->variable_data, "\"user-data\":\"", "\"user-data\":\"xx");
 }
 
 FAULT_FN(no_user_data)
@@ -190,7 +151,7 @@ FAULT_FN(stranger_signs)
 
 FAULT_FN(quote_magic)
 {
-    flip(&AZ->message, 0);
+    edit_flip(&AZ->message, 0);
 }
 
 FAULT_FN(quote_type)
@@ -254,111 +215,14 @@ FAULT_FN(pcr_short)
 
 FAULT_FN(vcek_garbled)
 {
-    replace(&AZ->endorsement, "no certificate");
-}
-
-FAULT_FN(vcek_weak_curve)
-{
-    B->vek.flaw = VEK_WEAK_CURVE;
-}
-
-FAULT_FN(vcek_other_issuer)
-{
-    B->vek.flaw = VEK_OTHER_ISSUER;
-}
-
-FAULT_FN(vcek_expired)
-{
-    B->vek.not_after = PKI_NOT_BEFORE + 86400;
-}
-
-FAULT_FN(vcek_early)
-{
-    B->vek.not_before = PKI_NOT_AFTER - 86400;
-}
-
-FAULT_FN(vcek_no_microcode)
-{
-    B->vek.flaw = VEK_NO_MICROCODE;
-}
-
-FAULT_FN(vcek_wide_snp)
-{
-    B->vek.flaw = VEK_WIDE_SNP;
-}
-
-FAULT_FN(vcek_no_chip)
-{
-    B->vek.flaw = VEK_NO_CHIP;
-}
-
-FAULT_FN(vcek_other_chip)
-{
-    B->vek.chip_id[0] ^= 1;
-}
-
-/* ---- TCB: the certificate is of another firmware than the report ---- */
-
-FAULT_FN(tcb_microcode)
-{
-    B->vek.tcb.microcode ^= 1;
-}
-
-FAULT_FN(tcb_snp)
-{
-    B->vek.tcb.snp ^= 1;
-}
-
-FAULT_FN(tcb_tee)
-{
-    B->vek.tcb.tee ^= 1;
-}
-
-FAULT_FN(tcb_bootloader)
-{
-    B->vek.tcb.bootloader ^= 1;
-}
-
-FAULT_FN(tcb_fmc)
-{
-    B->vek.tcb.fmc ^= 1;
+    edit_replace(&AZ->endorsement, "no certificate");
 }
 
 /* ---- hardware report, signed as it is ---- */
 
-FAULT_FN(report_version)
-{
-    store_le32(AZ->hardware, 6);
-}
-
 FAULT_FN(report_reserved)
 {
-    AZ->hardware[0x18B + 20] = 1;
-}
-
-FAULT_FN(processor_family)
-{
-    AZ->hardware[0x188] = 0x17;
-}
-
-FAULT_FN(processor_model)
-{
-    AZ->hardware[0x189] = 0xFF;
-}
-
-FAULT_FN(report_algorithm)
-{
-    store_le32(AZ->hardware + 0x034, 2);
-}
-
-FAULT_FN(report_key_kind)
-{
-    store_le32(AZ->hardware + 0x048, AMD_KEY_VLEK << AMD_KEY_SHIFT);
-}
-
-FAULT_FN(report_vmpl)
-{
-    store_le32(AZ->hardware + 0x030, 1);
+    B->hw.report[0x18B + 20] = 1;
 }
 
 /* ---- hardware report, changed after it was signed ---- */
@@ -472,45 +336,45 @@ const struct fault azure_snp_faults[] = {
     {"vcek-garbled", "certificate-format", VCEK, "VCEK is no certificate", FAULT_PARTS,
      .apply = vcek_garbled},
     {"vcek-curve", "certificate-format", VCEK "/public_key", "VCEK is a P-256 key", FAULT_VEK,
-     .apply = vcek_weak_curve},
+     .apply = amd_fault_weak_curve},
     {"vcek-issuer", "certificate-chain", VCEK, "VCEK not signed by the key of its issuer",
-     FAULT_VEK, .apply = vcek_other_issuer},
+     FAULT_VEK, .apply = amd_fault_issuer},
     {"vcek-expired", "certificate-validity", VCEK "/validity/not_after", "VCEK has expired",
-     FAULT_VEK, .apply = vcek_expired},
+     FAULT_VEK, .apply = amd_fault_expired},
     {"vcek-not-yet-valid", "certificate-validity", VCEK "/validity/not_before",
-     "VCEK is not yet valid", FAULT_VEK, .apply = vcek_early},
+     "VCEK is not yet valid", FAULT_VEK, .apply = amd_fault_early},
     {"vcek-without-microcode", "certificate-format", VCEK "/tcb/microcode",
-     "VCEK does not name its microcode", FAULT_VEK, .apply = vcek_no_microcode},
+     "VCEK does not name its microcode", FAULT_VEK, .apply = amd_fault_no_microcode},
     {"vcek-wide-snp", "certificate-format", VCEK "/tcb/snp", "SNP firmware number of 9 bits",
-     FAULT_VEK, .apply = vcek_wide_snp},
+     FAULT_VEK, .apply = amd_fault_wide_snp},
     {"vcek-without-chip", "chip-id", VCEK "/hw_id", "VCEK names no chip", FAULT_VEK,
-     .apply = vcek_no_chip},
+     .apply = amd_fault_no_chip},
     {"vcek-other-chip", "chip-id", HW "/chip_id", "VCEK of another chip", FAULT_VEK,
-     .apply = vcek_other_chip},
+     .apply = amd_fault_other_chip},
 
     {"tcb-microcode", "tcb", HW "/reported_tcb/microcode", "microcode differs from the VCEK's",
-     FAULT_VEK, .apply = tcb_microcode},
+     FAULT_VEK, .apply = amd_fault_tcb_microcode},
     {"tcb-snp", "tcb", HW "/reported_tcb/snp", "SNP firmware differs from the VCEK's", FAULT_VEK,
-     .apply = tcb_snp},
+     .apply = amd_fault_tcb_snp},
     {"tcb-tee", "tcb", HW "/reported_tcb/tee", "TEE firmware differs from the VCEK's", FAULT_VEK,
-     .apply = tcb_tee},
+     .apply = amd_fault_tcb_tee},
     {"tcb-bootloader", "tcb", HW "/reported_tcb/bootloader", "boot loader differs from the VCEK's",
-     FAULT_VEK, .apply = tcb_bootloader},
+     FAULT_VEK, .apply = amd_fault_tcb_bootloader},
     {"tcb-fmc", "tcb", HW "/reported_tcb/fmc", "FMC differs from the VCEK's (a Turin machine)",
-     FAULT_VEK, .turin = true, .apply = tcb_fmc},
+     FAULT_VEK, .turin = true, .apply = amd_fault_tcb_fmc},
 
     {"report-version", "report-version", HW "/version", "hardware report of version 6",
-     FAULT_REPORT, .apply = report_version},
+     FAULT_REPORT, .apply = amd_fault_version},
     {"report-reserved", "report-reserved", HW "/reserved", "a reserved byte is not zero",
-     FAULT_REPORT, .apply = report_reserved},
+     FAULT_REPORT_BYTES, .apply = report_reserved},
     {"processor-family", "processor", HW "/cpuid_fam_id", "processor of an unknown family",
-     FAULT_REPORT, .apply = processor_family},
+     FAULT_REPORT, .apply = amd_fault_family},
     {"processor-model", "processor", HW "/cpuid_mod_id", "processor of an unknown model",
-     FAULT_REPORT, .apply = processor_model},
+     FAULT_REPORT, .apply = amd_fault_model},
     {"report-algorithm", "signature-algorithm", HW "/sig_algo",
-     "report names another signature algorithm", FAULT_REPORT, .apply = report_algorithm},
+     "report names another signature algorithm", FAULT_REPORT, .apply = amd_fault_algorithm},
     {"report-key-kind", "signing-key", HW "/key_info", "report says that a VLEK signed it",
-     FAULT_REPORT, .apply = report_key_kind},
+     FAULT_REPORT, .apply = amd_fault_key_kind},
     {"report-altered", "report-signature", HW "/signature", "measurement changed after signing",
      FAULT_SIGNED_REPORT, .apply = report_altered},
     {"report-signature-r", "report-signature", HW "/signature/r", "r is no scalar of the curve",
@@ -518,7 +382,7 @@ const struct fault azure_snp_faults[] = {
     {"report-signature-s", "report-signature", HW "/signature/s", "s is no scalar of the curve",
      FAULT_SIGNED_REPORT, .apply = signature_s},
     {"vmpl", "vmpl", HW "/vmpl", "report asked for by the guest, not by the paravisor",
-     FAULT_REPORT, .apply = report_vmpl},
+     FAULT_REPORT, .apply = amd_fault_vmpl},
 
     {"init-data-other", "init-data", QUOTE "/pcrs/8",
      "PCR 8 has another document measured on top of the init data", FAULT_MACHINE,

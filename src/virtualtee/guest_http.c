@@ -1,9 +1,6 @@
 #include "virtualtee/guest_http.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-#include "base/encode.h"
 
 #define HEADERS_MAX (256 * 1024) /* a sealed session cookie is 4 KiB */
 
@@ -47,13 +44,23 @@ STATUS guest_http_init(struct guest_http *h, const char *url,
                        const struct http_client_options *options, struct error *err)
 {
     *h = (struct guest_http){.client = NULL};
+    h->https = str_has_prefix(str_of(url), STR("https://"));
+    if (!h->https) {
+        enum status st = plain_http_init(&h->plain, url, err);
+        h->transport = h->plain.transport;
+        return st;
+    }
+
     size_t len = strlen(url);
     while (len > 0 && url[len - 1] == '/')
         len--;
     h->base = strndup(url, len);
     if (h->base == NULL)
         return error_nomem(err);
-    enum status st = http_client_new(options, &h->client, err);
+    struct http_client_options own =
+        options != NULL ? *options : (struct http_client_options){.ca_file = NULL};
+    own.cookies = true;
+    enum status st = http_client_new(&own, &h->client, err);
     if (st != OK) {
         guest_http_done(h);
         return st;
@@ -64,7 +71,14 @@ STATUS guest_http_init(struct guest_http *h, const char *url,
 
 void guest_http_done(struct guest_http *h)
 {
+    plain_http_done(&h->plain);
     h->client = http_client_free(h->client);
     free(h->base);
     h->base = NULL;
+}
+
+void guest_http_forget(struct guest_http *h)
+{
+    if (!h->https)
+        plain_http_forget(&h->plain);
 }

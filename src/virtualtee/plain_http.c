@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -59,10 +60,9 @@ static STATUS parse_url(struct plain_http *h, struct str url, struct error *err)
 
 static void disconnect(struct plain_http *h)
 {
-    if (h->fd >= 0)
+    if (h->connected)
         close(h->fd);
-    h->fd = -1;
-    h->used = false;
+    h->connected = h->used = false;
     buf_reset(&h->in);
 }
 
@@ -77,7 +77,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
     }
 
     int saved = 0;
-    for (const struct addrinfo *ai = list; ai != NULL && h->fd < 0; ai = ai->ai_next) {
+    for (const struct addrinfo *ai = list; ai != NULL && !h->connected; ai = ai->ai_next) {
         int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, ai->ai_protocol);
         const struct timeval timeout = {.tv_sec = PLAIN_TIMEOUT_S};
         if (fd >= 0) {
@@ -87,6 +87,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
         }
         if (fd >= 0 && connect(fd, ai->ai_addr, ai->ai_addrlen) == 0) {
             h->fd = fd;
+            h->connected = true;
         } else {
             saved = errno;
             if (fd >= 0)
@@ -94,7 +95,7 @@ static STATUS connect_to(struct plain_http *h, struct error *err)
         }
     }
     freeaddrinfo(list);
-    if (h->fd >= 0)
+    if (h->connected)
         return OK;
     status_ignore(error_errno(err, saved, "could not connect to %s port %s", h->host, h->port));
     return ERR_UNAVAILABLE;
@@ -138,6 +139,40 @@ static bool receive(struct plain_http *h)
 
 /* ---- answer ---- */
 
+/* Take the cookie of that name out of the jar. */
+static void drop_cookie(struct plain_http *h, struct str name)
+{
+    char *p = h->cookies;
+    while (*p != '\0') {
+        char *end = strstr(p, "; ");
+        char *next = end != NULL ? end + 2 : p + strlen(p);
+        if (strncmp(p, name.ptr, name.len) == 0 && p[name.len] == '=') {
+            memmove(p, next, strlen(next) + 1);
+            break;
+        }
+        p = next;
+    }
+    size_t len = strlen(h->cookies);
+    if (len >= 2 && strcmp(h->cookies + len - 2, "; ") == 0)
+        h->cookies[len - 2] = '\0';
+}
+
+/* "name=value; attributes": attributes are not looked at, a session is shorter than any. */
+static void take_cookie(struct plain_http *h, struct str cookie)
+{
+    cookie.len = str_find(cookie, ';', 0);
+    size_t eq = str_find(cookie, '=', 0);
+    if (eq == 0 || eq == cookie.len)
+        return;
+    drop_cookie(h, str_slice(cookie, 0, eq));
+    size_t len = strlen(h->cookies), separator = len > 0 ? 2 : 0;
+    if (len + separator + cookie.len >= sizeof(h->cookies))
+        return;
+    memcpy(h->cookies + len, "; ", separator);
+    memcpy(h->cookies + len + separator, cookie.ptr, cookie.len);
+    h->cookies[len + separator + cookie.len] = '\0';
+}
+
 static void take_headers(struct plain_http *h, const struct http_head *head,
                          struct guest_answer *out)
 {
@@ -145,13 +180,10 @@ static void take_headers(struct plain_http *h, const struct http_head *head,
     struct str id = http_head_get(head, "x-decision-id");
     if (id.ptr != NULL && id.len == GUEST_DECISION_LEN)
         memcpy(out->decision, id.ptr, id.len);
-    struct str cookie = http_head_get(head, "set-cookie");
-    if (cookie.ptr == NULL)
-        return;
-    cookie.len = str_find(cookie, ';', 0);
-    if (cookie.len < sizeof(h->cookie)) {
-        memcpy(h->cookie, cookie.ptr, cookie.len);
-        h->cookie[cookie.len] = '\0';
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct str name = head->fields[i].name;
+        if (name.len == strlen("set-cookie") && strncasecmp(name.ptr, "set-cookie", name.len) == 0)
+            take_cookie(h, head->fields[i].value);
     }
 }
 
@@ -217,8 +249,8 @@ static void write_head(struct plain_http *h, const char *method, const char *pat
     buf_reset(b);
     buf_add_format(b, "%s %s%s HTTP/1.1\r\nHost: %s:%s\r\nAccept: */*\r\n", method, h->prefix, path,
                    h->host, h->port);
-    if (h->cookie[0] != '\0')
-        buf_add_format(b, "Cookie: %s\r\n", h->cookie);
+    if (h->cookies[0] != '\0')
+        buf_add_format(b, "Cookie: %s\r\n", h->cookies);
     if (bearer.len > 0) {
         buf_add_cstr(b, "Authorization: Bearer ");
         buf_add(b, bearer);
@@ -242,8 +274,8 @@ static enum status send_plain(void *user, const char *method, const char *path, 
 
     /* A kept connection may have been closed meanwhile: then once more on a new one. */
     for (;;) {
-        bool kept = h->fd >= 0 && h->used;
-        if (h->fd < 0) {
+        bool kept = h->connected && h->used;
+        if (!h->connected) {
             st = connect_to(h, err);
             if (st != OK)
                 return st;
@@ -262,7 +294,7 @@ static enum status send_plain(void *user, const char *method, const char *path, 
 
 STATUS plain_http_init(struct plain_http *h, const char *url, struct error *err)
 {
-    *h = (struct plain_http){.fd = -1};
+    *h = (struct plain_http){.connected = false};
     buf_init(&h->in, GUEST_ANSWER_MAX + HEAD_MAX);
     buf_init(&h->head, HEAD_MAX);
     enum status st = parse_url(h, str_of(url), err);
@@ -282,10 +314,10 @@ void plain_http_done(struct plain_http *h)
     free(h->host);
     free(h->port);
     free(h->prefix);
-    *h = (struct plain_http){.fd = -1};
+    *h = (struct plain_http){.connected = false};
 }
 
 void plain_http_forget(struct plain_http *h)
 {
-    h->cookie[0] = '\0';
+    h->cookies[0] = '\0';
 }

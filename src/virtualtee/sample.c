@@ -21,10 +21,10 @@ STATUS sample_evidence(struct str svn, struct str report_data, struct buf *out, 
     struct json_writer w;
     json_begin(&w, out);
     json_object_begin(&w);
-    json_key(&w, "svn");
-    json_string(&w, svn);
     json_key(&w, "report_data");
     json_string(&w, buf_str(&text));
+    json_key(&w, "svn");
+    json_string(&w, svn);
     json_object_end(&w);
     st = json_finish(&w);
     if (st != OK)
@@ -51,7 +51,7 @@ static void done(void *m)
     (void)m;
 }
 
-static size_t tables(struct field_table out[4])
+static size_t tables(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){fields, ARRAY_LEN(fields), 0};
     return 1;

@@ -31,17 +31,20 @@ static void test_ec_keys(void)
         enum status want;
     } rows[] = {
         {"P-256", EC("ECDH-ES+A256KW", "P-256", X256, Y256), OK},
-        {"members exchanged", EC("ECDH-ES+A256KW", "P-256", Y256, X256), ERR_INVALID},
+        {"members exchanged", EC("ECDH-ES+A256KW", "P-256", Y256, X256), ERR_UNSUPPORTED},
         {"another algorithm", EC("ECDH-ES", "P-256", X256, Y256), ERR_UNSUPPORTED},
         {"an RSA algorithm", EC("RSA-OAEP-256", "P-256", X256, Y256), ERR_UNSUPPORTED},
         {"another curve", EC("ECDH-ES+A256KW", "P-384", X256, Y256), ERR_UNSUPPORTED},
-        {"wrong width", EC("ECDH-ES+A256KW", "P-521", X256, Y256), ERR_INVALID},
-        {"padded", EC("ECDH-ES+A256KW", "P-256", X256 "=", Y256), ERR_INVALID},
-        {"short x", EC("ECDH-ES+A256KW", "P-256", "AAAA", Y256), ERR_INVALID},
+        {"wrong width", EC("ECDH-ES+A256KW", "P-521", X256, Y256), ERR_UNSUPPORTED},
+        {"padded", EC("ECDH-ES+A256KW", "P-256", X256 "=", Y256), ERR_UNSUPPORTED},
+        {"short x", EC("ECDH-ES+A256KW", "P-256", "AAAA", Y256), ERR_UNSUPPORTED},
         {"zero byte lost, digit appended (kbs.md 3.7)",
          EC("ECDH-ES+A256KW", "P-256", "oEJM0hwpRIOKLXXJKzfnbqINnwCJOjtO7oo8Cq_sPjA", Y256),
+         ERR_UNSUPPORTED},
+        {"unknown type", "{\"kty\":\"OKP\",\"alg\":\"EdDSA\",\"x\":\"AAAA\"}", ERR_INVALID},
+        {"y is no string", "{\"kty\":\"EC\",\"alg\":\"a\",\"crv\":\"c\",\"x\":\"AAAA\",\"y\":1}",
          ERR_INVALID},
-        {"unknown type", "{\"kty\":\"AKP\",\"alg\":\"ML-KEM-768+A192KW\",\"pub\":\"AAAA\"}",
+        {"ML-KEM", "{\"kty\":\"AKP\",\"alg\":\"ML-KEM-768+A192KW\",\"pub\":\"AAAA\"}",
          ERR_UNSUPPORTED},
         {"no type", "{\"alg\":\"ECDH-ES+A256KW\"}", ERR_INVALID},
         {"no algorithm", "{\"kty\":\"EC\"}", ERR_INVALID},
@@ -82,14 +85,14 @@ static void test_rsa_keys(void)
         {"HARDEN kbs-6: unless it is allowed", "RSA1_5", 256, "AQAB", true, OK},
         {"OAEP with SHA-1", "RSA-OAEP", 256, "AQAB", true, ERR_UNSUPPORTED},
         {"largest", "RSA-OAEP-256", 512, "AQAB", false, OK},
-        {"one byte more", "RSA-OAEP-256", 513, "AQAB", false, ERR_INVALID},
-        {"one byte less than the smallest", "RSA-OAEP-256", 255, "AQAB", false, ERR_INVALID},
+        {"one byte more", "RSA-OAEP-256", 513, "AQAB", false, ERR_UNSUPPORTED},
+        {"one byte less than the smallest", "RSA-OAEP-256", 255, "AQAB", false, ERR_UNSUPPORTED},
         {"exponent 3", "RSA-OAEP-256", 256, "Aw", false, OK},
-        {"exponent 1", "RSA-OAEP-256", 256, "AQ", false, ERR_INVALID},
-        {"exponent 4", "RSA-OAEP-256", 256, "BA", false, ERR_INVALID},
+        {"exponent 1", "RSA-OAEP-256", 256, "AQ", false, ERR_UNSUPPORTED},
+        {"exponent 4", "RSA-OAEP-256", 256, "BA", false, ERR_UNSUPPORTED},
         {"exponent of 33 bits", "RSA-OAEP-256", 256, "AQAAAAE", false, OK},
-        {"exponent of 34 bits", "RSA-OAEP-256", 256, "AgAAAAE", false, ERR_INVALID},
-        {"no exponent", "RSA-OAEP-256", 256, "", false, ERR_INVALID},
+        {"exponent of 34 bits", "RSA-OAEP-256", 256, "AgAAAAE", false, ERR_UNSUPPORTED},
+        {"no exponent", "RSA-OAEP-256", 256, "", false, ERR_UNSUPPORTED},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct tee_key k = {0};
@@ -126,7 +129,7 @@ static void test_members(void)
                           rows[i].text);
     }
     value v = VALUE_UNDEFINED;
-    CHECK(tee_key_members(&memory, parse("{\"kty\":\"OKP\"}"), &v, NULL) == ERR_UNSUPPORTED);
+    CHECK(tee_key_members(&memory, parse("{\"kty\":\"OKP\"}"), &v, NULL) == ERR_INVALID);
 }
 
 /* ---- answers ---- */
@@ -190,6 +193,21 @@ static void test_round_trips(void)
     CHECK(jwe_encrypt(&tee, JWE_LEGACY, STR("x"), &random_system, NULL, &out, NULL) ==
           ERR_UNSUPPORTED);
     CHECK(out.len == 0);
+}
+
+/* HARDEN gkbs-1: an answer with RSA1_5 does not open, though the key could. */
+static void test_rsa15_answer(void)
+{
+    CLEANUP(privkey_cleanup) struct privkey *k = NULL;
+    CHECK(privkey_generate(KEY_RSA, 2048, &k, NULL) == OK);
+    const struct tee_key tee = {privkey_public(k), "RSA1_5"};
+    CLEANUP(buf_done) struct buf out, back;
+    buf_init(&out, 8192);
+    buf_init_secret(&back, 8192);
+    CHECK_ROW(jwe_encrypt(&tee, JWE_RFC7516, STR("x"), &random_system, NULL, &out, NULL) == OK,
+              "HARDEN gkbs-1");
+    CHECK_ROW(jwe_decrypt(&memory, buf_str(&out), k, &back, NULL) == ERR_UNSUPPORTED,
+              "HARDEN gkbs-1");
 }
 
 /* The same random bytes make the same answer, so that a decision can be replayed. */
@@ -264,6 +282,7 @@ int main(void)
     test_rsa_keys();
     test_members();
     test_round_trips();
+    test_rsa15_answer();
     test_replay();
     test_refused_answers();
     test_no_memory();

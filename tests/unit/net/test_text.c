@@ -54,6 +54,44 @@ static void test_form(void)
     CHECK(http_form_decode(&a, STR("%ff"), &out, NULL) == ERR_INVALID);
 }
 
+static void test_query(void)
+{
+    const struct {
+        const char *name;
+        struct str in;
+        enum status want;
+        const char *const pairs[3][2];
+    } rows[] = {
+        {"empty", STR(""), OK, {{NULL}}},
+        {"one", STR("a=b"), OK, {{"a", "b"}}},
+        {"the last wins", STR("a=1&b=2&a=3"), OK, {{"a", "3"}, {"b", "2"}}},
+        {"no value", STR("a&b="), OK, {{"a", ""}, {"b", ""}}},
+        {"plus and escapes", STR("a+b=%41%2B+c"), OK, {{"a b", "A+ c"}}},
+        {"same name, differently written", STR("%61=1&a=2"), OK, {{"a", "2"}}},
+        {"bad escape", STR("a=%4"), ERR_INVALID, {{NULL}}},
+        {"NUL", STR("a=%00"), ERR_INVALID, {{NULL}}},
+        {"no UTF-8", STR("a=%c3"), ERR_INVALID, {{NULL}}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 65536);
+        struct error err = ERROR_INIT;
+        value v = VALUE_UNDEFINED;
+        CHECK_STATUS_ROW(http_query_parse(&a, rows[i].in, &v, &err), rows[i].want, &err,
+                         rows[i].name);
+        size_t n = 0;
+        for (; n < 3 && rows[i].pairs[n][0] != NULL; n++)
+            CHECK_STR_ROW(value_str(value_get_str(v, str_of(rows[i].pairs[n][0]))),
+                          str_of(rows[i].pairs[n][1]), rows[i].name);
+        CHECK_ROW(value_len(v) == n, rows[i].name);
+    }
+
+    CLEANUP(arena_done) struct arena small;
+    arena_init(&small, 32);
+    value v = VALUE_UNDEFINED;
+    CHECK(http_query_parse(&small, STR("a=b"), &v, NULL) == ERR_LIMIT && !value_is_defined(v));
+}
+
 static void test_cookie(void)
 {
     const struct {
@@ -132,6 +170,7 @@ int main(void)
 {
     test_percent();
     test_form();
+    test_query();
     test_cookie();
     test_add_header();
     test_words();
