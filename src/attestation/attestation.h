@@ -29,6 +29,12 @@ enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
  */
 enum era attestation_config_era(value config);
 
+/*
+ * README 11: the policy folder of an old-era configuration holds
+ * default_cpu.rego and no default.rego, so it comes from v0.14 to v0.18.
+ */
+bool attestation_config_has_cpu0(value config);
+
 struct attestation_options {
     value config; /* the table: attestation_service of a KBS, or a whole file of restful-as */
     enum era era;
@@ -61,7 +67,7 @@ bool attestation_is_healthy(const struct attestation_service *s);
 /* ---- evaluation ---- */
 
 enum runtime_data_kind { RUNTIME_ABSENT, RUNTIME_RAW, RUNTIME_STRUCTURED };
-enum init_data_kind { INIT_ABSENT, INIT_DIGEST, INIT_TOML };
+enum init_data_kind { INIT_ABSENT, INIT_DIGEST, INIT_TOML, INIT_STRUCTURED };
 
 struct attestation_request {
     struct str tee; /* either spelling */
@@ -72,6 +78,8 @@ struct attestation_request {
     enum digest_alg runtime_hash; /* DIGEST_SHA384 */
     enum init_data_kind init_kind;
     struct str init_data; /* digest bytes or TOML text */
+    value init_claims;    /* INIT_STRUCTURED: clients up to v0.13, 3.3 */
+    enum digest_alg init_hash;
 };
 
 struct attestation_result {

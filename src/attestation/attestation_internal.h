@@ -45,6 +45,10 @@ STATUS as_config_read(struct arena *a, const struct attestation_options *o, stru
                       struct error *err);
 void as_config_done(struct as_config *c);
 
+/* The part of it that opens nothing: 2.3. */
+STATUS as_config_read_broker(struct arena *a, const struct attestation_options *o,
+                             struct as_config *out, struct error *err);
+
 /* ---- trust claims (AR4SI) ---- */
 
 enum { TRUST_CLAIMS = 8 };
@@ -232,6 +236,10 @@ STATUS simple_appraise(struct attestation_service *s, struct arena *a,
                        const struct evidence_claims *claims, size_t n, const struct str *policy_ids,
                        size_t n_ids, int64_t now_s, struct checks *checks,
                        struct attestation_result *out, struct error *err);
+
+/* Hash of the RFC 8785 form, in `a`. */
+STATUS canonical_digest(struct arena *a, value v, enum digest_alg alg, struct str *out,
+                        struct error *err);
 
 /* Expected report data and its claims (6.2); both in `a`. */
 STATUS runtime_data_expect(struct arena *a, const struct attestation_request *r,

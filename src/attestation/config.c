@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Defaults of attestation-service.md 2; the prefix is fixed, not work_dir. */
 #define AS_DIR "/opt/confidential-containers/attestation-service"
@@ -176,6 +177,19 @@ enum era attestation_config_era(value config)
                value_is_defined(member(config, "policy_engine")) || value_is_string(broker);
     /* kbs.md 13.4, 8: a storage backend makes it new whatever else there is */
     return old && !value_is_defined(member(config, "storage_backend")) ? ERA_OLD : ERA_NEW;
+}
+
+static bool folder_has(struct str dir, const char *name)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%.*s/opa/%s", STR_ARG(dir), name);
+    return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
+}
+
+bool attestation_config_has_cpu0(value config)
+{
+    struct str dir = value_str(member(member(config, "attestation_token_broker"), "policy_dir"));
+    return dir.len > 0 && folder_has(dir, "default_cpu.rego") && !folder_has(dir, "default.rego");
 }
 
 static bool has_legacy_marker(value config)
@@ -400,8 +414,8 @@ static enum status open_rvps(struct arena *a, const struct attestation_options *
 
 /* ---- the broker ---- */
 
-static enum status read_broker(struct arena *a, const struct attestation_options *o,
-                               struct as_config *c, struct error *err)
+enum status as_config_read_broker(struct arena *a, const struct attestation_options *o,
+                                  struct as_config *c, struct error *err)
 {
     value broker = member(o->config, "attestation_token_broker");
     value signer = VALUE_UNDEFINED;
@@ -470,7 +484,7 @@ enum status as_config_read(struct arena *a, const struct attestation_options *o,
     warn_all_unknown(o, o->config);
 
     struct backend b = {0};
-    enum status st = read_broker(a, o, out, err);
+    enum status st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
     if (st == OK)

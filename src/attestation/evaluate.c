@@ -341,6 +341,10 @@ static enum status expected_init_data(struct arena *a, const struct attestation_
     *claims = VALUE_NULL;
     v->has_init_data = r->init_kind != INIT_ABSENT;
     v->init_data = r->init_data;
+    if (r->init_kind == INIT_STRUCTURED) {
+        *claims = r->init_claims;
+        return canonical_digest(a, r->init_claims, r->init_hash, &v->init_data, err);
+    }
     if (r->init_kind != INIT_TOML)
         return OK;
     struct init_data d;
@@ -384,6 +388,9 @@ static enum status verify(struct attestation_service *s, struct arena *a,
     enum status st = runtime_data_expect(a, r, &v.report_data, &runtime_claims, err);
     if (st == OK)
         st = expected_init_data(a, r, &v, &init_claims, checks, err);
+    if (st == ERR_INVALID)
+        return check_failed(checks, NULL, CHECK_REQUEST_FORMAT, "", VALUE_UNDEFINED,
+                            VALUE_UNDEFINED, "runtime or init data has no canonical form");
     if (st != OK)
         return st;
 

@@ -96,26 +96,27 @@ enum status init_data_parse(struct arena *a, struct str toml, struct init_data *
 }
 
 /* attestation-service.md 6.2 */
-enum status runtime_data_expect(struct arena *a, const struct attestation_request *r,
-                                struct str *expected, value *claims, struct error *err)
+enum status canonical_digest(struct arena *a, value v, enum digest_alg alg, struct str *out,
+                             struct error *err)
 {
-    *expected = STR_EMPTY;
-    *claims = VALUE_NULL;
-    if (r->runtime_kind == RUNTIME_RAW)
-        *expected = r->runtime_raw;
-    if (r->runtime_kind != RUNTIME_STRUCTURED)
-        return OK;
-
-    struct str text = json_text(a, r->runtime_data, JSON_CANONICAL);
+    struct str text = json_text(a, v, JSON_CANONICAL);
     if (text.ptr == NULL) {
-        error_set(err, "runtime data has no canonical form");
+        error_set(err, "runtime or init data has no canonical form");
         return arena_status(a) == OK ? ERR_INVALID : arena_status(a);
     }
     struct digest d;
-    digest_compute(r->runtime_hash, text, &d);
-    *expected = arena_str(a, digest_str(&d));
-    if (expected->ptr == NULL)
-        return error_nomem(err);
+    digest_compute(alg, text, &d);
+    *out = arena_str(a, digest_str(&d));
+    return out->ptr != NULL ? OK : error_nomem(err);
+}
+
+enum status runtime_data_expect(struct arena *a, const struct attestation_request *r,
+                                struct str *expected, value *claims, struct error *err)
+{
+    *expected = r->runtime_kind == RUNTIME_RAW ? r->runtime_raw : STR_EMPTY;
+    *claims = VALUE_NULL;
+    if (r->runtime_kind != RUNTIME_STRUCTURED)
+        return OK;
     *claims = r->runtime_data;
-    return OK;
+    return canonical_digest(a, r->runtime_data, r->runtime_hash, expected, err);
 }

@@ -534,7 +534,7 @@ static STATUS derive_reject_key(struct privkey *k, struct error *err)
 static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *err)
 {
     CLEANUP(pubkey_cleanup) struct pubkey *pub = NULL;
-    enum status st = wrap_usable(pkey, RSA_BITS_MIN_RAW, &pub, err);
+    enum status st = wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
     if (st != OK)
         return st;
 
@@ -572,7 +572,7 @@ enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privk
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "SM2");
     } else if (kind == KEY_ED25519) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    } else if (kind == KEY_RSA && rsa_bits >= RSA_BITS_MIN_RAW && rsa_bits <= RSA_BITS_MAX) {
+    } else if (kind == KEY_RSA && rsa_bits >= RSA_BITS_MIN && rsa_bits <= RSA_BITS_MAX) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)rsa_bits);
     } else {
         error_set(err, "no key of this kind can be made");

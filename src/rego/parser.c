@@ -4,7 +4,6 @@
  */
 #include "rego/parser.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,7 +232,8 @@ static bool is_number_small_enough(struct str s)
     }
     if (!seen_digit)
         return true;
-    double bits = log2(lead) + (double)(exponent + point) * 3.3219280948873623;
+    static const double log2_of[] = {0, 0, 1, 1.585, 2, 2.322, 2.585, 2.807, 3, 3.17};
+    double bits = log2_of[lead] + (double)(exponent + point) * 3.3219280948873623;
     return bits < 100000.0 && bits > -100001.0;
 }
 
@@ -1234,26 +1234,6 @@ static struct expr *parse_every(struct parser *p)
     return p->s.tok.kind == TOK_WITH && !parse_with(p, e) ? NULL : e;
 }
 
-static enum rego_relation relation_of(const struct term *call)
-{
-    static const struct {
-        const char *name;
-        enum rego_relation relation;
-    } table[] = {
-        {"equal", REGO_REL_EQUAL},
-        {"neq", REGO_REL_NOT_EQUAL},
-        {"lt", REGO_REL_LESS},
-        {"lte", REGO_REL_LESS_EQUAL},
-        {"gt", REGO_REL_GREATER},
-        {"gte", REGO_REL_GREATER_EQUAL},
-        {"internal.member_2", REGO_REL_IN},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (call->items[0]->generated && ast_is_var(call->items[0], table[i].name))
-            return table[i].relation;
-    return REGO_REL_OTHER;
-}
-
 static struct expr *parse_expr(struct parser *p)
 {
     struct pos pos = parser_pos(p);
@@ -1278,7 +1258,7 @@ static struct expr *parse_expr(struct parser *p)
         if ((e = new_expr(p, EXPR_CALL, pos)) == NULL)
             return NULL;
         e->term = lhs;
-        e->relation = (uint8_t)relation_of(lhs);
+        e->relation = (uint8_t)ast_relation(lhs);
     } else {
         if ((e = new_expr(p, EXPR_TERM, pos)) == NULL)
             return NULL;

@@ -332,6 +332,7 @@ static void test_key_refusals(void)
 
     CLEANUP(privkey_cleanup) struct privkey *none = NULL;
     struct error err = ERROR_INIT;
+    CHECK(privkey_generate(KEY_RSA, 2047, &none, &err) == ERR_UNSUPPORTED);
     CHECK(privkey_from_pem(STR("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
                            &none, &err) == ERR_INVALID);
     CHECK(privkey_from_pem(STR("no key"), &none, &err) == ERR_INVALID);

@@ -1,7 +1,7 @@
 /* Sealed challenges and sessions: what opens, for whom, until when. */
 #include "kbs/session.h"
-#include "tap.h"
 #include "value/json.h"
+#include "tap.h"
 
 #define NOW 1000000
 
