@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Defaults of attestation-service.md 2; the prefix is fixed, not work_dir. */
 #define AS_DIR "/opt/confidential-containers/attestation-service"
@@ -176,6 +177,19 @@ enum era attestation_config_era(value config)
                value_is_defined(member(config, "policy_engine")) || value_is_string(broker);
     /* kbs.md 13.4, 8: a storage backend makes it new whatever else there is */
     return old && !value_is_defined(member(config, "storage_backend")) ? ERA_OLD : ERA_NEW;
+}
+
+static bool folder_has(struct str dir, const char *name)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof(path), "%.*s/opa/%s", STR_ARG(dir), name);
+    return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0;
+}
+
+bool attestation_config_has_cpu0(value config)
+{
+    struct str dir = value_str(member(member(config, "attestation_token_broker"), "policy_dir"));
+    return dir.len > 0 && folder_has(dir, "default_cpu.rego") && !folder_has(dir, "default.rego");
 }
 
 static bool has_legacy_marker(value config)

@@ -59,7 +59,7 @@ static void match_args(struct plan *p, struct rule *r)
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         struct term *arg = r->head.args[i];
         if (arg->kind == TERM_VAR && !is_bound(p, arg))
-            bind(p, arg, (operand)i);
+            bind_slot(p, arg, (operand)i);
     }
     for (uint32_t i = 0; i < r->head.arg_count; i++)
         if (r->head.args[i]->kind != TERM_VAR || p->where[r->head.args[i]->var.id] != i)
