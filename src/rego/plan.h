@@ -59,6 +59,7 @@ struct plan {
     const struct term **origins; /* by variable: the term that it names, or NULL */
     uint32_t expr; /* index in exprs of the present literal */
     bool in_query;
+    bool in_document; /* the reference being planned is one into base documents */
 };
 
 /* ---- emit.c ---- */
