@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "value/document.h"
 #include "value/json.h"
 #include "verifier/anchors.h"
 #include "verifier/collateral_set.h"
@@ -153,9 +154,14 @@ static enum status read_config(struct arena *a, const char *path, value *out, st
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, EVIDENCE_FILE_MAX);
     enum status st = file_read(path, &b, err);
+    enum document_format format = DOCUMENT_JSON;
+    if (st == OK && !document_format_of(str_of(path), &format)) {
+        error_set(err, "its name ends in none of .toml, .yaml, .yml and .json");
+        st = ERR_INVALID;
+    }
     value root = VALUE_UNDEFINED;
     if (st == OK)
-        st = json_parse(a, buf_str(&b), NULL, &root, err);
+        st = document_parse(a, buf_str(&b), format, &root, NULL, err);
     if (st != OK) {
         error_prefix(err, "configuration %s: ", QUOTED(str_of(path)));
         return st;
@@ -277,8 +283,9 @@ static int answer(struct arena *a, const struct options *o, const struct verifie
                   const struct checks *checks, struct verifier_result *result)
 {
     for (size_t i = 0; pass && i < result->len; i++)
-        if (o->era == ERA_OLD && vf->shape != NULL)
-            result->items[i].claims = vf->shape(a, result->items[i].claims, DIALECT_A);
+        if (vf->shape != NULL)
+            result->items[i].claims =
+                vf->shape(a, result->items[i].claims, o->era == ERA_OLD ? DIALECT_A : DIALECT_D);
     size_t n = pass ? result->len : 0;
 
     CLEANUP(buf_done) struct buf out;

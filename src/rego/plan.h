@@ -91,7 +91,7 @@ void plan_fail(struct plan *p, struct pos pos, const char *why);
 /* ---- variables ---- */
 
 bool is_bound(const struct plan *p, const struct term *var);
-void bind(struct plan *p, const struct term *var, operand x);
+void bind_slot(struct plan *p, const struct term *var, operand x);
 uint32_t trail_mark(const struct plan *p);
 void trail_undo(struct plan *p, uint32_t mark);
 

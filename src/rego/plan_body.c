@@ -353,8 +353,8 @@ static void plan_every(struct plan *p, struct expr *e)
     place_label(p, next);
     emit(p, OP_NEXT, 0, state, key, val, done);
     struct nest n = enter(p, p->fail);
-    bind(p, e->key, key);
-    bind(p, e->val, val);
+    bind_slot(p, e->key, key);
+    bind_slot(p, e->val, val);
     plan_body(p, e->body);
     leave(p, n);
     mark_line(p, expr);

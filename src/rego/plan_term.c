@@ -88,7 +88,7 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
         operand key = part->wildcard ? OPERAND_NONE : new_reg(p);
         operand val = plan_scan(p, base, key);
         if (!part->wildcard)
-            bind(p, part, key);
+            bind_slot(p, part, key);
         return val;
     }
     if (!can_evaluate(p, part)) {
@@ -308,7 +308,7 @@ void plan_match(struct plan *p, struct term *pattern, operand x)
     case TERM_VAR:
         if (is_root(pattern) || is_bound(p, pattern))
             break;
-        bind(p, pattern, x);
+        bind_slot(p, pattern, x);
         return;
     case TERM_ARRAY: {
         operand array = in_register(p, x);
@@ -429,7 +429,7 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
     operand y = plan_value(p, b);
     describe_side(p, !swapped, b, y);
     if (is_free_var(p, a)) {
-        bind(p, a, y);
+        bind_slot(p, a, y);
         name_origin(p, a, b);
         return true;
     }
@@ -502,7 +502,7 @@ struct term *plan_hoist(struct plan *p, struct term *t, bool top)
         return t;
     }
     operand x = plan_value(p, t);
-    bind(p, v, x);
+    bind_slot(p, v, x);
     name_origin(p, v, t);
     return v;
 }

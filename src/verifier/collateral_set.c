@@ -16,6 +16,7 @@ struct item {
     bool intel; /* found by `name`, else by `url` */
     struct intel_name name;
     bool any_update; /* a bundle does not say whether it is early or standard */
+    unsigned source; /* number of the file that it came in */
     struct str url;
     struct str bytes;
 };
@@ -26,6 +27,8 @@ struct collateral_set {
     bool file_urls;
     struct item *items;
     size_t len, cap;
+    unsigned source;  /* of what is being read */
+    unsigned current; /* source of the TCB information that was asked for last */
     struct str *folders;
     size_t folder_count;
 };
@@ -64,6 +67,7 @@ static enum status add_item(struct collateral_set *s, struct item item, struct e
         s->items = items;
         s->cap = cap;
     }
+    item.source = s->source;
     s->items[s->len++] = item;
     return OK;
 }
@@ -259,6 +263,22 @@ static enum status add_amd_crl(struct collateral_set *s, struct str bytes, struc
     return OK;
 }
 
+STATUS collateral_set_parse(struct collateral_set *s, struct str bytes, struct error *err)
+{
+    CLEANUP(arena_done) struct arena scratch;
+    arena_init(&scratch, 64 * 1024 * 1024);
+    value root = VALUE_UNDEFINED;
+    s->source++;
+    if (json_parse(&scratch, bytes, NULL, &root, NULL) != OK)
+        return add_amd_crl(s, bytes, err);
+    if (value_is_object(value_get_lit(root, "collaterals")))
+        return add_pcs_tool(s, bytes, root, err);
+    if (value_is_string(value_get_lit(root, "tcb_info")))
+        return add_bundle(s, root, err);
+    error_set(err, "not a bundle of collateral");
+    return ERR_INVALID;
+}
+
 static enum status add_file(struct collateral_set *s, const char *path, struct error *err)
 {
     CLEANUP(buf_done) struct buf b;
@@ -266,36 +286,34 @@ static enum status add_file(struct collateral_set *s, const char *path, struct e
     enum status st = file_read(path, &b, err);
     if (st != OK)
         return st;
-    struct str text = buf_str(&b);
-    value root = VALUE_UNDEFINED;
-    CLEANUP(arena_done) struct arena scratch;
-    arena_init(&scratch, 64 * 1024 * 1024);
-    if (json_parse(&scratch, text, NULL, &root, NULL) != OK)
-        st = add_amd_crl(s, text, err);
-    else if (value_is_object(value_get_lit(root, "collaterals")))
-        st = add_pcs_tool(s, text, root, err);
-    else if (value_is_string(value_get_lit(root, "tcb_info")))
-        st = add_bundle(s, root, err);
-    else {
-        error_set(err, "not a bundle of collateral");
-        st = ERR_INVALID;
-    }
+    st = collateral_set_parse(s, buf_str(&b), err);
     if (st != OK)
         error_prefix(err, "collateral \"%s\": ", path);
     return st;
 }
 
-static void dir_cleanup(DIR **d)
+static int wanted(const struct dirent *e)
 {
-    if (*d != NULL)
-        closedir(*d);
+    struct str name = str_of(e->d_name);
+    return str_has_suffix(name, STR(".json")) || str_has_suffix(name, STR(".crl"));
+}
+
+/* A folder may hold other JSON, too: only what says that it is a bundle counts. */
+static enum status add_entry(struct collateral_set *s, const char *folder, const char *name,
+                             struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct str file = arena_format(&s->arena, "%s/%s", folder, name);
+    enum status st = file.ptr == NULL ? ERR_NOMEM : add_file(s, file.ptr, &why);
+    if (st == OK || st == ERR_INVALID)
+        return OK;
+    if (err != NULL)
+        *err = why;
+    return st;
 }
 
 static enum status add_folder(struct collateral_set *s, const char *path, struct error *err)
 {
-    CLEANUP(dir_cleanup) DIR *d = opendir(path);
-    if (d == NULL)
-        return error_errno(err, errno, "could not read folder \"%s\"", path);
     struct str *folders = realloc(s->folders, (s->folder_count + 1) * sizeof(*folders));
     if (folders == NULL)
         return error_nomem(err);
@@ -305,23 +323,17 @@ static enum status add_folder(struct collateral_set *s, const char *path, struct
         return st;
     s->folder_count++;
 
-    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-        struct str name = str_of(e->d_name);
-        if (!str_has_suffix(name, STR(".json")) && !str_has_suffix(name, STR(".crl")))
-            continue;
-        struct str file = arena_format(&s->arena, "%s/%s", path, e->d_name);
-        if (file.ptr == NULL)
-            return error_nomem(err);
-        /* A folder may hold other JSON, too: only what says that it is a bundle counts. */
-        struct error why = ERROR_INIT;
-        st = add_file(s, file.ptr, &why);
-        if (st != OK && st != ERR_INVALID) {
-            if (err != NULL)
-                *err = why;
-            return st;
-        }
+    struct dirent **entries = NULL; /* sorted, so that the same folder means the same */
+    int n = scandir(path, &entries, wanted, alphasort);
+    if (n < 0)
+        return error_errno(err, errno, "could not read folder \"%s\"", path);
+    for (int i = 0; i < n; i++) {
+        if (st == OK)
+            st = add_entry(s, path, entries[i]->d_name, err);
+        free(entries[i]);
     }
-    return OK;
+    free(entries);
+    return st;
 }
 
 STATUS collateral_set_add(struct collateral_set *s, const char *path, struct error *err)
@@ -357,17 +369,38 @@ static bool read_path(struct collateral_set *s, struct str path, struct str *out
     return out->ptr != NULL;
 }
 
+static const struct item *find_item(const struct collateral_set *s, struct str url,
+                                    const struct intel_name *name)
+{
+    const struct item *found = NULL;
+    for (size_t i = 0; i < s->len; i++) {
+        const struct item *it = &s->items[i];
+        if (!(it->intel ? name != NULL && same_name(it, name) : str_equal(it->url, url)))
+            continue;
+        if (it->source == s->current)
+            return it;
+        if (found == NULL)
+            found = it;
+    }
+    return found;
+}
+
+/*
+ * Identities and lists have no FMSPC in their names.  Where several bundles
+ * are at hand they are taken from the one that had the TCB information, for
+ * which a verifier asks first.
+ */
 static bool set_find(void *user, struct str url, struct str *bytes)
 {
     struct collateral_set *s = user;
     struct intel_name name;
     bool intel = intel_url_parse(url, &name);
-    for (size_t i = 0; i < s->len; i++) {
-        const struct item *it = &s->items[i];
-        if (it->intel ? intel && same_name(it, &name) : str_equal(it->url, url)) {
-            *bytes = it->bytes;
-            return true;
-        }
+    const struct item *it = find_item(s, url, intel ? &name : NULL);
+    if (it != NULL) {
+        if (intel && name.item == INTEL_TCB_INFO)
+            s->current = it->source;
+        *bytes = it->bytes;
+        return true;
     }
     if (s->file_urls && str_has_prefix(url, STR("file://")))
         return read_path(s, str_from(url, 7), bytes);

@@ -29,6 +29,9 @@ DEFINE_CLEANUP(collateral_set, struct collateral_set, collateral_set_free)
 /* A file or folder.  ERR_NOT_FOUND, ERR_IO, ERR_INVALID: of no known kind; ERR_LIMIT. */
 STATUS collateral_set_add(struct collateral_set *s, const char *path, struct error *err);
 
+/* The content of such a file; a folder has none. */
+STATUS collateral_set_parse(struct collateral_set *s, struct str bytes, struct error *err);
+
 /* Bytes under a URL, for callers that fetched them. */
 STATUS collateral_set_put(struct collateral_set *s, struct str url, struct str bytes,
                           struct error *err);

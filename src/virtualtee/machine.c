@@ -62,6 +62,7 @@ static const struct machine_kind az_snp_vtpm = {
     .fields = azure_fields,
     .faults = azure_snp_faults,
     .fault_count = &azure_snp_fault_count,
+    .has_version = true,
     .version_offset =
         offsetof(struct azure_snp, vtpm) + offsetof(struct azure_vtpm, evidence_version),
     .set_init_data = azure_init_data,
@@ -252,7 +253,7 @@ STATUS machine_set_pcr(struct machine *m, struct str assignment, struct error *e
 
 STATUS machine_set_version(struct machine *m, unsigned version, struct error *err)
 {
-    if (m->kind->version_offset == 0) {
+    if (!m->kind->has_version) {
         error_set(err, "%s evidence has no versions", m->kind->tee);
         return ERR_UNSUPPORTED;
     }

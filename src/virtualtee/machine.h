@@ -29,7 +29,8 @@ struct machine_kind {
     size_t (*fields)(struct field_table out[MACHINE_TABLES_MAX]); /* number of tables */
     const struct fault *faults;
     const size_t *fault_count;
-    size_t version_offset; /* of the uint8_t with the evidence version, or 0: it has none */
+    bool has_version;      /* its evidence has the versions 0, 1 and 2 ... */
+    size_t version_offset; /* ... and here is the uint8_t that says which */
     /* NULL: it has none.  `digest`: of the document, by the algorithm that it names. */
     void (*set_init_data)(void *m, struct str digest);
     uint8_t (*(*pcrs)(void *m))[32]; /* its 24 PCRs; NULL: it has none */

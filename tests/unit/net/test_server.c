@@ -93,13 +93,13 @@ static void test_traffic(void)
          false},
         {"CL.TE",
          STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 6\r\nTransfer-Encoding: "
-                                         "chunked\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+             "chunked\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
          {400},
          "",
          false},
         {"TE.CL",
          STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: "
-                                         "6\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+             "6\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
          {400},
          "",
          false},

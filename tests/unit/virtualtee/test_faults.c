@@ -191,7 +191,7 @@ static void try_fault(const struct machine_kind *kind, const struct fault *f, un
     snprintf(row, sizeof(row), "%s %s, version %u, %s era", kind->tee, f->name, version,
              era == ERA_OLD ? "old" : "new");
     enum status st = machine_set_fault(m, str_of(f->name), &err);
-    if (st == OK && kind->version_offset != 0)
+    if (st == OK && kind->has_version)
         st = machine_set_version(m, version, &err);
     CHECK_STATUS_ROW(st, OK, &err, row);
 
@@ -204,7 +204,7 @@ static void try_fault(const struct machine_kind *kind, const struct fault *f, un
     CHECK_ROW(o.status == ERR_DENIED, row);
     CHECK_STR_ROW(str_of(o.check), str_of(f->check), row);
     /* Version 0 has other names of members; the rest of a pointer is the same. */
-    if (version > 0 || kind->version_offset == 0)
+    if (version > 0 || !kind->has_version)
         CHECK_STR_ROW(str_of(o.field), str_of(f->field), row);
 }
 
@@ -218,7 +218,7 @@ static void test_faults(void)
         for (size_t i = 0; i < *list[k]->fault_count; i++) {
             const struct fault *f = &list[k]->faults[i];
             CHECK_ROW(check_by_name(str_of(f->check)) != CHECK_NONE, f->name);
-            unsigned last = list[k]->version_offset != 0 ? 2 : 0;
+            unsigned last = list[k]->has_version ? 2 : 0;
             for (unsigned version = f->min_version; version <= last; version++) {
                 try_fault(list[k], f, version, ERA_NEW);
                 if (version == last)
