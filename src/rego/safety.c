@@ -336,17 +336,19 @@ static void outputs_of_unify(struct outputs *o, const struct expr *e)
     const struct term *b = e->term->items[2];
     outputs_of_refs(o, a);
     outputs_of_refs(o, b);
-    if (e->assign) {
-        /* `:=` never binds its right side. */
-        if (all_known(o, b) && (b->kind != TERM_REF || known(o, b->items[0]->var.id)))
-            mark_all(o, a);
-        else
-            while (unify_round(o, a, b) && front_work(o->s->c, 1)) {
-            }
-        return;
-    }
+    struct varset before = {0};
+    if (e->assign)
+        before = copy_set(o->s, o->out);
     while (unify_round(o, a, b) && front_work(o->s->c, 1)) {
     }
+    if (!e->assign)
+        return;
+    /* `:=` never binds its right side. */
+    struct varset right = new_set(o->s);
+    struct collect k = {.s = o->s, .into = &right};
+    collect_term(&k, b);
+    for (uint32_t w = 0; w < right.words && w < before.words; w++)
+        o->out->bits[w] &= ~(right.bits[w] & ~before.bits[w]);
 }
 
 static void outputs_of_call(struct outputs *o, const struct expr *e)
@@ -669,7 +671,7 @@ static void check_head(struct safety *s, struct rule *r)
     collect_term(&k, r->head.key);
     collect_term(&k, r->head.val);
     for (uint32_t id = VAR_FIRST; id < s->vars->len; id++) {
-        if (!has(&head, id) || has(&body, id) || s->vars->items[id].generated)
+        if (!has(&head, id) || has(&body, id) || is_temporary(s, id))
             continue;
         struct expr at = {.pos = r->pos};
         report_var(s, &at, r->pos, id);
