@@ -185,7 +185,7 @@ bool is_bound(const struct plan *p, const struct term *var)
     return var->var.id < p->where_cap && p->where[var->var.id] != OPERAND_NONE;
 }
 
-void bind(struct plan *p, const struct term *var, operand x)
+void bind_slot(struct plan *p, const struct term *var, operand x)
 {
     uint32_t id = var->var.id;
     if (id >= p->where_cap) {

@@ -59,7 +59,7 @@ static void match_args(struct plan *p, struct rule *r)
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         struct term *arg = r->head.args[i];
         if (arg->kind == TERM_VAR && !is_bound(p, arg))
-            bind(p, arg, (operand)i);
+            bind_slot(p, arg, (operand)i);
     }
     for (uint32_t i = 0; i < r->head.arg_count; i++)
         if (r->head.args[i]->kind != TERM_VAR || p->where[r->head.args[i]->var.id] != i)
@@ -79,8 +79,17 @@ static operand nested_path(struct plan *p, const struct group_plan *gp, const st
     return first;
 }
 
-/* The body holds: hand the value over.  `last`: no rule can add to it any more. */
-static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r, bool last)
+/* Nothing else of the group can add to, or contradict, what this rule gives. */
+static bool is_only_rule(const struct rule_group *g, const struct rule *rule)
+{
+    for (const struct rule *r = g->first; r != NULL; r = r->next_in_group)
+        if (r != rule && !r->is_default)
+            return false;
+    return true;
+}
+
+/* The body holds: hand the value over.  `final`: there can be no other value. */
+static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r, bool final)
 {
     switch (gp->how) {
     case DELIVER_SET:
@@ -103,7 +112,7 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
         bool may_be_false = r->head.val->kind != TERM_VALUE || r->head.val->val.word == VALUE_FALSE.word;
         if (may_be_false)
             emit(p, OP_VALUE, 0, x, 0, 0, r->index);
-        if (gp->may_return && (last || gp->constant))
+        if (gp->may_return && (final || gp->constant))
             emit(p, OP_RETURN, 0, x, 0, 0, 0);
         else
             emit(p, OP_RESULT, 0, gp->into, x, 0, r->index);
@@ -117,8 +126,7 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
     uint32_t base = p->next_reg;
     operand matched = new_reg(p);
     emit(p, OP_UNDEF, 0, matched, 0, 0, 0);
-    bool is_last = rule->next_in_group == NULL ||
-                   (rule->next_in_group->is_default && rule->next_in_group->next_in_group == NULL);
+    bool is_only = is_only_rule(gp->g, rule);
     for (struct rule *r = rule; r != NULL && !p->failed; r = r->els) {
         uint32_t after = new_label(p);
         start_rule(p, r);
@@ -129,7 +137,7 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
         match_args(p, r);
         plan_body(p, r->body);
         bool loops = p->fail != after;
-        deliver(p, gp, r, is_last && !loops);
+        deliver(p, gp, r, is_only && !loops);
         if (loops) {
             emit(p, OP_MOVE, 0, matched, constant(p, VALUE_TRUE), 0, 0);
             emit(p, OP_JUMP, 0, 0, 0, 0, p->fail);

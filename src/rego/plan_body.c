@@ -353,8 +353,8 @@ static void plan_every(struct plan *p, struct expr *e)
     place_label(p, next);
     emit(p, OP_NEXT, 0, state, key, val, done);
     struct nest n = enter(p, p->fail);
-    bind(p, e->key, key);
-    bind(p, e->val, val);
+    bind_slot(p, e->key, key);
+    bind_slot(p, e->val, val);
     plan_body(p, e->body);
     leave(p, n);
     mark_line(p, expr);
@@ -408,10 +408,14 @@ static void plan_plain(struct plan *p, struct expr *e)
         plan_or(p, e);
         break;
     default:
-        if (e->negated)
+        if (e->negated) {
             plan_negated(p, e);
-        else
+        } else {
+            bool part = describe_begin_part(p, e);
             plan_core(p, e);
+            if (part)
+                describe_end_part(p, e);
+        }
     }
 }
 

@@ -932,13 +932,12 @@ static void check_call(struct call_check *k, struct term *t, bool is_value)
     const struct callee *f = t->callee;
     int given = (int)t->len - 1;
     if (f->arity >= 0 && given != f->arity && (is_value || given != f->arity + 1 || !f->has_result))
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "%.*s: arity mismatch\n\thave: %d arguments\n\twant: %d arguments",
-                    STR_ARG(name), given, f->arity);
+        front_error(k->c, TYPE_ERROR, k->m, t->pos, "%.*s: arity mismatch", STR_ARG(name));
     if (is_value && !f->has_result) {
         struct str text = ast_text(&k->c->arena, t);
         front_error(k->c, TYPE_ERROR, k->m, t->pos, "%.*s used as value", STR_ARG(text));
     }
-    bool modern = k->m->version == REGO_V1 || k->m->rego_v1;
+    bool modern = k->m != k->c->query_module && (k->m->version == REGO_V1 || k->m->rego_v1);
     if (f->builtin != NULL && (f->builtin->flags & REGO_DEPRECATED) != 0 && (modern || k->c->options.strict))
         front_error(k->c, TYPE_ERROR, k->m, t->pos, "deprecated built-in function calls in expression: %.*s",
                     STR_ARG(name));
@@ -1052,8 +1051,9 @@ static void check_body(struct call_check *k, struct body *b)
 
 static bool has_call(void *user, struct term *t)
 {
-    *(bool *)user |= t->kind == TERM_CALL;
-    return true;
+    bool template = t->kind == TERM_CALL && t->callee != NULL && str_is(t->callee->name, "internal.template_string");
+    *(bool *)user |= t->kind == TERM_CALL && !template;
+    return !template;
 }
 
 static void check_rule_calls(struct call_check *k, struct rule *r)
