@@ -1,5 +1,6 @@
 /* kbs-client - attest, get resources, administer a KBS.  See man/kbs-client.1. */
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,10 +70,13 @@ struct options {
     size_t word_count;
 };
 
-static int usage_error(const char *format, const char *detail)
+PRINTF_LIKE(1, 2) static int usage_error(const char *format, ...)
 {
+    va_list ap;
+    va_start(ap, format);
     fputs("kbs-client: ", stderr);
-    fprintf(stderr, format, detail);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
     fputs("\ntry 'kbs-client --help'\n", stderr);
     return 2;
 }

@@ -61,6 +61,11 @@ enum status http_client_new(const struct http_client_options *options, struct ht
     return OK;
 }
 
+void http_client_set_timeout(struct http_client *c, int timeout_ms)
+{
+    c->options.timeout_ms = timeout_ms;
+}
+
 /* ---- what comes back ---- */
 
 static size_t on_body(char *data, size_t size, size_t count, void *user)
