@@ -96,6 +96,7 @@ static enum step begin_answer(struct conn *c)
 static enum step refuse(struct conn *c, int status)
 {
     answer_refuse(c->ex, status);
+    atomic_fetch_add_explicit(&c->reactor->refused, 1, memory_order_relaxed);
     return begin_answer(c);
 }
 
