@@ -10,10 +10,15 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/setup build
-	@meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
+	@meson setup $(BUILD) --prefix $(PREFIX) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/setup.log
 
-demo: all
+demo: all $(BUILD)/demo-pki/anchors
 	@tools/demo $(BUILD)
+
+$(BUILD)/demo-pki/anchors: | all
+	@rm -rf $(BUILD)/demo-pki
+	@$(BUILD)/programs/virtual-tee pki $(BUILD)/demo-pki >/dev/null
 
 check: all
 	@tools/run-tests check $(BUILD)

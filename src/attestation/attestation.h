@@ -23,13 +23,27 @@ struct attestation_service;
 
 enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
 
+/*
+ * The era of a standalone service's configuration (S1).  A KBS decides by its
+ * whole file (kbs.md 13.4, 8).
+ */
+enum era attestation_config_era(value config);
+
+/*
+ * README 11: the policy folder of an old-era configuration holds
+ * default_cpu.rego and no default.rego, so it comes from v0.14 to v0.18.
+ */
+bool attestation_config_has_cpu0(value config);
+
 struct attestation_options {
-    value config;                    /* the table: attestation_service of a KBS, or a whole file of restful-as */
+    value config; /* the table: attestation_service of a KBS, or a whole file of restful-as */
     enum era era;
-    bool cpu0_names;                 /* README 11: an old-era configuration from v0.14 to v0.18 */
-    enum submod_naming naming;       /* S9; by era unless configured */
-    const struct anchors *anchors;   /* referenced */
-    value storage_backend;           /* top-level table of the KBS, or undefined */
+    bool cpu0_names;               /* README 11: an old-era configuration from v0.14 to v0.18 */
+    enum submod_naming naming;     /* S9; by era unless configured */
+    const struct anchors *anchors; /* referenced */
+    value storage_backend;         /* top-level table of the KBS, or undefined: that of config */
+    const struct collateral
+        *collateral; /* endorsements that are at hand, for any thread; may be NULL */
     const struct clock *clock;
     const struct random_source *random;
     /* Texts for the log: warnings at start and on refresh; may be NULL. */
@@ -43,7 +57,8 @@ struct attestation_service *attestation_service_ref(struct attestation_service *
 struct attestation_service *attestation_service_unref(struct attestation_service *s);
 DEFINE_CLEANUP(attestation_service, struct attestation_service, attestation_service_unref)
 
-/* Follow changed policies, reference values, collateral.  Errors are warned about; the old state serves. */
+/* Follow changed policies, reference values, collateral.  Errors are warned about; the old state
+ * serves. */
 void attestation_refresh(struct attestation_service *s);
 
 /* Policies or reference values that were never readable: /healthz is 503. */
@@ -52,33 +67,39 @@ bool attestation_is_healthy(const struct attestation_service *s);
 /* ---- evaluation ---- */
 
 enum runtime_data_kind { RUNTIME_ABSENT, RUNTIME_RAW, RUNTIME_STRUCTURED };
-enum init_data_kind { INIT_ABSENT, INIT_DIGEST, INIT_TOML };
+enum init_data_kind { INIT_ABSENT, INIT_DIGEST, INIT_TOML, INIT_STRUCTURED };
 
 struct attestation_request {
     struct str tee; /* either spelling */
     value evidence;
     enum runtime_data_kind runtime_kind;
     struct str runtime_raw;
-    value runtime_data;              /* structured */
-    enum digest_alg runtime_hash;    /* DIGEST_SHA384 */
+    value runtime_data;           /* structured */
+    enum digest_alg runtime_hash; /* DIGEST_SHA384 */
     enum init_data_kind init_kind;
-    struct str init_data;            /* digest bytes or TOML text */
+    struct str init_data; /* digest bytes or TOML text */
+    value init_claims;    /* INIT_STRUCTURED: clients up to v0.13, 3.3 */
+    enum digest_alg init_hash;
 };
 
 struct attestation_result {
-    struct str token;   /* compact JWT */
-    value claims;       /* the token's payload as a value */
-    struct str status;  /* worst ear.status of all appraisals */
+    struct str token;  /* compact JWT */
+    value claims;      /* the token's payload as a value */
+    struct str status; /* worst ear.status of all appraisals */
     bool affirming;
     int64_t issued_s, expires_s;
     struct explanation why; /* when not affirming */
-    value anchors;      /* array of hex fingerprints, or undefined */
+    value anchors;          /* array of hex fingerprints, or undefined */
+    struct str needed; /* after ERR_UNAVAILABLE: URL of collateral to fetch before asking again */
     bool unpinned_paravisor;
 };
 
 /*
- * Everything lives in `a`.  ERR_DENIED with checks->reason; ERR_LIMIT,
- * ERR_NOMEM.  `explain` false leaves `why` undefined (benchmarks).
+ * Everything lives in `a`.  ERR_DENIED with checks->reason; ERR_UNAVAILABLE
+ * with out->needed; ERR_LIMIT, ERR_NOMEM.  When the status is not affirming,
+ * checks->reason says what stood in the way (reference-value, ... or policy)
+ * though the result is OK.  `explain` false leaves `why` and that reason out
+ * (benchmarks).
  */
 STATUS attestation_evaluate(struct attestation_service *s, struct arena *a,
                             const struct attestation_request *requests, size_t n,
@@ -101,7 +122,8 @@ STATUS attestation_get_policy(struct attestation_service *s, struct arena *a, st
 STATUS attestation_list_policies(struct attestation_service *s, struct arena *a, value *out,
                                  struct error *err);
 
-struct pubkey *attestation_key(const struct attestation_service *s); /* borrowed: trusted by the KBS beside it */
+struct pubkey *
+attestation_key(const struct attestation_service *s); /* borrowed: trusted by the KBS beside it */
 STATUS attestation_jwks(struct attestation_service *s, struct arena *a, value *out);
 
 struct rvps *attestation_rvps(const struct attestation_service *s); /* borrowed */

@@ -39,13 +39,14 @@ void arena_done(struct arena *a);
 /* Forget everything but the first chunk, which stays for the next round. */
 void arena_reset(struct arena *a);
 
-/* Uninitialised memory, aligned to ARENA_ALIGN; NULL after a failure. */
+/* Uninitialised memory, aligned to ARENA_ALIGN; NULL after a failure, and only then. */
 void *arena_alloc_slow(struct arena *a, size_t size);
 
 static inline void *arena_alloc(struct arena *a, size_t size)
 {
     if (UNLIKELY(size > SIZE_MAX - ARENA_ALIGN))
         return arena_alloc_slow(a, size);
+    size += size == 0; /* of a fresh arena, nothing would be at NULL, and look like a failure */
     size_t rounded = (size + (ARENA_ALIGN - 1)) & ~(size_t)(ARENA_ALIGN - 1);
     if (LIKELY(rounded <= (size_t)(a->end - a->next))) {
         void *p = a->next;

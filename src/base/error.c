@@ -45,6 +45,7 @@ static void trim_to_character(char *text, size_t cap, int wanted)
         text[start] = '\0';
 }
 
+PRINTF_LIKE(4, 0)
 static void set_va(struct error *err, uint32_t line, uint32_t col, const char *format, va_list ap)
 {
     int n = vsnprintf(err->text, sizeof(err->text), format, ap);

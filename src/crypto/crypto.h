@@ -106,7 +106,7 @@ bool pubkey_is_roca(const struct pubkey *k);
 
 STATUS privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privkey **out,
                         struct error *err);
-/* PEM: PKCS#8, SEC1 or PKCS#1; unencrypted. */
+/* PEM: PKCS#8, SEC1 or PKCS#1; unencrypted.  RSA from 2048 bits, made ones too. */
 STATUS privkey_from_pem(struct str pem, struct privkey **out, struct error *err);
 STATUS privkey_to_pem(const struct privkey *k, struct buf *out); /* PKCS#8; use a secret buf */
 /* From the private scalar or seed, big-endian of the curve's width. */

@@ -127,12 +127,20 @@ static bool read_coordinate(const EVP_PKEY *pkey, const char *name, uint8_t *out
 
 static bool read_point(struct pubkey *k, const struct curve *curve)
 {
+    size_t want = 1 + 2 * curve->width, len = 0;
+    if (EVP_PKEY_get_octet_string_param(k->pkey, OSSL_PKEY_PARAM_PUB_KEY, k->raw, sizeof(k->raw),
+                                        &len) == 1 &&
+        len == want && k->raw[0] == POINT_CONVERSION_UNCOMPRESSED) {
+        k->raw_len = len;
+        return true;
+    }
+    /* A certificate's key was compressed, and is written so again. */
     k->raw[0] = POINT_CONVERSION_UNCOMPRESSED;
     if (!read_coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_X, k->raw + 1, curve->width) ||
         !read_coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, k->raw + 1 + curve->width,
                          curve->width))
         return false;
-    k->raw_len = 1 + 2 * curve->width;
+    k->raw_len = want;
     return true;
 }
 
@@ -322,6 +330,35 @@ enum status pubkey_from_rsa(struct str modulus, struct str exponent, struct pubk
     return wrap_usable(pkey, RSA_BITS_MIN_RAW, out, err);
 }
 
+/* SM2 is rare enough to be looked up by name. */
+static EVP_PKEY *pkey_from_sm2_point(const struct curve *curve, uint8_t *point)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)curve->name,
+                                         0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * curve->width),
+        OSSL_PARAM_construct_end(),
+    };
+    return pkey_from_params("SM2", EVP_PKEY_PUBLIC_KEY, params);
+}
+
+/*
+ * The import checks that both coordinates are below p and on the curve.  With
+ * the cofactor 1 of all our curves that is the full check of NIST SP 800-56A,
+ * 5.6.2.3.3: infinity has no uncompressed form.
+ */
+static EVP_PKEY *pkey_from_point(const struct curve *curve, uint8_t *point)
+{
+    if (curve->kind == KEY_SM2)
+        return pkey_from_sm2_point(curve, point);
+    EVP_PKEY *base = crypto_lib()->curve[curve->kind];
+    EVP_PKEY *pkey = base == NULL ? NULL : EVP_PKEY_dup(base);
+    if (pkey != NULL && EVP_PKEY_set1_encoded_public_key(pkey, point, 1 + 2 * curve->width) == 1)
+        return pkey;
+    EVP_PKEY_free(pkey);
+    return NULL;
+}
+
 enum status pubkey_from_ec(enum key_kind kind, struct str x, struct str y, struct pubkey **out,
                            struct error *err)
 {
@@ -334,24 +371,11 @@ enum status pubkey_from_ec(enum key_kind kind, struct str x, struct str y, struc
         error_set(err, "coordinates are not of the curve's %zu bytes", curve->width);
         return ERR_INVALID;
     }
-
     uint8_t point[1 + 2 * EC_WIDTH_MAX];
     point[0] = POINT_CONVERSION_UNCOMPRESSED;
     memcpy(point + 1, x.ptr, x.len);
     memcpy(point + 1 + x.len, y.ptr, y.len);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)(uintptr_t)curve->name,
-                                         0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * curve->width),
-        OSSL_PARAM_construct_end(),
-    };
-
-    /*
-     * The import checks that both coordinates are below p and on the curve.
-     * With the cofactor 1 of all our curves that is the full check of
-     * NIST SP 800-56A, 5.6.2.3.3: infinity has no uncompressed form.
-     */
-    EVP_PKEY *pkey = pkey_from_params(kind == KEY_SM2 ? "SM2" : "EC", EVP_PKEY_PUBLIC_KEY, params);
+    EVP_PKEY *pkey = pkey_from_point(curve, point);
     if (pkey == NULL)
         return crypto_failed(ERR_INVALID, err, "coordinates are no point of the curve");
 
@@ -510,7 +534,7 @@ static STATUS derive_reject_key(struct privkey *k, struct error *err)
 static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *err)
 {
     CLEANUP(pubkey_cleanup) struct pubkey *pub = NULL;
-    enum status st = wrap_usable(pkey, RSA_BITS_MIN_RAW, &pub, err);
+    enum status st = wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
     if (st != OK)
         return st;
 
@@ -528,18 +552,27 @@ static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *e
     return OK;
 }
 
+static EVP_PKEY *generate_ec(enum key_kind kind)
+{
+    EVP_PKEY *base = crypto_lib()->curve[kind], *pkey = NULL;
+    CLEANUP(evp_pkey_ctx_cleanup)
+    EVP_PKEY_CTX *ctx = base == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, base, NULL);
+    if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_keygen(ctx, &pkey) != 1)
+        return NULL;
+    return pkey;
+}
+
 enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privkey **out,
                              struct error *err)
 {
     EVP_PKEY *pkey = NULL;
-    const struct curve *curve = curve_of(kind);
-    if (curve != NULL && kind != KEY_SM2) {
-        pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve->name);
+    if (kind == KEY_EC_P256 || kind == KEY_EC_P384 || kind == KEY_EC_P521) {
+        pkey = generate_ec(kind);
     } else if (kind == KEY_SM2) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "SM2");
     } else if (kind == KEY_ED25519) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    } else if (kind == KEY_RSA && rsa_bits >= RSA_BITS_MIN_RAW && rsa_bits <= RSA_BITS_MAX) {
+    } else if (kind == KEY_RSA && rsa_bits >= RSA_BITS_MIN && rsa_bits <= RSA_BITS_MAX) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)rsa_bits);
     } else {
         error_set(err, "no key of this kind can be made");

@@ -11,6 +11,17 @@ static const char *const digest_names[DIGEST_COUNT] = {
     [DIGEST_SHA384] = "SHA384", [DIGEST_SHA512] = "SHA512", [DIGEST_SM3] = "SM3",
 };
 
+static EVP_PKEY *curve_only(enum key_kind kind)
+{
+    CLEANUP(evp_pkey_ctx_cleanup) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY *pkey = NULL;
+    if (ctx == NULL || EVP_PKEY_paramgen_init(ctx) != 1 ||
+        EVP_PKEY_CTX_set_group_name(ctx, curve_of(kind)->name) != 1 ||
+        EVP_PKEY_paramgen(ctx, &pkey) != 1)
+        return NULL;
+    return pkey;
+}
+
 static void lib_load(void)
 {
     for (size_t i = 0; i < DIGEST_COUNT; i++)
@@ -21,6 +32,8 @@ static void lib_load(void)
     lib.aes_192_wrap = EVP_CIPHER_fetch(NULL, "AES-192-WRAP", NULL);
     lib.aes_256_wrap = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
     lib.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    for (enum key_kind kind = KEY_EC_P256; kind <= KEY_EC_P521; kind++)
+        lib.curve[kind] = curve_only(kind);
     ERR_clear_error();
 }
 

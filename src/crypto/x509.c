@@ -621,3 +621,22 @@ bool crl_revokes(const struct crl *c, struct str serial)
     }
     return false;
 }
+
+enum status crl_number(const struct crl *c, uint64_t *out)
+{
+    int critical = 0;
+    ASN1_INTEGER *n = X509_CRL_get_ext_d2i(c->x, NID_crl_number, &critical, NULL);
+    if (n == NULL) {
+        ERR_clear_error();
+        return critical == -1 ? ERR_NOT_FOUND : ERR_INVALID;
+    }
+    int ok = ASN1_INTEGER_get_uint64(out, n);
+    ASN1_INTEGER_free(n);
+    ERR_clear_error();
+    return ok == 1 ? OK : ERR_INVALID;
+}
+
+bool crl_has_authority_key_id(const struct crl *c)
+{
+    return X509_CRL_get_ext_by_NID(c->x, NID_authority_key_identifier, -1) >= 0;
+}

@@ -74,6 +74,9 @@ int64_t crl_this_update(const struct crl *c);
 int64_t crl_next_update(const struct crl *c); /* INT64_MAX when absent */
 struct str crl_issuer_cn(const struct crl *c);
 bool crl_revokes(const struct crl *c, struct str serial);
+/* cRLNumber (RFC 5280, 5.2.3); ERR_NOT_FOUND when absent, ERR_INVALID beyond 64 bits. */
+STATUS crl_number(const struct crl *c, uint64_t *out);
+bool crl_has_authority_key_id(const struct crl *c);
 
 /* ---- making certificates: for virtual TEEs and `trustee run` only ---- */
 

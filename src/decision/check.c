@@ -7,9 +7,9 @@
 
 static const char *const names[] = {
     [CHECK_NONE] = "none",
-#define CHECK(id, name) [CHECK_##id] = (name),
+#define CHECK_NAME(id, name) [CHECK_##id] = (name),
 #include "decision/checks.def"
-#undef CHECK
+#undef CHECK_NAME
 };
 
 const char *check_name(enum check_id id)

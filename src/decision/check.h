@@ -14,9 +14,9 @@
 
 enum check_id {
     CHECK_NONE = 0,
-#define CHECK(id, name) CHECK_##id,
+#define CHECK_NAME(id, name) CHECK_##id,
 #include "decision/checks.def"
-#undef CHECK
+#undef CHECK_NAME
     CHECK_COUNT
 };
 

@@ -122,12 +122,17 @@ struct tee_key {
 
 /*
  * Read and check a tee-pubkey (kbs.md 3.7, 4.4).  `allow_rsa15`: HARDEN kbs-6.
- * Importing costs a curve check: do it once per handshake.
+ * Importing costs a curve check: do it once per handshake.  ERR_INVALID: not of
+ * a form of 3.7, members missing or no strings; ERR_UNSUPPORTED: of such a form,
+ * but nothing can be encrypted to it (algorithm, curve, size, no point).
  */
 STATUS tee_key_parse(value jwk, bool allow_rsa15, struct tee_key *out, struct error *err);
 void tee_key_done(struct tee_key *k);
 
-/* Only the listed members of kbs.md 3.7 as an object value, for the hashed runtime data. */
+/*
+ * Only the listed members of kbs.md 3.7 as an object value, for the hashed runtime data.
+ * The content is not looked at (nor is it upstream).  ERR_INVALID as above.
+ */
 STATUS tee_key_members(struct arena *a, value jwk, value *out, struct error *err);
 
 /*

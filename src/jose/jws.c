@@ -63,6 +63,18 @@ static STATUS header_string(value header, const char *name, struct str *out, str
     return OK;
 }
 
+static STATUS decode_part(struct arena *a, struct str text, const char *what, struct str *out,
+                          struct error *err)
+{
+    enum status st = base64_bytes(a, text, BASE64_URL, out, NULL);
+    if (st != OK)
+        error_set(err,
+                  st == ERR_INVALID ? "%s of the token is no base64url"
+                                    : "%s of the token does not fit into memory",
+                  what);
+    return st;
+}
+
 static STATUS parse_header(struct arena *a, struct str text, struct jws *t, struct error *err)
 {
     if (text.len > JWS_HEADER_MAX) {
@@ -70,9 +82,7 @@ static STATUS parse_header(struct arena *a, struct str text, struct jws *t, stru
         return ERR_LIMIT;
     }
     struct str bytes;
-    enum status st = base64_bytes(a, text, BASE64_URL, &bytes, NULL);
-    if (st == ERR_INVALID)
-        error_set(err, "header of the token is no base64url");
+    enum status st = decode_part(a, text, "header", &bytes, err);
     if (st != OK)
         return st;
 
@@ -97,15 +107,6 @@ static STATUS parse_header(struct arena *a, struct str text, struct jws *t, stru
         error_set(err, "header of the token has no \"alg\"");
         return ERR_INVALID;
     }
-    return st;
-}
-
-static STATUS decode_part(struct arena *a, struct str text, const char *what, struct str *out,
-                          struct error *err)
-{
-    enum status st = base64_bytes(a, text, BASE64_URL, out, NULL);
-    if (st == ERR_INVALID)
-        error_set(err, "%s of the token is no base64url", what);
     return st;
 }
 

@@ -432,19 +432,14 @@ static void record_denial(struct subject *s, struct arena *a, value input, value
     };
     status_ignore(explain(a, &subject, why, NULL));
 
-    /* Name the expression that stood in the way in the reason, too: the last rule tried. */
-    value rules = why->rules;
-    value last = value_is_array(rules) && value_len(rules) > 0
-                     ? value_at(rules, value_len(rules) - 1)
-                     : VALUE_UNDEFINED;
-    struct str field = value_str(value_get_lit(last, "left_path"));
-    CLEANUP(buf_done) struct buf path;
-    buf_init(&path, 4096);
-    buf_add(&path, field);
-    buf_add_byte(&path, '\0');
-    status_ignore(check_failed(checks, NULL, CHECK_POLICY, buf_status(&path) == OK ? path.ptr : "",
-                               value_get_lit(last, "right"), value_get_lit(last, "left"), "%s",
-                               message));
+    /* The reason names the expression that stood in the way. */
+    CLEANUP(buf_done) struct buf field;
+    buf_init(&field, 4096);
+    buf_add(&field, why->field);
+    buf_add_byte(&field, '\0');
+    status_ignore(check_failed(checks, NULL, CHECK_POLICY,
+                               buf_status(&field) == OK ? field.ptr : "", why->expected,
+                               why->actual, "%s", message));
 }
 
 enum policy_answer resource_policy_ask(struct resource_policy *p, struct arena *a,

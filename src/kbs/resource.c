@@ -167,7 +167,14 @@ static bool policy_allows(struct request *r, value claims)
         return false;
     }
 
-    struct explanation why = {VALUE_UNDEFINED, VALUE_UNDEFINED, VALUE_UNDEFINED};
+    struct explanation why = {
+        .rules = VALUE_UNDEFINED,
+        .expired = VALUE_UNDEFINED,
+        .change = VALUE_UNDEFINED,
+        .field = STR_EMPTY,
+        .expected = VALUE_UNDEFINED,
+        .actual = VALUE_UNDEFINED,
+    };
     enum policy_answer answer =
         resource_policy_ask(r->state->policy, r->arena, &q, r->now_s, &r->checks, &why, &err);
     r->decision.rules = why.rules;

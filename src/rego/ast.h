@@ -227,6 +227,8 @@ bool ast_is_var(const struct term *t, const char *name);
 bool ast_is_string(const struct term *t);
 /* No variables, references, calls or comprehensions inside. */
 bool ast_is_constant(const struct term *t);
+/* Of a call that was written with an operator. */
+enum rego_relation ast_relation(const struct term *call);
 /* OPA's words: "var", "ref", "string", "array comprehension"... */
 const char *ast_kind_name(const struct term *t);
 

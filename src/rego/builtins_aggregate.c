@@ -88,30 +88,10 @@ enum rego_outcome builtin_min(struct rego_call *call, const value *args, value *
 
 /* ---- sort ---- */
 
-/* Merge sort: worst case n log n, stable, so that equal numbers keep their order and spelling. */
-static void merge_sort(value *items, value *scratch, size_t n)
+/* Stable, so that equal numbers keep their order and spelling. */
+static int compare_values(const void *a, const void *b)
 {
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t from = 0; from < n; from += 2 * width) {
-            size_t mid = from + width < n ? from + width : n;
-            size_t end = mid + width < n ? mid + width : n;
-            size_t i = from;
-            size_t j = mid;
-            for (size_t k = from; k < end; k++) {
-                bool left = i < mid && (j >= end || value_compare(items[i], items[j]) <= 0);
-                scratch[k] = left ? items[i++] : items[j++];
-            }
-        }
-        memcpy(items, scratch, n * sizeof(*items));
-    }
-}
-
-static size_t log2_ceil(size_t n)
-{
-    size_t bits = 0;
-    while (n >> bits != 0)
-        bits++;
-    return bits;
+    return value_compare(*(const value *)a, *(const value *)b);
 }
 
 enum rego_outcome builtin_sort(struct rego_call *call, const value *args, value *out)
@@ -122,7 +102,7 @@ enum rego_outcome builtin_sort(struct rego_call *call, const value *args, value 
     struct arena *a = rego_call_arena(call);
     if (value_kind(args[0]) == VALUE_KIND_SET || n < 2)
         return give(call, value_array(a, value_items(args[0]), n), out);
-    if (!rego_call_charge(call, n * log2_ceil(n)))
+    if (!rego_call_charge(call, sort_cost(n)))
         return REGO_FATAL;
 
     value *items = arena_new_array(a, value, n);
@@ -130,7 +110,7 @@ enum rego_outcome builtin_sort(struct rego_call *call, const value *args, value 
     if (items == NULL || scratch == NULL)
         return give(call, VALUE_UNDEFINED, out);
     memcpy(items, value_items(args[0]), n * sizeof(*items));
-    merge_sort(items, scratch, n);
+    stable_sort(items, scratch, n, sizeof(*items), compare_values);
     return give(call, value_array(a, items, n), out);
 }
 
@@ -222,7 +202,7 @@ static bool arg_set_of_sets(struct rego_call *call, const value *args)
     for (size_t i = 0; i < value_len(args[0]); i++) {
         value v = value_items(args[0])[i];
         if (value_kind(v) != VALUE_KIND_SET) {
-            element_error(call, 1, args[0], v, "set");
+            rego_call_type_error(call, 1, "set", v);
             return false;
         }
     }

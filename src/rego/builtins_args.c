@@ -148,6 +148,27 @@ enum rego_outcome give_limit(struct rego_call *call, const char *format, ...)
     return rego_call_status(call, ERR_LIMIT, &err);
 }
 
+const char *shown(struct rego_call *call, struct str s)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 4 * SHOWN_MAX + 16);
+    for (size_t at = 0; at < s.len;) {
+        if (b.len >= SHOWN_MAX) {
+            buf_add(&b, STR("..."));
+            break;
+        }
+        uint32_t rune;
+        size_t n = utf8_decode(str_from(s, at), &rune);
+        if (n == 0 || rune < 0x20 || rune == 0x7f)
+            buf_add_format(&b, "\\x%02x", (unsigned char)s.ptr[at]);
+        else
+            buf_add(&b, str_slice(s, at, n));
+        at += n == 0 ? 1 : n;
+    }
+    struct str copy = arena_str(rego_call_arena(call), buf_str(&b));
+    return copy.ptr == NULL ? "" : copy.ptr;
+}
+
 void output_init(struct rego_call *call, struct buf *b)
 {
     buf_init(b, rego_call_output_max(call));
@@ -181,4 +202,32 @@ size_t text_find(struct str s, struct str needle, size_t from)
     /* glibc's memmem() is two-way: linear in the worst case, too */
     const char *p = memmem(s.ptr + from, s.len - from, needle.ptr, needle.len);
     return p == NULL ? SIZE_MAX : (size_t)(p - s.ptr);
+}
+
+void stable_sort(void *items, void *scratch, size_t n, size_t size,
+                 int (*compare)(const void *a, const void *b))
+{
+    char *in = items;
+    char *out = scratch;
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t from = 0; from < n; from += 2 * width) {
+            size_t mid = from + width < n ? from + width : n;
+            size_t end = mid + width < n ? mid + width : n;
+            size_t i = from;
+            size_t j = mid;
+            for (size_t k = from; k < end; k++) {
+                bool left = i < mid && (j >= end || compare(in + i * size, in + j * size) <= 0);
+                memcpy(out + k * size, in + (left ? i++ : j++) * size, size);
+            }
+        }
+        memcpy(in, out, n * size);
+    }
+}
+
+uint64_t sort_cost(size_t n)
+{
+    uint64_t bits = 0;
+    while (n >> bits != 0)
+        bits++;
+    return 1 + n * bits / 2;
 }

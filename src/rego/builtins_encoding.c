@@ -68,7 +68,6 @@ static enum rego_outcome read_marshal_options(struct rego_call *call, value opti
     for (size_t i = 0; i < value_len(options); i++) {
         const struct value_pair *p = &value_pairs(options)[i];
         struct str key = value_str(p->key);
-        struct quoted q;
         if (!value_is_string(p->key))
             return rego_call_type_text(call, "operand 2 failed to stringify key at index %zu", i);
         if (str_is(key, "pretty")) {
@@ -81,12 +80,13 @@ static enum rego_outcome read_marshal_options(struct rego_call *call, value opti
                 return rego_call_type_text(call,
                                            "operand 2 key \"%s\" failed cast to string: operand "
                                            "%zu must be string but got %s",
-                                           quote(key, &q), i, value_kind_name(value_kind(p->val)));
+                                           shown(call, key), i,
+                                           value_kind_name(value_kind(p->val)));
             *(str_is(key, "prefix") ? &o->prefix : &o->indent) = value_str(p->val);
             o->pretty = true;
         } else {
             return rego_call_type_text(call, "operand 2 object contained unknown key \"%s\"",
-                                       quote(key, &q));
+                                       shown(call, key));
         }
     }
     if (explicit)
@@ -349,9 +349,8 @@ enum rego_outcome builtin_base64url_decode(struct rego_call *call, const value *
     CLEANUP(buf_done) struct buf padded;
     buf_init(&padded, SIZE_MAX / 2);
     if (!str_has_suffix(s, STR("=")) && s.len % 4 != 0) {
-        struct quoted q;
         if (s.len % 4 == 1)
-            return rego_call_error(call, "illegal base64url string: %s", quote(s, &q));
+            return rego_call_error(call, "illegal base64url string: %s", shown(call, s));
         buf_add(&padded, s);
         buf_add(&padded, s.len % 4 == 2 ? STR("==") : STR("="));
         if (buf_status(&padded) != OK)
@@ -432,9 +431,8 @@ static enum rego_outcome query_unescape(struct rego_call *call, struct buf *out,
         int high = i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
         int low = i + 2 < s.len ? hex_digit(s.ptr[i + 2]) : -1;
         if (high < 0 || low < 0) {
-            struct quoted q;
             return rego_call_error(call, "invalid URL escape \"%s\"",
-                                   quote(str_slice(s, i, 3), &q));
+                                   shown(call, str_slice(s, i, 3)));
         }
         buf_add_byte(out, (char)(high << 4 | low));
         i += 2;

@@ -49,6 +49,13 @@ static inline enum rego_outcome give_bool(bool b, value *out)
     return REGO_VALUE;
 }
 
+/*
+ * A text from outside for an error text: as it is, as in OPA, but cut after
+ * SHOWN_MAX bytes and with \\xNN for control characters and bad UTF-8.  NUL-terminated.
+ */
+#define SHOWN_MAX 300
+const char *shown(struct rego_call *call, struct str s);
+
 /* A limit of ours was passed: ends the evaluation. */
 enum rego_outcome give_limit(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -65,7 +72,21 @@ static inline bool charge_bytes(struct rego_call *call, size_t n)
     return rego_call_charge(call, 1 + n / BYTES_PER_UNIT);
 }
 
+/* Merge sort: stable, worst case n log n, which qsort() does not promise.  `scratch` holds as much.
+ */
+void stable_sort(void *items, void *scratch, size_t n, size_t size,
+                 int (*compare)(const void *a, const void *b));
+
+/* Units of work of sorting n items. */
+uint64_t sort_cost(size_t n);
+
 /* ---- text ---- */
+
+/*
+ * A decimal float as Go's strconv.ParseFloat takes it, appended as JSON writes
+ * it: "+5" "007" "5." ".5" become 5 7 5 0.5.  False for any other text.
+ */
+bool normal_number(struct str s, struct buf *out);
 
 /*
  * The code point at `at` (which is inside); returns the bytes it takes.  An

@@ -226,7 +226,7 @@ enum rego_outcome builtin_bits_rsh(struct rego_call *call, const value *args, va
 struct float_text {
     bool negative;
     struct str whole, fraction; /* digits, at least one in all */
-    struct str exponent;        /* with its sign, empty when absent */
+    struct str exponent;        /* with its "e" and sign, empty when absent */
 };
 
 static struct str take_digits(struct str s, size_t *at)
@@ -251,7 +251,7 @@ static bool read_float(struct str s, struct float_text *f)
     if (f->whole.len + f->fraction.len == 0)
         return false;
     if (at < s.len && (s.ptr[at] == 'e' || s.ptr[at] == 'E')) {
-        size_t from = ++at;
+        size_t from = at++;
         if (at < s.len && (s.ptr[at] == '+' || s.ptr[at] == '-'))
             at++;
         if (take_digits(s, &at).len == 0)
@@ -277,10 +277,16 @@ static void write_float(struct buf *b, const struct float_text *f)
         buf_add_byte(b, '.');
         buf_add(b, f->fraction);
     }
-    if (f->exponent.len > 0) {
-        buf_add_byte(b, 'e');
-        buf_add(b, f->exponent);
-    }
+    buf_add(b, f->exponent);
+}
+
+bool normal_number(struct str s, struct buf *out)
+{
+    struct float_text f;
+    if (!read_float(s, &f))
+        return false;
+    write_float(out, &f);
+    return true;
 }
 
 static bool is_infinity_or_nan(struct str s)
@@ -301,16 +307,17 @@ static enum rego_outcome string_to_number(struct rego_call *call, value v, value
         return rego_call_type_error(call, 1, "valid number string", v);
 
     struct float_text f;
-    struct quoted q;
     if (!read_float(s, &f))
         return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": invalid syntax",
-                               quote(s, &q));
+                               shown(call, s));
     if (s.len > NUMBER_DIGITS_MAX)
         return give_limit(call, "number has more than %d digits", NUMBER_DIGITS_MAX);
 
     CLEANUP(buf_done) struct buf b;
     output_init(call, &b);
-    write_float(&b, &f);
+    if (!normal_number(s, &b))
+        return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": invalid syntax",
+                               shown(call, s));
     struct str text = buf_str(&b);
     buf_add_byte(&b, '\0');
     if (buf_status(&b) != OK)
@@ -320,7 +327,7 @@ static enum rego_outcome string_to_number(struct rego_call *call, value v, value
     /* the text is C's own syntax by now, and the locale is always "C" */
     if (isinf(strtod(text.ptr, NULL)))
         return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": value out of range",
-                               quote(s, &q));
+                               shown(call, s));
     return give(call, value_number(rego_call_arena(call), text), out);
 }
 

@@ -94,22 +94,9 @@ enum rego_outcome builtin_object_remove(struct rego_call *call, const value *arg
 
 /* ---- union ---- */
 
-/* Stable, worst case n log n. */
-static void sort_pairs(struct value_pair *pairs, struct value_pair *scratch, size_t n)
+static int compare_keys(const void *a, const void *b)
 {
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t from = 0; from < n; from += 2 * width) {
-            size_t mid = from + width < n ? from + width : n;
-            size_t end = mid + width < n ? mid + width : n;
-            size_t i = from;
-            size_t j = mid;
-            for (size_t k = from; k < end; k++) {
-                bool left = i < mid && (j >= end || value_compare(pairs[i].key, pairs[j].key) <= 0);
-                scratch[k] = left ? pairs[i++] : pairs[j++];
-            }
-        }
-        memcpy(pairs, scratch, n * sizeof(*pairs));
-    }
+    return value_compare(((const struct value_pair *)a)->key, ((const struct value_pair *)b)->key);
 }
 
 /* All pairs of the objects, sorted by key, those of earlier objects first.  NULL: see *fatal. */
@@ -119,11 +106,8 @@ static struct value_pair *all_pairs(struct rego_call *call, const value *objects
     size_t total = 0;
     for (size_t i = 0; i < n; i++)
         total += value_len(objects[i]);
-    size_t log = 1;
-    while (n >> log != 0)
-        log++;
     *count = total;
-    *fatal = !rego_call_charge(call, 1 + total * log / 2);
+    *fatal = !rego_call_charge(call, sort_cost(total));
     if (*fatal)
         return NULL;
 
@@ -137,7 +121,7 @@ static struct value_pair *all_pairs(struct rego_call *call, const value *objects
         memcpy(pairs + at, value_pairs(objects[i]), value_len(objects[i]) * sizeof(*pairs));
         at += value_len(objects[i]);
     }
-    sort_pairs(pairs, scratch, total);
+    stable_sort(pairs, scratch, total, sizeof(*pairs), compare_keys);
     return pairs;
 }
 

@@ -36,6 +36,8 @@ static const struct {
     rvps_extractor extract;
 } extractors[] = {
     {"sample", extract_sample},
+    {"swid", rvps_extract_swid},
+    {"corim", rvps_extract_corim},
 };
 
 /* The same day and time twelve months on; 29 February becomes the 28th. */

@@ -4,6 +4,10 @@ __extension__ typedef unsigned __int128 u128;
 
 #define LIMB_BITS 64
 
+/* Shorter factors, and shorter numbers in text, are done limb by limb. */
+#define KARATSUBA_MIN 40
+#define TEXT_PARTS_MIN 40
+
 /* The largest power of ten in a limb.  Its top bit is set, which division makes use of. */
 #define TEN19 10000000000000000000u
 #define TEN19_DIGITS 19
@@ -109,14 +113,73 @@ static uint64_t add_product(uint64_t *out, const uint64_t *x, size_t len, uint64
     return carry;
 }
 
+/* out[at..] += x; out has room for the carry. */
+static void add_at(struct big out, size_t at, struct big x)
+{
+    uint64_t carry = 0;
+    for (size_t i = 0; at + i < out.len && (i < x.len || carry != 0); i++) {
+        u128 t = (u128)out.limbs[at + i] + (i < x.len ? x.limbs[i] : 0) + carry;
+        out.limbs[at + i] = (uint64_t)t;
+        carry = (uint64_t)(t >> LIMB_BITS);
+    }
+}
+
+/* The limbs [from, from + len) of x. */
+static struct big part(struct big x, size_t from, size_t len)
+{
+    if (from >= x.len)
+        return (struct big){x.limbs, 0};
+    return trim((struct big){x.limbs + from, x.len - from < len ? x.len - from : len});
+}
+
+/*
+ * Karatsuba: with x = x1 B + x0 and y = y1 B + y0, three products instead of
+ * four; x0 y1 + x1 y0 = (x0 + x1) (y0 + y1) - x0 y0 - x1 y1.  When y is too
+ * short to be cut, x is.
+ */
+static void multiply_parts(struct arena *a, struct big x, struct big y, struct big product)
+{
+    size_t half = (x.len + 1) / 2;
+    struct big x0 = part(x, 0, half);
+    struct big x1 = part(x, half, half);
+    if (y.len <= half) {
+        add_at(product, 0, big_mul(a, x0, y));
+        add_at(product, half, big_mul(a, x1, y));
+        return;
+    }
+    struct big y0 = part(y, 0, half);
+    struct big y1 = part(y, half, half);
+    struct big low = big_mul(a, x0, y0);
+    struct big high = big_mul(a, x1, y1);
+    struct big middle = big_mul(a, big_add(a, x0, x1), big_add(a, y0, y1));
+    if (arena_status(a) != OK)
+        return;
+    subtract(middle.limbs, middle.len, low.limbs, low.len);
+    subtract(middle.limbs, middle.len, high.limbs, high.len);
+    add_at(product, 0, low);
+    add_at(product, half, middle);
+    add_at(product, 2 * half, high);
+}
+
 struct big big_mul(struct arena *a, struct big x, struct big y)
 {
+    if (x.len < y.len) {
+        struct big swap = x;
+        x = y;
+        y = swap;
+    }
     struct big product = allocate(a, x.len + y.len);
     if (product.limbs == NULL)
         return product;
-    for (size_t i = 0; i < y.len; i++)
-        product.limbs[i + x.len] = add_product(product.limbs + i, x.limbs, x.len, y.limbs[i]);
-    return trim(product);
+    if (y.len < KARATSUBA_MIN) {
+        for (size_t i = 0; i < y.len; i++)
+            product.limbs[i + x.len] = add_product(product.limbs + i, x.limbs, x.len, y.limbs[i]);
+    } else {
+        struct arena_mark mark = arena_mark(a);
+        multiply_parts(a, x, y, product);
+        arena_rollback(a, mark);
+    }
+    return arena_status(a) == OK ? trim(product) : (struct big){NULL, 0};
 }
 
 struct big big_mul_word(struct arena *a, struct big x, uint64_t factor, uint64_t add)
@@ -302,30 +365,75 @@ static uint64_t divide_ten19(struct big x)
     return rest;
 }
 
+/* Exactly so many digits, with zeros in front; x is used up. */
+static void write_limbs(struct big x, char *out, size_t digits)
+{
+    uint64_t chunk = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (i % TEN19_DIGITS == 0) {
+            chunk = divide_ten19(x);
+            x = trim(x);
+        }
+        out[digits - 1 - i] = (char)('0' + chunk % 10);
+        chunk /= 10;
+    }
+}
+
+/* A long number is cut in two at a power of ten, for one long division is cheaper than many short.
+ */
+static void write_parts(struct arena *a, const struct big_powers *powers, struct big x, char *out,
+                        size_t digits)
+{
+    if (x.len < TEXT_PARTS_MIN || arena_status(a) != OK) {
+        write_limbs(x, out, digits);
+        return;
+    }
+    size_t k = powers->len - 1;
+    while (k > 0 && (size_t)TEN19_DIGITS << k > digits / 2)
+        k--;
+    size_t low = (size_t)TEN19_DIGITS << k;
+    struct arena_mark mark = arena_mark(a);
+    struct big quotient;
+    struct big rest;
+    big_divide(a, x, powers->ten[k], &quotient, &rest);
+    write_parts(a, powers, quotient, out, digits - low);
+    write_parts(a, powers, rest, out + digits - low, low);
+    arena_rollback(a, mark);
+}
+
+bool big_powers_init(struct arena *a, struct big_powers *powers, size_t digits)
+{
+    powers->len = 0;
+    struct big power = big_of(a, TEN19);
+    for (size_t n = TEN19_DIGITS; powers->len < BIG_POWERS_MAX; n *= 2) {
+        powers->ten[powers->len++] = power;
+        if (n >= digits / 2)
+            break;
+        power = big_mul(a, power, power);
+    }
+    return arena_status(a) == OK;
+}
+
 struct str big_text(struct arena *a, struct big x)
 {
     if (x.limbs == NULL)
         return (struct str){NULL, 0};
+    size_t digits = big_bits(x) * 30103 / 100000 + 1; /* log10(2) and a little */
+    char *text = arena_alloc(a, digits + 1);
     struct big work = allocate(a, x.len);
-    size_t room = x.len * 20 + 2; /* 64 bits are less than 20 digits */
-    char *text = arena_alloc(a, room);
-    if (work.limbs == NULL || text == NULL)
+    struct big_powers powers;
+    if (text == NULL || work.limbs == NULL || !big_powers_init(a, &powers, digits))
         return (struct str){NULL, 0};
     if (x.len > 0)
         memcpy(work.limbs, x.limbs, x.len * sizeof(*x.limbs));
 
-    char *end = text + room - 1;
-    char *p = end;
-    *end = '\0';
-    while (work.len > 0) {
-        uint64_t chunk = divide_ten19(work);
-        work = trim(work);
-        for (int i = 0; i < TEN19_DIGITS && (work.len > 0 || chunk != 0); i++) {
-            *--p = (char)('0' + chunk % 10);
-            chunk /= 10;
-        }
+    write_parts(a, &powers, work, text, digits);
+    if (arena_status(a) != OK)
+        return (struct str){NULL, 0};
+    text[digits] = '\0';
+    while (digits > 1 && *text == '0') {
+        text++;
+        digits--;
     }
-    if (p == end)
-        *--p = '0';
-    return str_bytes(p, (size_t)(end - p));
+    return str_bytes(text, digits);
 }

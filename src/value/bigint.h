@@ -39,6 +39,14 @@ struct big big_shift_left(struct arena *a, struct big x, size_t bits);
 struct big big_shift_right(struct arena *a, struct big x, size_t bits); /* rounds down */
 bool big_has_bits_below(struct big x, size_t bits); /* would a right shift lose any? */
 
+/* ten[k] = 10^(19 * 2^k), as far as numbers of `digits` digits are cut with them. */
+#define BIG_POWERS_MAX 16
+struct big_powers {
+    struct big ten[BIG_POWERS_MAX];
+    size_t len;
+};
+bool big_powers_init(struct arena *a, struct big_powers *powers, size_t digits);
+
 struct big big_pow5(struct arena *a, size_t n);
 struct big big_pow10(struct arena *a, size_t n);
 

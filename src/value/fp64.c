@@ -2,6 +2,9 @@
 
 __extension__ typedef unsigned __int128 u128;
 
+/* Digits from which reading in two parts pays. */
+#define READ_PARTS_MIN 1000
+
 static unsigned leading_zeros(u128 n)
 {
     uint64_t high = (uint64_t)(n >> 64);
@@ -52,22 +55,49 @@ static struct fp64 round_big(bool negative, struct big x, int64_t exponent, bool
                       sticky || big_has_bits_below(x, drop));
 }
 
-struct big decimal_digits(struct arena *a, const struct decimal *d, size_t places)
+/* The next `places` digits from *p on, zeros behind the last one. */
+static struct big read_limbs(struct arena *a, const struct decimal *d, const char **p,
+                             size_t places)
 {
     struct big x = big_of(a, 0);
-    const char *p = d->digits;
     while (places > 0 && x.limbs != NULL) {
         uint64_t factor = 1;
         uint64_t chunk = 0;
         for (int i = 0; i < 19 && places > 0; i++, places--) {
-            if (p < d->end && *p == '.')
-                p++;
-            chunk = chunk * 10 + (p < d->end ? (uint64_t)(*p++ - '0') : 0);
+            if (*p < d->end && **p == '.')
+                (*p)++;
+            chunk = chunk * 10 + (*p < d->end ? (uint64_t)(*(*p)++ - '0') : 0);
             factor *= 10;
         }
         x = big_mul_word(a, x, factor, chunk);
     }
     return x;
+}
+
+/* A long number is read in two parts, so that the work is in the multiplication. */
+static struct big read_parts(struct arena *a, const struct big_powers *powers,
+                             const struct decimal *d, const char **p, size_t places)
+{
+    size_t k = powers->len;
+    while (k > 0 && (size_t)19 << (k - 1) > places / 2)
+        k--;
+    if (places < READ_PARTS_MIN || k == 0)
+        return read_limbs(a, d, p, places);
+    size_t low_places = (size_t)19 << (k - 1);
+    struct big high = read_parts(a, powers, d, p, places - low_places);
+    struct big low = read_parts(a, powers, d, p, low_places);
+    return big_add(a, big_mul(a, high, powers->ten[k - 1]), low);
+}
+
+struct big decimal_digits(struct arena *a, const struct decimal *d, size_t places)
+{
+    const char *p = d->digits;
+    if (places < READ_PARTS_MIN)
+        return read_limbs(a, d, &p, places);
+    struct big_powers powers;
+    if (!big_powers_init(a, &powers, places))
+        return (struct big){NULL, 0};
+    return read_parts(a, &powers, d, &p, places);
 }
 
 struct fp64 fp64_of_decimal(struct arena *a, const struct decimal *d)

@@ -24,7 +24,8 @@ struct json_options {
     unsigned depth_max; /* 0: JSON_DEPTH_MAX; at most VALUE_DEPTH_MAX */
 };
 
-/* Whole text, one value.  ERR_INVALID, ERR_LIMIT (depth, arena), ERR_NOMEM.  `options` may be NULL. */
+/* Whole text, one value.  ERR_INVALID, ERR_LIMIT (depth, arena), ERR_NOMEM.  `options` may be NULL.
+ */
 STATUS json_parse(struct arena *a, struct str text, const struct json_options *options, value *out,
                   struct error *err);
 
@@ -46,8 +47,9 @@ enum json_style {
  * Append the text of a value.  Sets become arrays in order; non-string keys
  * become their JSON text (later ones win); strings with invalid UTF-8 get
  * U+FFFD.  JSON_CANONICAL refuses with ERR_INVALID what RFC 8785 has no form
- * for: sets, non-string keys, numbers that are no finite double.
- * Other failures are the buf's.
+ * for: sets, non-string keys, strings of invalid UTF-8, numbers that are no
+ * finite double; the undefined value is refused in every style.  Other
+ * failures are the buf's.
  */
 STATUS json_write(struct buf *out, value v, enum json_style style);
 
@@ -86,6 +88,6 @@ void json_cstring(struct json_writer *w, const char *s);
 void json_int(struct json_writer *w, int64_t n);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
-void json_value(struct json_writer *w, value v); /* compact; undefined is written as null */
+void json_value(struct json_writer *w, value v);       /* compact; undefined is written as null */
 void json_raw(struct json_writer *w, struct str text); /* JSON text, believed */
 STATUS json_finish(struct json_writer *w);

@@ -78,7 +78,7 @@ static void write_string(struct buf *out, struct str s, bool go)
         uint32_t rune;
         n = utf8_decode(s, &rune);
         if (n == 0) { /* each bad byte by itself, as Go does */
-            buf_add(out, STR("\xef\xbf\xbd"));
+            buf_add(out, go ? STR("\\ufffd") : STR("\xef\xbf\xbd"));
             n = 1;
         } else if (rune < 0x80 || (go && (rune == 0x2028 || rune == 0x2029))) {
             write_escaped(out, rune);

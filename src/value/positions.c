@@ -1,8 +1,6 @@
 /*
  * positions - where each part of a document stood.
  */
-#include <stdio.h>
-
 #include "value/document_internal.h"
 #include "value/json_internal.h"
 
@@ -57,11 +55,14 @@ const struct position *positions_find(const struct positions *p, struct str poin
     return best;
 }
 
-/* ---- following the JSON reader ---- */
-
-static void track(struct json_tracker *t, size_t offset)
+void line_tracker_init(struct line_tracker *t, struct str text)
 {
-    for (; t->offset < offset; t->offset++) {
+    *t = (struct line_tracker){.text = text, .line = 1, .col = 1};
+}
+
+void line_tracker_move(struct line_tracker *t, size_t offset)
+{
+    for (; t->offset < offset && t->offset < t->text.len; t->offset++) {
         char c = t->text.ptr[t->offset];
         if (c == '\n') {
             t->line++;
@@ -70,10 +71,26 @@ static void track(struct json_tracker *t, size_t offset)
             t->col++;
         }
     }
+}
+
+void json_position(struct str text, size_t offset, uint32_t *line, uint32_t *col)
+{
+    struct line_tracker t;
+    line_tracker_init(&t, text);
+    line_tracker_move(&t, offset);
+    *line = t.line;
+    *col = t.col;
+}
+
+/* ---- following the JSON reader ---- */
+
+static void track(struct json_tracker *t, size_t offset)
+{
+    line_tracker_move(&t->lines, offset);
     if (t->pointer.failed != OK)
         arena_fail(t->arena, t->pointer.failed);
     else
-        positions_add(t->positions, t->arena, buf_str(&t->pointer), t->line, t->col);
+        positions_add(t->positions, t->arena, buf_str(&t->pointer), t->lines.line, t->lines.col);
 }
 
 void json_track_member(struct json_tracker *t, struct str key, size_t offset)

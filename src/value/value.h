@@ -101,7 +101,6 @@ static inline int64_t value_small(value v)
     return (int64_t)v.word >> 1;
 }
 
-
 static inline enum value_kind value_kind(value v)
 {
     if (value_is_small(v))
@@ -251,8 +250,9 @@ uint32_t value_hash(value v);
 
 /*
  * Append, then finish: the composite is in the arena, the builder's own array
- * is arena memory too (wasted on growth).  A builder must be finished or
- * abandoned before the arena is reset.
+ * is arena memory too (it becomes the composite; some is wasted on growth).  A
+ * builder is spent when it was finished, and must be finished or abandoned
+ * before the arena is reset.
  */
 struct value_builder {
     struct arena *arena;
@@ -279,7 +279,7 @@ enum value_duplicates {
 };
 value value_object_finish(struct value_builder *b, enum value_duplicates dup, value *duplicate);
 
-/* Ready-made: the array, set or object of `n` items or pairs. */
+/* Ready-made: the array or object of `n` items or pairs; the last pair of a key wins. */
 value value_array(struct arena *a, const value *items, size_t n);
 value value_object(struct arena *a, const struct value_pair *pairs, size_t n);
 #define VALUE_EMPTY_ARRAY(a) value_array((a), NULL, 0)

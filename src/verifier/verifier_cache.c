@@ -7,11 +7,24 @@
 
 struct entry {
     bool used;
-    uint8_t der[32], issuer[32];
+    uint8_t key[32], issuer[32];
     int64_t expires_s;
     uint64_t tick; /* of its last use */
-    struct cert *cert;
+    const struct cache_kind *kind;
+    void *object;
 };
+
+static void *cert_hold(void *object)
+{
+    return cert_ref(object);
+}
+
+static void cert_drop(void *object)
+{
+    cert_unref(object);
+}
+
+const struct cache_kind cache_certs = {cert_hold, cert_drop};
 
 struct verifier_cache {
     pthread_mutex_t lock;
@@ -38,7 +51,8 @@ STATUS verifier_cache_new(size_t entries, struct verifier_cache **out, struct er
 
 static void entry_clear(struct entry *e)
 {
-    cert_unref(e->cert);
+    if (e->object != NULL)
+        e->kind->unref(e->object);
     *e = (struct entry){.used = false};
 }
 
@@ -63,21 +77,21 @@ struct verifier_cache *verifier_cache_free(struct verifier_cache *c)
 }
 
 /* The digest is of attacker-chosen bytes, but SHA-256: its first bytes spread well enough. */
-static struct entry *set_of(struct verifier_cache *c, const struct digest *der)
+static struct entry *set_of(struct verifier_cache *c, const struct digest *key)
 {
-    return &c->entries[load_le64(der->bytes) % c->sets * WAYS];
+    return &c->entries[load_le64(key->bytes) % c->sets * WAYS];
 }
 
-bool verifier_cache_get(struct verifier_cache *c, const struct digest *der, int64_t now_s,
-                        struct digest *issuer, struct cert **cert)
+bool verifier_cache_get(struct verifier_cache *c, const struct digest *key, int64_t now_s,
+                        struct digest *issuer, const struct cache_kind *kind, void **object)
 {
-    if (c == NULL || der->len != 32)
+    if (c == NULL || key->len != 32)
         return false;
     bool found = false;
     pthread_mutex_lock(&c->lock);
-    struct entry *set = set_of(c, der);
+    struct entry *set = set_of(c, key);
     for (size_t i = 0; i < WAYS && !found; i++) {
-        if (!set[i].used || memcmp(set[i].der, der->bytes, 32) != 0)
+        if (!set[i].used || set[i].kind != kind || memcmp(set[i].key, key->bytes, 32) != 0)
             continue;
         if (set[i].expires_s < now_s) {
             entry_clear(&set[i]);
@@ -87,21 +101,21 @@ bool verifier_cache_get(struct verifier_cache *c, const struct digest *der, int6
         set[i].tick = ++c->tick;
         *issuer = (struct digest){.len = 32};
         memcpy(issuer->bytes, set[i].issuer, 32);
-        *cert = set[i].cert == NULL ? NULL : cert_ref(set[i].cert);
+        *object = set[i].object == NULL ? NULL : kind->ref(set[i].object);
     }
     pthread_mutex_unlock(&c->lock);
     return found;
 }
 
-void verifier_cache_put(struct verifier_cache *c, const struct digest *der, int64_t expires_s,
-                        const struct digest *issuer, struct cert *cert)
+void verifier_cache_put(struct verifier_cache *c, const struct digest *key, int64_t expires_s,
+                        const struct digest *issuer, const struct cache_kind *kind, void *object)
 {
-    if (c == NULL || der->len != 32 || issuer->len != 32)
+    if (c == NULL || key->len != 32 || issuer->len != 32)
         return;
     pthread_mutex_lock(&c->lock);
-    struct entry *set = set_of(c, der), *victim = &set[0];
+    struct entry *set = set_of(c, key), *victim = &set[0];
     for (size_t i = 0; i < WAYS; i++) {
-        if (!set[i].used || memcmp(set[i].der, der->bytes, 32) == 0) {
+        if (!set[i].used || memcmp(set[i].key, key->bytes, 32) == 0) {
             victim = &set[i];
             break;
         }
@@ -109,9 +123,9 @@ void verifier_cache_put(struct verifier_cache *c, const struct digest *der, int6
             victim = &set[i];
     }
     entry_clear(victim);
-    *victim = (struct entry){.used = true, .expires_s = expires_s, .tick = ++c->tick};
-    memcpy(victim->der, der->bytes, 32);
+    *victim = (struct entry){.used = true, .expires_s = expires_s, .tick = ++c->tick, .kind = kind};
+    memcpy(victim->key, key->bytes, 32);
     memcpy(victim->issuer, issuer->bytes, 32);
-    victim->cert = cert == NULL ? NULL : cert_ref(cert);
+    victim->object = object == NULL ? NULL : kind->ref(object);
     pthread_mutex_unlock(&c->lock);
 }

@@ -20,18 +20,26 @@ STATUS verifier_cache_new(size_t entries, struct verifier_cache **out, struct er
 struct verifier_cache *verifier_cache_free(struct verifier_cache *c);
 DEFINE_CLEANUP(verifier_cache, struct verifier_cache, verifier_cache_free)
 
+/* How the cache holds on to an object: both are thread-safe. */
+struct cache_kind {
+    void *(*ref)(void *object);
+    void (*unref)(void *object);
+};
+extern const struct cache_kind cache_certs; /* struct cert */
+
 /*
- * True when bytes with the digest `der` were checked before and have not
+ * True when bytes with the digest `key` were checked before and have not
  * expired: *issuer is the digest of the SubjectPublicKeyInfo of the key that
- * signed them, *cert a new reference, or NULL if none was stored.
+ * signed them, *object a new reference to what was made of them, or NULL if
+ * nothing was stored.  An object of another kind than `kind` is not found.
  * `c` may be NULL: false.
  */
-bool verifier_cache_get(struct verifier_cache *c, const struct digest *der, int64_t now_s,
-                        struct digest *issuer, struct cert **cert);
+bool verifier_cache_get(struct verifier_cache *c, const struct digest *key, int64_t now_s,
+                        struct digest *issuer, const struct cache_kind *kind, void **object);
 
-/* Remember; the oldest of a few others may be forgotten.  `cert` is borrowed, may be NULL. */
-void verifier_cache_put(struct verifier_cache *c, const struct digest *der, int64_t expires_s,
-                        const struct digest *issuer, struct cert *cert);
+/* Remember; the oldest of a few others may be forgotten.  `object` is borrowed, may be NULL. */
+void verifier_cache_put(struct verifier_cache *c, const struct digest *key, int64_t expires_s,
+                        const struct digest *issuer, const struct cache_kind *kind, void *object);
 
 /* Forget everything: news about revocation or other anchors. */
 void verifier_cache_flush(struct verifier_cache *c);

@@ -285,3 +285,18 @@ STATUS report_cache_sign(struct report_cache *c, uint8_t report[AMD_REPORT_LEN],
     memcpy(report, c->report, AMD_REPORT_LEN);
     return OK;
 }
+
+void amd_build_choose(struct amd_build *b, const struct pki *p)
+{
+    b->key = amd_machine_key(&b->amd, p);
+    amd_machine_vek(&b->amd, &b->vek);
+}
+
+STATUS amd_build_report(struct amd_build *b, struct report_cache *cache, const struct fault *fault,
+                        struct error *err)
+{
+    fault_strike(fault, FAULT_REPORT, b);
+    amd_report_write(&b->amd.report, b->report);
+    fault_strike(fault, FAULT_REPORT_BYTES, b);
+    return report_cache_sign(cache, b->report, b->key, err);
+}

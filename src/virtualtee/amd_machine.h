@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "virtualtee/fault.h"
 #include "virtualtee/field.h"
 #include "virtualtee/vek.h"
 
@@ -55,3 +56,42 @@ struct report_cache {
 };
 STATUS report_cache_sign(struct report_cache *c, uint8_t report[AMD_REPORT_LEN],
                          const struct privkey *key, struct error *err);
+
+/*
+ * The part of a build that has to do with the processor.  It is the first
+ * member of the builds of azure_snp and plain_snp, so that faults can be shared.
+ */
+struct amd_build {
+    struct amd_machine amd;
+    struct vek_request vek;
+    const struct privkey *key; /* signs the report */
+    uint8_t report[AMD_REPORT_LEN];
+};
+
+/* Key and certificate request, by the fields as they are now. */
+void amd_build_choose(struct amd_build *b, const struct pki *p);
+
+/* Write and sign the report, with the faults that strike there. */
+STATUS amd_build_report(struct amd_build *b, struct report_cache *cache, const struct fault *fault,
+                        struct error *err);
+
+/* Faults of processor and certificate that both machines have; `build` begins with amd_build. */
+void amd_fault_version(void *build);
+void amd_fault_family(void *build);
+void amd_fault_model(void *build);
+void amd_fault_algorithm(void *build);
+void amd_fault_key_kind(void *build);
+void amd_fault_vmpl(void *build);
+void amd_fault_weak_curve(void *build);
+void amd_fault_issuer(void *build);
+void amd_fault_expired(void *build);
+void amd_fault_early(void *build);
+void amd_fault_no_microcode(void *build);
+void amd_fault_wide_snp(void *build);
+void amd_fault_no_chip(void *build);
+void amd_fault_other_chip(void *build);
+void amd_fault_tcb_microcode(void *build);
+void amd_fault_tcb_snp(void *build);
+void amd_fault_tcb_tee(void *build);
+void amd_fault_tcb_bootloader(void *build);
+void amd_fault_tcb_fmc(void *build);

@@ -30,15 +30,14 @@ struct run {
 
 static void strike(struct run *r, enum fault_stage stage)
 {
-    if (r->fault != NULL && r->fault->stage == stage)
-        r->fault->apply(&r->b);
+    fault_strike(r->fault, stage, &r->b);
 }
 
 static STATUS run_report(struct run *r)
 {
+    struct amd_build *hw = &r->b.hw;
     strike(r, FAULT_MACHINE);
-    r->b.report_key = amd_machine_key(&r->b.amd, r->pki);
-    amd_machine_vek(&r->b.amd, &r->b.vek);
+    amd_build_choose(hw, r->pki);
     enum status st = azure_build_variable_data(&r->b.az, r->err);
     if (st != OK)
         return st;
@@ -46,16 +45,13 @@ static STATUS run_report(struct run *r)
     strike(r, FAULT_VARIABLE_DATA);
     struct digest d;
     azure_variable_data_digest(&r->b.az, &d);
-    uint8_t *report_data = r->b.amd.report.report_data;
-    memset(report_data, 0, sizeof(r->b.amd.report.report_data));
-    memcpy(report_data, d.bytes, d.len);
-    amd_report_write(&r->b.amd.report, r->b.az.hardware);
-
-    strike(r, FAULT_REPORT);
-    st = report_cache_sign(&r->m->report, r->b.az.hardware, r->b.report_key, r->err);
+    memset(hw->amd.report.report_data, 0, sizeof(hw->amd.report.report_data));
+    memcpy(hw->amd.report.report_data, d.bytes, d.len);
+    st = amd_build_report(hw, &r->m->report, r->fault, r->err);
     if (st != OK)
         return st;
 
+    memcpy(r->b.az.hardware, hw->report, AMD_REPORT_LEN);
     strike(r, FAULT_SIGNED_REPORT);
     st = azure_build_hcl(&r->b.az, r->err);
     if (st == OK)
@@ -68,7 +64,7 @@ static STATUS run_vek(struct run *r)
 {
     strike(r, FAULT_VEK);
     struct cert *vcek = NULL;
-    enum status st = vek_cache_get(&r->m->vcek, r->pki, &r->b.vek, &vcek, r->err);
+    enum status st = vek_cache_get(&r->m->vcek, r->pki, &r->b.hw.vek, &vcek, r->err);
     if (st != OK)
         return st;
 
@@ -104,22 +100,40 @@ static STATUS run_quote(struct run *r, struct buf *out)
     return azure_write_evidence(&r->b.az, out, r->err);
 }
 
+STATUS azure_snp_endorse(struct azure_snp *m, struct pki *p, const struct pubkey *ak,
+                         struct buf *hcl, struct cert **vcek, struct error *err)
+{
+    struct run r = {.m = m, .pki = p, .err = err};
+    azure_build_init(&r.b.az, &names, &m->vtpm, p, STR_EMPTY);
+    r.b.az.ak_public = ak;
+    r.b.hw.amd = m->amd;
+    enum status st = run_report(&r);
+    struct cert *cert = NULL;
+    if (st == OK)
+        st = vek_cache_get(&m->vcek, p, &r.b.hw.vek, &cert, err);
+    if (st == OK) {
+        buf_add(hcl, buf_str(&r.b.az.hcl));
+        st = buf_status(hcl);
+        *vcek = cert_ref(cert);
+    }
+    azure_build_done(&r.b.az);
+    return st;
+}
+
 STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault *fault,
                           struct str report_data, struct buf *out, struct error *err)
 {
-    unsigned version = m->vtpm.evidence_version;
-    if (version > 2 ||
-        (fault != NULL && fault->only_version != 0 && fault->only_version != version)) {
-        error_set(err,
-                  version > 2 ? "there is no evidence version %u"
-                              : "fault does not exist in evidence version %u",
-                  version);
+    struct run r = {.m = m, .pki = p, .fault = fault, .err = err};
+    azure_build_init(&r.b.az, &names, &m->vtpm, p, report_data);
+    r.b.hw.amd = m->amd;
+    uint8_t *version = &r.b.az.vtpm.evidence_version;
+    if (fault != NULL && *version < fault->min_version)
+        *version = fault->min_version;
+    if (*version > 2) {
+        error_set(err, "there is no evidence version %u", *version);
         return ERR_UNSUPPORTED;
     }
 
-    struct run r = {.m = m, .pki = p, .fault = fault, .err = err};
-    azure_build_init(&r.b.az, &names, &m->vtpm, p, report_data);
-    r.b.amd = m->amd;
     enum status st = run_report(&r);
     if (st == OK)
         st = run_vek(&r);

@@ -1,42 +1,6 @@
 /* The faults of az-snp-vtpm evidence, in the order of the verifier's checks. */
 #include "virtualtee/azure_snp.h"
 
-/* ---- small tools ---- */
-
-static void replace(struct buf *b, const char *text)
-{
-    buf_reset(b);
-    buf_add_cstr(b, text);
-}
-
-static void flip(struct buf *b, size_t offset)
-{
-    if (offset < b->len)
-        b->ptr[offset] = (char)(b->ptr[offset] ^ 1);
-}
-
-static void store(struct buf *b, size_t offset, uint32_t n)
-{
-    if (offset + 4 <= b->len)
-        store_le32(b->ptr + offset, n);
-}
-
-/* Exchange the first `from` in a text for `to` of the same length. */
-static void exchange(struct buf *b, const char *from, const char *to)
-{
-    char *at = b->len > 0 ? memmem(b->ptr, b->len, from, strlen(from)) : NULL;
-    if (at != NULL)
-        memcpy(at, to, strlen(to));
-}
-
-/* Change the byte behind a mark. */
-static void flip_after(struct buf *b, const char *mark)
-{
-    char *at = b->len > 0 ? memmem(b->ptr, b->len, mark, strlen(mark)) : NULL;
-    if (at != NULL)
-        flip(b, (size_t)(at - b->ptr) + strlen(mark));
-}
-
 /*
  * The end of a quote with one bank: count (4), hash (2), size (1), bitmap (3),
  * digest with its size (34).
@@ -56,32 +20,32 @@ FAULT_FN(omit_quote)
 
 FAULT_FN(break_signature_text)
 {
-    replace(&AZ->members[AZURE_SIGNATURE], "\"not hex\"");
+    edit_replace(&AZ->members[AZURE_SIGNATURE], "\"not hex\"");
 }
 
 FAULT_FN(break_message_text)
 {
-    replace(&AZ->members[AZURE_MESSAGE], "\"not hex\"");
+    edit_replace(&AZ->members[AZURE_MESSAGE], "\"not hex\"");
 }
 
 FAULT_FN(break_hcl_text)
 {
-    replace(&AZ->members[AZURE_HCL], "\"not base64!\"");
+    edit_replace(&AZ->members[AZURE_HCL], "\"not base64!\"");
 }
 
 FAULT_FN(break_vcek_text)
 {
-    replace(&AZ->members[AZURE_ENDORSEMENT], "[\"not\",\"bytes\"]");
+    edit_replace(&AZ->members[AZURE_ENDORSEMENT], "[\"not\",\"bytes\"]");
 }
 
 FAULT_FN(break_pcrs_text)
 {
-    replace(&AZ->members[AZURE_PCRS], "{\"0\":\"00\"}");
+    edit_replace(&AZ->members[AZURE_PCRS], "{\"0\":\"00\"}");
 }
 
 FAULT_FN(unknown_version)
 {
-    replace(&AZ->members[AZURE_VERSION], "3");
+    edit_replace(&AZ->members[AZURE_VERSION], "3");
 }
 
 /* ---- HCL header ---- */
@@ -93,76 +57,84 @@ FAULT_FN(cut_hcl)
 
 FAULT_FN(hcl_mark)
 {
-    flip(&AZ->hcl, 0);
+    edit_flip(&AZ->hcl, 0);
 }
 
 FAULT_FN(hcl_request_type)
 {
-    store(&AZ->hcl, 0x0C, 1);
+    edit_store_le32(&AZ->hcl, 0x0C, 1);
 }
 
 FAULT_FN(hcl_variable_data_size)
 {
-    store(&AZ->hcl, 0x4D0, HCL_BLOB_MAX);
+    edit_store_le32(&AZ->hcl, 0x4D0, HCL_BLOB_MAX);
 }
 
 FAULT_FN(hcl_data_size)
 {
-    store(&AZ->hcl, 0x4C0, 20);
+    edit_store_le32(&AZ->hcl, 0x4C0, 20);
 }
 
 FAULT_FN(hcl_report_type)
 {
-    store(&AZ->hcl, 0x4C8, HCL_TYPE_TDX);
+    edit_store_le32(&AZ->hcl, 0x4C8, HCL_TYPE_TDX);
 }
 
 FAULT_FN(hcl_hash_type)
 {
-    store(&AZ->hcl, 0x4CC, 3);
+    edit_store_le32(&AZ->hcl, 0x4CC, 3);
 }
 
 /* ---- variable data: hashed and reported as it is, so only its content is wrong ---- */
 
 FAULT_FN(variable_data_text)
 {
-    exchange(&AZ->variable_data, "{\"keys\"", "{'keys'");
-}
-
-FAULT_FN(variable_data_keys)
-{
-    exchange(&AZ->variable_data, "\"keys\"", "\"kays\"");
+    edit_exchange(&AZ->variable_data, "{\"keys\"", "{'keys'");
 }
 
 FAULT_FN(no_attestation_key)
 {
-    exchange(&AZ->variable_data, "HCLAkPub", "HCLXkPub");
+    edit_exchange(&AZ->variable_data, "HCLAkPub", "HCLXkPub");
 }
 
 FAULT_FN(attestation_key_kind)
 {
-    exchange(&AZ->variable_data, "\"kty\":\"RSA\"", "\"kty\":\"oct\"");
+    edit_exchange(&AZ->variable_data, "\"kty\":\"RSA\"", "\"kty\":\"oct\"");
 }
 
 FAULT_FN(attestation_key_modulus)
 {
-    char *at = memmem(AZ->variable_data.ptr, AZ->variable_data.len, "\"n\":\"", 5);
-    if (at != NULL)
-        at[5] = '*';
+    edit_exchange(&AZ->variable_data, "\"n\":\"", "\"n\":\"*");
 }
 
-FAULT_FN(attestation_key_exponent)
+/* 128 bytes of the modulus: 171 digits, of which the last carries four bits ("E" makes it odd). */
+FAULT_FN(attestation_key_small)
 {
-    exchange(&AZ->variable_data, "\"e\":\"AQAB\"", "\"e\":\"AAAC\"");
+    struct buf *b = &AZ->variable_data;
+    char *n = edit_behind(b, "\"n\":\"");
+    char *end = n != NULL ? memchr(n, '"', (size_t)(b->ptr + b->len - n)) : NULL;
+    if (end == NULL || end - n < 171)
+        return;
+    n[170] = 'E';
+    memmove(n + 171, end, (size_t)(b->ptr + b->len - end));
+    b->len -= (size_t)(end - (n + 171));
 }
 
 FAULT_FN(other_machine)
 {
-    flip_after(&AZ->hcl, "\"vmUniqueId\":\"");
+    char *id = edit_behind(&AZ->hcl, "\"vmUniqueId\":\"");
+    if (id != NULL)
+        *id ^= 1;
 }
 
 FAULT_FN(other_user_data)
 {
     AZ->vtpm.user_data = (struct field_data){.set = true, .len = 4, .bytes = {1, 2, 3, 4}};
+}
+
+FAULT_FN(user_data_text)
+{
+    edit_exchange(&AZ->variable_data, "\"user-data\":\"", "\"user-data\":\"xx");
 }
 
 FAULT_FN(no_user_data)
@@ -179,7 +151,7 @@ FAULT_FN(stranger_signs)
 
 FAULT_FN(quote_magic)
 {
-    flip(&AZ->message, 0);
+    edit_flip(&AZ->message, 0);
 }
 
 FAULT_FN(quote_type)
@@ -207,35 +179,11 @@ FAULT_FN(old_nonce)
     memcpy(AZ->vtpm.nonce.bytes, d.bytes, d.len);
 }
 
-/* One byte of the selection, counted from the end of the quote. */
-static void select_byte(struct azure_build *b, size_t from_end, char value)
-{
-    if (b->message.len >= QUOTE_TAIL)
-        b->message.ptr[b->message.len - from_end] = value;
-}
-
-FAULT_FN(select_sha1)
-{
-    select_byte(AZ, 39, 0x04);
-}
-
 FAULT_FN(select_without_8)
 {
-    select_byte(AZ, 36, (char)0xFE);
-}
-
-FAULT_FN(select_two_banks)
-{
-    /* The SHA-1 bank's PCR 0 beside: its value is in no list. */
-    static const uint8_t bank[] = {0x00, 0x04, 0x03, 0x01, 0x00, 0x00};
     struct buf *m = &AZ->message;
-    select_byte(AZ, 41, 2);
-    if (m->len < QUOTE_TAIL || !buf_reserve(m, sizeof(bank)))
-        return;
-    char *digest = m->ptr + m->len - 34;
-    memmove(digest + sizeof(bank), digest, 34);
-    memcpy(digest, bank, sizeof(bank));
-    m->len += sizeof(bank);
+    if (m->len >= QUOTE_TAIL)
+        m->ptr[m->len - 36] = (char)0xFE; /* second byte of the bitmap */
 }
 
 /* ---- PCRs ---- */
@@ -245,120 +193,36 @@ FAULT_FN(pcr_changed)
     AZ->pcrs[11].bytes[0] ^= 1;
 }
 
+/* The same bytes cut in other places have the same digest. */
 FAULT_FN(pcr_missing)
 {
+    struct vtpm_pcr *last = &AZ->pcrs[VTPM_PCRS - 2];
+    memcpy(last->bytes + VTPM_PCR_LEN, AZ->pcrs[VTPM_PCRS - 1].bytes, VTPM_PCR_LEN);
+    last->len = 2 * VTPM_PCR_LEN;
     AZ->pcr_count = VTPM_PCRS - 1;
 }
 
 FAULT_FN(pcr_short)
 {
-    AZ->pcrs[8].len = VTPM_PCR_LEN - 1;
+    struct vtpm_pcr *short_one = &AZ->pcrs[8], *long_one = &AZ->pcrs[9];
+    memmove(long_one->bytes + 1, long_one->bytes, VTPM_PCR_LEN);
+    long_one->bytes[0] = short_one->bytes[VTPM_PCR_LEN - 1];
+    long_one->len = VTPM_PCR_LEN + 1;
+    short_one->len = VTPM_PCR_LEN - 1;
 }
 
 /* ---- VCEK ---- */
 
 FAULT_FN(vcek_garbled)
 {
-    replace(&AZ->endorsement, "no certificate");
-}
-
-FAULT_FN(vcek_weak_curve)
-{
-    B->vek.flaw = VEK_WEAK_CURVE;
-}
-
-FAULT_FN(vcek_other_issuer)
-{
-    B->vek.flaw = VEK_OTHER_ISSUER;
-}
-
-FAULT_FN(vcek_expired)
-{
-    B->vek.not_after = PKI_NOT_BEFORE + 86400;
-}
-
-FAULT_FN(vcek_early)
-{
-    B->vek.not_before = PKI_NOT_AFTER - 86400;
-}
-
-FAULT_FN(vcek_no_microcode)
-{
-    B->vek.flaw = VEK_NO_MICROCODE;
-}
-
-FAULT_FN(vcek_wide_snp)
-{
-    B->vek.flaw = VEK_WIDE_SNP;
-}
-
-FAULT_FN(vcek_other_chip)
-{
-    B->vek.chip_id[0] ^= 1;
-}
-
-/* ---- TCB: the certificate is of another firmware than the report ---- */
-
-FAULT_FN(tcb_microcode)
-{
-    B->vek.tcb.microcode ^= 1;
-}
-
-FAULT_FN(tcb_snp)
-{
-    B->vek.tcb.snp ^= 1;
-}
-
-FAULT_FN(tcb_tee)
-{
-    B->vek.tcb.tee ^= 1;
-}
-
-FAULT_FN(tcb_bootloader)
-{
-    B->vek.tcb.bootloader ^= 1;
-}
-
-FAULT_FN(tcb_fmc)
-{
-    B->vek.tcb.fmc ^= 1;
+    edit_replace(&AZ->endorsement, "no certificate");
 }
 
 /* ---- hardware report, signed as it is ---- */
 
-FAULT_FN(report_version)
-{
-    store_le32(AZ->hardware, 6);
-}
-
 FAULT_FN(report_reserved)
 {
-    AZ->hardware[0x18B + 20] = 1;
-}
-
-FAULT_FN(processor_family)
-{
-    AZ->hardware[0x188] = 0x17;
-}
-
-FAULT_FN(processor_model)
-{
-    AZ->hardware[0x189] = 0xFF;
-}
-
-FAULT_FN(report_algorithm)
-{
-    store_le32(AZ->hardware + 0x034, 2);
-}
-
-FAULT_FN(report_key_kind)
-{
-    store_le32(AZ->hardware + 0x048, AMD_KEY_VLEK << AMD_KEY_SHIFT);
-}
-
-FAULT_FN(report_vmpl)
-{
-    store_le32(AZ->hardware + 0x030, 1);
+    B->hw.report[0x18B + 20] = 1;
 }
 
 /* ---- hardware report, changed after it was signed ---- */
@@ -391,141 +255,137 @@ FAULT_FN(init_data_twice)
 
 #define EV "/evidence"
 #define HCL EV "/hcl_report"
-#define HW HCL "/report"
+#define HW HCL "/hardware_report"
 #define VAR HCL "/variable_data"
+#define AK VAR "/keys/HCLAkPub"
 #define QUOTE EV "/tpm_quote"
 #define VCEK EV "/vcek"
 
 const struct fault azure_snp_faults[] = {
-    {"evidence-without-quote", "evidence-format", EV, "evidence has no quote", FAULT_MEMBERS, 0,
-     false, false, omit_quote},
+    {"evidence-without-quote", "evidence-format", QUOTE, "evidence has no quote", FAULT_MEMBERS,
+     .apply = omit_quote},
     {"evidence-version", "evidence-version", EV "/version", "evidence says version 3",
-     FAULT_MEMBERS, 2, false, false, unknown_version},
+     FAULT_MEMBERS, .min_version = 1, .apply = unknown_version},
     {"evidence-signature", "evidence-format", QUOTE "/signature",
-     "signature of the quote is no hex", FAULT_MEMBERS, 0, false, false, break_signature_text},
+     "signature of the quote is no hex", FAULT_MEMBERS, .apply = break_signature_text},
     {"evidence-message", "evidence-format", QUOTE "/message", "the quote is no hex", FAULT_MEMBERS,
-     0, false, false, break_message_text},
-    {"evidence-pcrs", "evidence-format", QUOTE "/pcrs", "PCRs are an object", FAULT_MEMBERS, 0,
-     false, false, break_pcrs_text},
-    {"evidence-hcl", "evidence-format", HCL, "HCL report is no base64", FAULT_MEMBERS, 0, false,
-     false, break_hcl_text},
-    {"evidence-vcek", "evidence-format", VCEK, "VCEK is an array of texts", FAULT_MEMBERS, 0, false,
-     false, break_vcek_text},
+     .apply = break_message_text},
+    {"evidence-pcrs", "evidence-format", QUOTE "/pcrs", "PCRs are an object", FAULT_MEMBERS,
+     .apply = break_pcrs_text},
+    {"evidence-hcl", "evidence-format", HCL, "HCL report is no base64", FAULT_MEMBERS,
+     .apply = break_hcl_text},
+    {"evidence-vcek", "evidence-format", VCEK, "VCEK is an array of texts", FAULT_MEMBERS,
+     .apply = break_vcek_text},
 
-    {"hcl-cut", "hcl-header", HCL, "HCL report of 1,000 bytes", FAULT_HCL, 0, false, false,
-     cut_hcl},
+    {"hcl-cut", "hcl-header", HCL, "HCL report of 1,000 bytes", FAULT_HCL, .apply = cut_hcl},
     {"hcl-signature", "hcl-header", HCL "/signature", "HCL report does not begin with HCLA",
-     FAULT_HCL, 0, false, false, hcl_mark},
+     FAULT_HCL, .apply = hcl_mark},
     {"hcl-request-type", "hcl-header", HCL "/request_type", "HCL report is for another purpose",
-     FAULT_HCL, 0, false, false, hcl_request_type},
+     FAULT_HCL, .apply = hcl_request_type},
     {"hcl-variable-data-size", "hcl-header", HCL "/variable_data_size",
-     "variable data reaches past the end", FAULT_HCL, 0, false, false, hcl_variable_data_size},
-    {"hcl-data-size", "hcl-header", HCL "/data_size", "sizes in the header disagree", FAULT_HCL, 0,
-     false, false, hcl_data_size},
+     "variable data reaches past the end", FAULT_HCL, .apply = hcl_variable_data_size},
+    {"hcl-data-size", "hcl-header", HCL "/data_size", "sizes in the header disagree", FAULT_HCL,
+     .apply = hcl_data_size},
     {"hcl-report-type", "hcl-header", HCL "/report_type", "HCL report is of a TDX machine",
-     FAULT_HCL, 0, false, false, hcl_report_type},
+     FAULT_HCL, .apply = hcl_report_type},
     {"hcl-hash-type", "hcl-header", HCL "/hash_type", "variable data is hashed with SHA-512",
-     FAULT_HCL, 0, false, false, hcl_hash_type},
+     FAULT_HCL, .apply = hcl_hash_type},
 
     {"variable-data-json", "variable-data-format", VAR, "variable data is no JSON",
-     FAULT_VARIABLE_DATA, 0, false, false, variable_data_text},
-    {"variable-data-keys", "variable-data-format", VAR "/keys", "variable data has no keys",
-     FAULT_VARIABLE_DATA, 0, false, false, variable_data_keys},
+     FAULT_VARIABLE_DATA, .apply = variable_data_text},
     {"attestation-key-missing", "attestation-key", VAR "/keys", "variable data has no HCLAkPub",
-     FAULT_VARIABLE_DATA, 0, false, false, no_attestation_key},
-    {"attestation-key-type", "attestation-key", VAR "/keys/0/kty", "attestation key is no RSA key",
-     FAULT_VARIABLE_DATA, 0, false, false, attestation_key_kind},
-    {"attestation-key-modulus", "attestation-key", VAR "/keys/0/n",
-     "modulus of the attestation key is no base64url", FAULT_VARIABLE_DATA, 0, false, false,
-     attestation_key_modulus},
-    {"attestation-key-exponent", "attestation-key", VAR "/keys/0/e",
-     "exponent of the attestation key is even", FAULT_VARIABLE_DATA, 0, false, false,
-     attestation_key_exponent},
-    {"variable-data-altered", "variable-data-digest", VAR,
-     "variable data of another machine beside the hardware report", FAULT_HCL, 0, false, false,
-     other_machine},
+     FAULT_VARIABLE_DATA, .apply = no_attestation_key},
+    {"attestation-key-type", "attestation-key", AK "/kty", "attestation key is no RSA key",
+     FAULT_VARIABLE_DATA, .apply = attestation_key_kind},
+    {"attestation-key-modulus", "attestation-key", AK "/n",
+     "modulus of the attestation key is no base64url", FAULT_VARIABLE_DATA,
+     .apply = attestation_key_modulus},
+    {"attestation-key-small", "attestation-key", AK, "attestation key of 1,024 bits",
+     FAULT_VARIABLE_DATA, .apply = attestation_key_small},
+    {"variable-data-altered", "variable-data-digest", HW "/report_data",
+     "variable data of another machine beside the hardware report", FAULT_HCL,
+     .apply = other_machine},
+    {"user-data-missing", "user-data", VAR, "no user data in the variable data", FAULT_MACHINE,
+     .min_version = 2, .apply = no_user_data},
     {"user-data-other", "user-data", VAR "/user-data",
-     "hardware report was made for another session", FAULT_MACHINE, 2, false, false,
-     other_user_data},
-    {"user-data-missing", "variable-data-format", VAR "/user-data",
-     "version 2 without user data in the variable data", FAULT_MACHINE, 2, false, false,
-     no_user_data},
+     "hardware report was made for another session", FAULT_MACHINE, .min_version = 2,
+     .apply = other_user_data},
+    {"user-data-text", "variable-data-format", VAR "/user-data", "user data is no hex",
+     FAULT_VARIABLE_DATA, .min_version = 2, .apply = user_data_text},
 
     {"quote-signature", "quote-signature", QUOTE "/signature", "quote signed by another key",
-     FAULT_QUOTE, 0, false, false, stranger_signs},
+     FAULT_QUOTE, .apply = stranger_signs},
     {"quote-magic", "quote-format", QUOTE "/message/magic", "quote was not made by a TPM",
-     FAULT_QUOTE, 0, false, false, quote_magic},
+     FAULT_QUOTE, .apply = quote_magic},
     {"quote-type", "quote-format", QUOTE "/message/type", "TPM signed its clock, not its PCRs",
-     FAULT_QUOTE, 0, false, false, quote_type},
+     FAULT_QUOTE, .apply = quote_type},
     {"quote-trailing", "quote-format", QUOTE "/message", "one byte behind the quote", FAULT_QUOTE,
-     0, false, false, quote_trailing},
+     .apply = quote_trailing},
     {"nonce-replayed", "nonce", QUOTE "/message/extra_data", "quote of another session",
-     FAULT_MACHINE, 0, false, false, old_nonce},
-    {"pcr-selection-bank", "pcr-selection", QUOTE "/message/pcr_select/hash",
-     "PCRs of the SHA-1 bank", FAULT_QUOTE, 0, false, false, select_sha1},
-    {"pcr-selection-without-8", "pcr-selection", QUOTE "/message/pcr_select/bitmap",
-     "quote does not cover PCR 8", FAULT_QUOTE, 0, false, false, select_without_8},
-    {"pcr-selection-banks", "pcr-selection", QUOTE "/message/pcr_select/count",
-     "quote covers two banks", FAULT_QUOTE, 0, false, false, select_two_banks},
+     FAULT_MACHINE, .apply = old_nonce},
+    {"pcr-selection", "pcr-selection", QUOTE "/message/pcr_select", "quote does not cover PCR 8",
+     FAULT_QUOTE, .apply = select_without_8},
 
-    {"pcr-changed", "pcr-digest", QUOTE "/pcrs", "PCR 11 is not the quoted one", FAULT_PARTS, 0,
-     false, false, pcr_changed},
-    {"pcr-missing", "pcr-values", QUOTE "/pcrs", "PCR 23 is left out", FAULT_PARTS, 0, false, false,
-     pcr_missing},
-    {"pcr-short", "pcr-values", QUOTE "/pcrs/8", "PCR 8 has 31 bytes", FAULT_PARTS, 0, false, false,
-     pcr_short},
+    {"pcr-changed", "pcr-digest", QUOTE "/pcrs", "PCR 11 is not the quoted one", FAULT_PARTS,
+     .apply = pcr_changed},
+    {"pcr-missing", "pcr-values", QUOTE "/pcrs", "the values of PCRs 22 and 23 in one", FAULT_PARTS,
+     .min_version = 1, .apply = pcr_missing},
+    {"pcr-short", "pcr-values", QUOTE "/pcrs/8", "the last byte of PCR 8 stands before PCR 9",
+     FAULT_PARTS, .min_version = 1, .apply = pcr_short},
 
-    {"vcek-garbled", "certificate-format", VCEK, "VCEK is no certificate", FAULT_PARTS, 0, false,
-     false, vcek_garbled},
-    {"vcek-curve", "certificate-format", VCEK "/public_key", "VCEK is a P-256 key", FAULT_VEK, 0,
-     false, false, vcek_weak_curve},
+    {"vcek-garbled", "certificate-format", VCEK, "VCEK is no certificate", FAULT_PARTS,
+     .apply = vcek_garbled},
+    {"vcek-curve", "certificate-format", VCEK "/public_key", "VCEK is a P-256 key", FAULT_VEK,
+     .apply = amd_fault_weak_curve},
     {"vcek-issuer", "certificate-chain", VCEK, "VCEK not signed by the key of its issuer",
-     FAULT_VEK, 0, false, false, vcek_other_issuer},
+     FAULT_VEK, .apply = amd_fault_issuer},
     {"vcek-expired", "certificate-validity", VCEK "/validity/not_after", "VCEK has expired",
-     FAULT_VEK, 0, false, false, vcek_expired},
+     FAULT_VEK, .apply = amd_fault_expired},
     {"vcek-not-yet-valid", "certificate-validity", VCEK "/validity/not_before",
-     "VCEK is not yet valid", FAULT_VEK, 0, false, false, vcek_early},
+     "VCEK is not yet valid", FAULT_VEK, .apply = amd_fault_early},
     {"vcek-without-microcode", "certificate-format", VCEK "/tcb/microcode",
-     "VCEK does not name its microcode", FAULT_VEK, 0, false, false, vcek_no_microcode},
+     "VCEK does not name its microcode", FAULT_VEK, .apply = amd_fault_no_microcode},
     {"vcek-wide-snp", "certificate-format", VCEK "/tcb/snp", "SNP firmware number of 9 bits",
-     FAULT_VEK, 0, false, false, vcek_wide_snp},
-    {"vcek-other-chip", "chip-id", HW "/chip_id", "VCEK of another chip", FAULT_VEK, 0, false,
-     false, vcek_other_chip},
+     FAULT_VEK, .apply = amd_fault_wide_snp},
+    {"vcek-without-chip", "chip-id", VCEK "/hw_id", "VCEK names no chip", FAULT_VEK,
+     .apply = amd_fault_no_chip},
+    {"vcek-other-chip", "chip-id", HW "/chip_id", "VCEK of another chip", FAULT_VEK,
+     .apply = amd_fault_other_chip},
 
     {"tcb-microcode", "tcb", HW "/reported_tcb/microcode", "microcode differs from the VCEK's",
-     FAULT_VEK, 0, false, false, tcb_microcode},
-    {"tcb-snp", "tcb", HW "/reported_tcb/snp", "SNP firmware differs from the VCEK's", FAULT_VEK, 0,
-     false, false, tcb_snp},
-    {"tcb-tee", "tcb", HW "/reported_tcb/tee", "TEE firmware differs from the VCEK's", FAULT_VEK, 0,
-     false, false, tcb_tee},
+     FAULT_VEK, .apply = amd_fault_tcb_microcode},
+    {"tcb-snp", "tcb", HW "/reported_tcb/snp", "SNP firmware differs from the VCEK's", FAULT_VEK,
+     .apply = amd_fault_tcb_snp},
+    {"tcb-tee", "tcb", HW "/reported_tcb/tee", "TEE firmware differs from the VCEK's", FAULT_VEK,
+     .apply = amd_fault_tcb_tee},
     {"tcb-bootloader", "tcb", HW "/reported_tcb/bootloader", "boot loader differs from the VCEK's",
-     FAULT_VEK, 0, false, false, tcb_bootloader},
+     FAULT_VEK, .apply = amd_fault_tcb_bootloader},
     {"tcb-fmc", "tcb", HW "/reported_tcb/fmc", "FMC differs from the VCEK's (a Turin machine)",
-     FAULT_VEK, 0, true, false, tcb_fmc},
+     FAULT_VEK, .turin = true, .apply = amd_fault_tcb_fmc},
 
     {"report-version", "report-version", HW "/version", "hardware report of version 6",
-     FAULT_REPORT, 0, false, false, report_version},
+     FAULT_REPORT, .apply = amd_fault_version},
     {"report-reserved", "report-reserved", HW "/reserved", "a reserved byte is not zero",
-     FAULT_REPORT, 0, false, false, report_reserved},
+     FAULT_REPORT_BYTES, .apply = report_reserved},
     {"processor-family", "processor", HW "/cpuid_fam_id", "processor of an unknown family",
-     FAULT_REPORT, 0, false, false, processor_family},
+     FAULT_REPORT, .apply = amd_fault_family},
     {"processor-model", "processor", HW "/cpuid_mod_id", "processor of an unknown model",
-     FAULT_REPORT, 0, false, false, processor_model},
+     FAULT_REPORT, .apply = amd_fault_model},
     {"report-algorithm", "signature-algorithm", HW "/sig_algo",
-     "report names another signature algorithm", FAULT_REPORT, 0, false, false, report_algorithm},
+     "report names another signature algorithm", FAULT_REPORT, .apply = amd_fault_algorithm},
     {"report-key-kind", "signing-key", HW "/key_info", "report says that a VLEK signed it",
-     FAULT_REPORT, 0, false, false, report_key_kind},
+     FAULT_REPORT, .apply = amd_fault_key_kind},
     {"report-altered", "report-signature", HW "/signature", "measurement changed after signing",
-     FAULT_SIGNED_REPORT, 0, false, false, report_altered},
+     FAULT_SIGNED_REPORT, .apply = report_altered},
     {"report-signature-r", "report-signature", HW "/signature/r", "r is no scalar of the curve",
-     FAULT_SIGNED_REPORT, 0, false, false, signature_r},
+     FAULT_SIGNED_REPORT, .apply = signature_r},
     {"report-signature-s", "report-signature", HW "/signature/s", "s is no scalar of the curve",
-     FAULT_SIGNED_REPORT, 0, false, false, signature_s},
+     FAULT_SIGNED_REPORT, .apply = signature_s},
     {"vmpl", "vmpl", HW "/vmpl", "report asked for by the guest, not by the paravisor",
-     FAULT_REPORT, 0, false, false, report_vmpl},
+     FAULT_REPORT, .apply = amd_fault_vmpl},
 
     {"init-data-other", "init-data", QUOTE "/pcrs/8",
-     "PCR 8 has another document measured on top of the init data", FAULT_MACHINE, 0, false, true,
-     init_data_twice},
+     "PCR 8 has another document measured on top of the init data", FAULT_MACHINE,
+     .init_data = true, .apply = init_data_twice},
 };
 const size_t azure_snp_fault_count = ARRAY_LEN(azure_snp_faults);

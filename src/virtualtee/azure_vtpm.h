@@ -46,9 +46,12 @@ void azure_vtpm_init(struct azure_vtpm *v);
 /* Measure a digest of init data as a guest does: PCR 8 is extended with its first 32 bytes. */
 void azure_vtpm_extend(struct azure_vtpm *v, unsigned pcr, struct str digest);
 
+/* What the boot of such a machine extended a PCR with, once; false: with nothing. */
+bool azure_vtpm_boot_digest(unsigned pcr, struct digest *out);
+
 struct vtpm_pcr {
     uint8_t len;
-    uint8_t bytes[VTPM_PCR_LEN + 1];
+    uint8_t bytes[2 * VTPM_PCR_LEN]; /* room for faults */
 };
 
 /* Members of the evidence, as JSON text; `omit`: left out. */
@@ -71,10 +74,10 @@ struct azure_names {
 struct azure_build {
     const struct azure_names *names;
     struct azure_vtpm vtpm;
-    struct str report_data;       /* borrowed */
-    const struct privkey *ak;     /* signs the quote */
-    const struct privkey *ak_key; /* named in the variable data */
-    const struct privkey *ek_key;
+    struct str report_data;         /* borrowed */
+    const struct privkey *ak;       /* signs the quote */
+    const struct pubkey *ak_public; /* named in the variable data */
+    const struct pubkey *ek_public;
     const struct privkey *stranger_ak; /* an attacker's, for faults */
     struct buf variable_data;
     uint8_t hardware[HCL_HARDWARE_LEN];

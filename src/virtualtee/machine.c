@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "value/document.h"
 #include "virtualtee/azure_snp.h"
+#include "virtualtee/plain_snp.h"
 #include "virtualtee/sample.h"
 
 /* ---- kinds ---- */
@@ -14,12 +15,19 @@ static void azure_init(void *m)
     azure_snp_init(m);
 }
 
+static void azure_share(void *m)
+{
+    struct azure_snp *copy = m;
+    if (copy->vcek.cert != NULL)
+        cert_ref(copy->vcek.cert);
+}
+
 static void azure_done(void *m)
 {
     azure_snp_done(m);
 }
 
-static size_t azure_fields(struct field_table out[4])
+static size_t azure_fields(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){azure_vtpm_fields, azure_vtpm_field_count,
                                   offsetof(struct azure_snp, vtpm)};
@@ -46,12 +54,15 @@ static enum status azure_evidence(void *m, struct pki *p, const struct fault *fa
 static const struct machine_kind az_snp_vtpm = {
     .tee = "az-snp-vtpm",
     .old_tee = "azsnpvtpm",
+    .needs_pki = true,
     .size = sizeof(struct azure_snp),
     .init = azure_init,
     .done = azure_done,
+    .share = azure_share,
     .fields = azure_fields,
     .faults = azure_snp_faults,
     .fault_count = &azure_snp_fault_count,
+    .has_version = true,
     .version_offset =
         offsetof(struct azure_snp, vtpm) + offsetof(struct azure_vtpm, evidence_version),
     .set_init_data = azure_init_data,
@@ -59,7 +70,59 @@ static const struct machine_kind az_snp_vtpm = {
     .evidence = azure_evidence,
 };
 
-static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &sample_kind};
+static void snp_init(void *m)
+{
+    plain_snp_init(m);
+}
+
+static void snp_share(void *m)
+{
+    struct plain_snp *copy = m;
+    if (copy->vek.cert != NULL)
+        cert_ref(copy->vek.cert);
+}
+
+static void snp_done(void *m)
+{
+    plain_snp_done(m);
+}
+
+static size_t snp_fields(struct field_table out[MACHINE_TABLES_MAX])
+{
+    out[0] = (struct field_table){plain_snp_fields, plain_snp_field_count, 0};
+    out[1] = (struct field_table){amd_fields, amd_field_count, offsetof(struct plain_snp, amd)};
+    return 2;
+}
+
+/* HOST_DATA: padded or cut to 32 bytes (guest-initdata.md 4). */
+static void snp_init_data(void *m, struct str digest)
+{
+    uint8_t *host_data = ((struct plain_snp *)m)->amd.report.host_data;
+    memset(host_data, 0, 32);
+    memcpy(host_data, digest.ptr, digest.len < 32 ? digest.len : 32);
+}
+
+static enum status snp_evidence(void *m, struct pki *p, const struct fault *fault,
+                                struct str report_data, struct buf *out, struct error *err)
+{
+    return plain_snp_evidence(m, p, fault, report_data, out, err);
+}
+
+static const struct machine_kind snp = {
+    .tee = "snp",
+    .needs_pki = true,
+    .size = sizeof(struct plain_snp),
+    .init = snp_init,
+    .done = snp_done,
+    .share = snp_share,
+    .fields = snp_fields,
+    .faults = plain_snp_faults,
+    .fault_count = &plain_snp_fault_count,
+    .set_init_data = snp_init_data,
+    .evidence = snp_evidence,
+};
+
+static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp, &sample_kind};
 
 const struct machine_kind *const *machine_kinds(size_t *count)
 {
@@ -113,6 +176,20 @@ struct machine *machine_free(struct machine *m)
     return NULL;
 }
 
+STATUS machine_clone(const struct machine *m, struct machine **out, struct error *err)
+{
+    struct machine *copy = NULL;
+    enum status st = machine_new(m->kind, m->pki, &copy, err);
+    if (st != OK)
+        return st;
+    memcpy(copy->state, m->state, m->kind->size);
+    copy->fault = m->fault;
+    if (m->kind->share != NULL)
+        m->kind->share(copy->state);
+    *out = copy;
+    return OK;
+}
+
 const struct machine_kind *machine_kind_of(const struct machine *m)
 {
     return m->kind;
@@ -142,7 +219,7 @@ STATUS machine_set(struct machine *m, struct str assignment, struct error *err)
         return ERR_INVALID;
     }
 
-    struct field_table tables[4];
+    struct field_table tables[MACHINE_TABLES_MAX];
     size_t n = m->kind->fields(tables);
     for (size_t i = 0; i < n; i++) {
         const struct field *f = field_find(&tables[i], name);
@@ -176,7 +253,7 @@ STATUS machine_set_pcr(struct machine *m, struct str assignment, struct error *e
 
 STATUS machine_set_version(struct machine *m, unsigned version, struct error *err)
 {
-    if (m->kind->version_offset == 0) {
+    if (!m->kind->has_version) {
         error_set(err, "%s evidence has no versions", m->kind->tee);
         return ERR_UNSUPPORTED;
     }
@@ -215,6 +292,17 @@ static enum digest_alg algorithm_of(struct str document)
     if (toml_parse(&a, document, &v, NULL, NULL) == OK)
         status_ignore(digest_by_name(value_str(value_get_lit(v, "algorithm")), false, &alg));
     return alg;
+}
+
+bool init_data_is_document(struct str text)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 16 * INIT_DATA_MAX);
+    value v;
+    return toml_parse(&a, text, &v, NULL, NULL) == OK &&
+           value_is_string(value_get_lit(v, "algorithm")) &&
+           value_is_string(value_get_lit(v, "version")) &&
+           value_is_object(value_get_lit(v, "data"));
 }
 
 STATUS machine_set_init_data(struct machine *m, struct str document, struct digest *digest,

@@ -3,7 +3,9 @@
  *
  *   machine_new(), machine_set(), ... then machine_evidence() for each nonce
  *
- * A machine belongs to one thread, and so does the PKI that it borrows.
+ * A machine belongs to one thread, and so does the PKI that it borrows; but
+ * once a machine has made evidence, its clones only read the PKI, as long as
+ * nothing is set that needs another certificate.
  */
 #pragma once
 
@@ -13,18 +15,22 @@
 
 #define INIT_DATA_MAX (1024 * 1024)
 #define EVIDENCE_MAX (4 * 1024 * 1024)
+#define MACHINE_TABLES_MAX 4
 
 /* One kind of TEE. */
 struct machine_kind {
     const char *tee;     /* "az-snp-vtpm" */
     const char *old_tee; /* "azsnpvtpm": guests that speak 0.1.1 and 0.2.0; NULL: as `tee` */
-    size_t size;         /* of its machine */
+    bool needs_pki;
+    size_t size; /* of its machine */
     void (*init)(void *m);
     void (*done)(void *m);
-    size_t (*fields)(struct field_table out[4]); /* number of tables */
+    void (*share)(void *m); /* a copy of the bytes was made: take references; may be NULL */
+    size_t (*fields)(struct field_table out[MACHINE_TABLES_MAX]); /* number of tables */
     const struct fault *faults;
     const size_t *fault_count;
-    size_t version_offset; /* of the uint8_t with the evidence version, or 0: it has none */
+    bool has_version;      /* its evidence has the versions 0, 1 and 2 ... */
+    size_t version_offset; /* ... and here is the uint8_t that says which */
     /* NULL: it has none.  `digest`: of the document, by the algorithm that it names. */
     void (*set_init_data)(void *m, struct str digest);
     uint8_t (*(*pcrs)(void *m))[32]; /* its 24 PCRs; NULL: it has none */
@@ -67,6 +73,12 @@ const struct fault *machine_fault(const struct machine *m); /* or NULL */
  */
 STATUS machine_set_init_data(struct machine *m, struct str document, struct digest *digest,
                              struct error *err);
+
+/* Valid TOML with the three members of guest-initdata.md 1. */
+bool init_data_is_document(struct str text);
+
+/* Another one like it, with the certificate that was made already; for threads. */
+STATUS machine_clone(const struct machine *m, struct machine **out, struct error *err);
 
 /* Append the evidence JSON. */
 STATUS machine_evidence(struct machine *m, struct str report_data, struct buf *out,

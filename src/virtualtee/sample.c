@@ -21,10 +21,10 @@ STATUS sample_evidence(struct str svn, struct str report_data, struct buf *out, 
     struct json_writer w;
     json_begin(&w, out);
     json_object_begin(&w);
-    json_key(&w, "svn");
-    json_string(&w, svn);
     json_key(&w, "report_data");
     json_string(&w, buf_str(&text));
+    json_key(&w, "svn");
+    json_string(&w, svn);
     json_object_end(&w);
     st = json_finish(&w);
     if (st != OK)
@@ -51,7 +51,7 @@ static void done(void *m)
     (void)m;
 }
 
-static size_t tables(struct field_table out[4])
+static size_t tables(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){fields, ARRAY_LEN(fields), 0};
     return 1;
@@ -83,11 +83,11 @@ static void report_data_text(void *build)
 
 static const struct fault faults[] = {
     {"report-data", "report-data", "/evidence/report_data", "evidence of another session",
-     FAULT_MACHINE, 0, false, false, other_session},
+     FAULT_MACHINE, .apply = other_session},
     {"svn-number", "evidence-format", "/evidence/svn", "security version is a number",
-     FAULT_MEMBERS, 0, false, false, svn_number},
+     FAULT_MEMBERS, .apply = svn_number},
     {"report-data-text", "evidence-format", "/evidence/report_data", "report data is no base64",
-     FAULT_MEMBERS, 0, false, false, report_data_text},
+     FAULT_MEMBERS, .apply = report_data_text},
 };
 static const size_t fault_count = ARRAY_LEN(faults);
 

@@ -105,7 +105,8 @@ STATUS vek_make(struct pki *p, const struct vek_request *req, struct cert **out,
     add_ia5string(&x, AMD_OID ".2",
                   req->product_name[0] != '\0' ? req->product_name : products[req->generation]);
     add_tcb(&x, req);
-    add_identity(&x, req);
+    if (req->flaw != VEK_NO_CHIP)
+        add_identity(&x, req);
 
     char subject[FIELD_TEXT_MAX + 64];
     snprintf(subject, sizeof(subject), "CN=%s,O=Claviger virtual TEE",

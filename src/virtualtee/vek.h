@@ -13,6 +13,7 @@ enum vek_flaw {
     VEK_OTHER_ISSUER, /* signed with a key that the issuer's name does not belong to */
     VEK_WEAK_CURVE,   /* certifies a P-256 key */
     VEK_NO_MICROCODE, /* without the extension 3.8 */
+    VEK_NO_CHIP,      /* without the extension 4 */
     VEK_WIDE_SNP,     /* extension 3.3 does not fit a byte */
 };
 

@@ -97,7 +97,7 @@ static enum status decode(struct snp_run *r, struct snp_evidence *out)
             return st;
     }
     PASS(v, CHECK_EVIDENCE_FORMAT);
-    return snp_check_reserved(r, deserialize_failed);
+    return OK;
 }
 
 /* ---- steps 2 and 3: version and generation ---- */
@@ -338,6 +338,8 @@ static enum status run(struct snp_run *r, struct snp_evidence *e)
                                                          : r->issuer->serial);
     if (st == OK)
         st = snp_check_signature(r, "Report signature verification against VEK signature failed");
+    if (st == OK) /* of the old shape; signed, but for the bytes after the signature */
+        st = snp_check_reserved(r, deserialize_failed);
     if (st == OK)
         st = snp_check_algorithm(r);
     if (st == OK)
@@ -432,9 +434,11 @@ static value snp_shape(struct arena *a, value claims, enum dialect dialect)
     struct value_builder b;
     value_builder_init(&b, a, value_len(claims));
     const struct value_pair *pairs = value_pairs(claims);
-    for (size_t i = 0; i < value_len(claims); i++)
-        value_builder_put(&b, pairs[i].key,
-                          reshape(a, value_str(pairs[i].key), pairs[i].val, dialect));
+    for (size_t i = 0; i < value_len(claims); i++) {
+        struct str name = value_str(pairs[i].key);
+        if (!str_is(name, "chip_id")) /* came after v0.21.0 */
+            value_builder_put(&b, pairs[i].key, reshape(a, name, pairs[i].val, dialect));
+    }
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 

@@ -42,9 +42,10 @@ STATUS snp_vek_parse(struct snp_run *r, struct str bytes, bool pem, const char *
 {
     struct verify *v = r->v;
     digest_compute(DIGEST_SHA256, bytes, &r->vek_digest);
+    void *known = NULL;
     r->vek_from_cache = verifier_cache_get(v->req->cache, &r->vek_digest, v->req->now_s,
-                                           &r->vek_cached_issuer, &r->vek) &&
-                        r->vek != NULL;
+                                           &r->vek_cached_issuer, &cache_certs, &known);
+    r->vek = known;
     if (!r->vek_from_cache) {
         struct error why = ERROR_INIT;
         enum status st =
@@ -148,7 +149,7 @@ STATUS snp_check_issuer(struct snp_run *r, const char *message)
                     text(r, cert_issuer_cn(r->vek)), "%s: %s", message,
                     why.text[0] != '\0' ? why.text : "no trusted key signed it");
     verifier_cache_put(v->req->cache, &r->vek_digest, cert_not_after(r->vek), &r->issuer->spki,
-                       r->vek);
+                       &cache_certs, r->vek);
     verify_rests_on(v, r->issuer);
     PASS(v, CHECK_CERTIFICATE_CHAIN);
     return OK;
@@ -219,14 +220,14 @@ static enum status judge_crl(struct snp_run *r, struct str der, bool required,
                                    ? r->issuer->issuer
                                    : anchors_find(v->req->anchors, name.ptr, 0);
     struct digest digest, signer;
-    struct cert *none = NULL;
+    void *none = NULL;
     digest_compute(DIGEST_SHA256, der, &digest);
-    bool known = verifier_cache_get(v->req->cache, &digest, v->req->now_s, &signer, &none) &&
+    bool known = verifier_cache_get(v->req->cache, &digest, v->req->now_s, &signer, NULL, &none) &&
                  str_equal(digest_str(&signer), digest_str(&ark->spki));
     if (!known && crl_signed_by(crl, ark->key, &why) != OK)
         return FAIL_PLAIN(v, CHECK_COLLATERAL, "/data/collateral/crl/signature",
                           "revocation list is not signed by %s", ark->name);
-    verifier_cache_put(v->req->cache, &digest, crl_next_update(crl), &ark->spki, NULL);
+    verifier_cache_put(v->req->cache, &digest, crl_next_update(crl), &ark->spki, NULL, NULL);
 
     if (crl_revokes(crl, ask_serial))
         return FAIL(v, CHECK_REVOCATION, vek_field(r, "/issuer"), VALUE_UNDEFINED,

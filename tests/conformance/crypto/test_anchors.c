@@ -55,6 +55,42 @@ static void check_row(const struct str *cols, struct cert **all, size_t *n)
     all[(*n)++] = TAKE(c);
 }
 
+/* A little-endian number in a field of 72 bytes as big-endian (verifiers-hygon.md 1). */
+static struct str field(struct str all, size_t at)
+{
+    char *p = arena_alloc(&memory, 32);
+    for (size_t i = 0; i < 32; i++)
+        p[i] = all.ptr[at + 31 - i];
+    return str_bytes(p, 32);
+}
+
+/* Hygon's root key is no X.509: 832 bytes with an SM2 signature over the first 576. */
+static void test_hygon_root(void)
+{
+    const char *path = tap_shared("vectors/anchors/hygon-hrk.cert");
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 4096);
+    if (path == NULL || !CHECK(file_read(path, &b, NULL) == OK && b.len == 832))
+        return;
+    struct str all = buf_str(&b);
+    CLEANUP(pubkey_cleanup) struct pubkey *key = NULL;
+    CHECK(pubkey_from_ec(KEY_SM2, field(all, 68), field(all, 140), &key, NULL) == OK);
+    if (key == NULL)
+        return;
+    struct str user = str_slice(all, 214, load_le16(all.ptr + 212));
+    char signature[64];
+    memcpy(signature, field(all, 576).ptr, 32);
+    memcpy(signature + 32, field(all, 648).ptr, 32);
+    struct str signed_part = str_slice(all, 0, 576);
+    CHECK(pubkey_verify_sm2(key, user, signed_part, str_bytes(signature, 64), NULL) == OK);
+    b.ptr[0] ^= 1;
+    CHECK(pubkey_verify_sm2(key, user, signed_part, str_bytes(signature, 64), NULL) == ERR_DENIED);
+    struct digest d;
+    CHECK(pubkey_fingerprint(key, &d) == OK);
+    CHECK_STR(hex_text(&memory, digest_str(&d)),
+              STR("cd0f130d93433c4854b7f2d883c23e281de453f4fde0621c3a07866c52c45b80"));
+}
+
 int main(void)
 {
     arena_init(&memory, 1024 * 1024);
@@ -83,6 +119,7 @@ int main(void)
     }
     while (n > 0)
         cert_unref(all[--n]);
+    test_hygon_root();
     arena_done(&memory);
     return tap_done();
 }

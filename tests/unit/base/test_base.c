@@ -103,6 +103,15 @@ static void test_buf(void)
 
 static void test_arena(void)
 {
+    struct arena fresh;
+    arena_init(&fresh, 4096);
+    CHECK(arena_alloc(&fresh, 0) != NULL);
+    CHECK(arena_zalloc(&fresh, 0, 8) != NULL);
+    CHECK(arena_status(&fresh) == OK);
+    arena_fail(&fresh, ERR_LIMIT);
+    CHECK(arena_alloc(&fresh, 0) == NULL);
+    arena_done(&fresh);
+
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, 64 * 1024);
     char *first = arena_alloc(&a, 10);

@@ -332,6 +332,7 @@ static void test_key_refusals(void)
 
     CLEANUP(privkey_cleanup) struct privkey *none = NULL;
     struct error err = ERROR_INIT;
+    CHECK(privkey_generate(KEY_RSA, 2047, &none, &err) == ERR_UNSUPPORTED);
     CHECK(privkey_from_pem(STR("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
                            &none, &err) == ERR_INVALID);
     CHECK(privkey_from_pem(STR("no key"), &none, &err) == ERR_INVALID);
@@ -591,6 +592,161 @@ static void test_seal(void)
     CHECK(none == NULL);
 }
 
+/* ---- threads ---- */
+
+static struct privkey *shared_key;
+static struct sealer *shared_sealer;
+
+static void *work(void *result)
+{
+    bool good = true;
+    for (int i = 0; i < 50; i++) {
+        struct privkey *k = privkey_ref(shared_key);
+        struct pubkey *pub = pubkey_ref(privkey_public(k));
+        struct buf sig, z, text, plain;
+        buf_init(&sig, 64);
+        buf_init_secret(&z, 32);
+        buf_init(&text, 256);
+        buf_init(&plain, 256);
+        good =
+            good && privkey_sign(k, SIG_ECDSA_RAW, DIGEST_SHA256, STR("m"), &sig, NULL) == OK &&
+            pubkey_verify(pub, SIG_ECDSA_RAW, DIGEST_SHA256, STR("m"), buf_str(&sig), NULL) == OK &&
+            ecdh_compute(k, pub, &z, NULL) == OK &&
+            seal_write(shared_sealer, STR("p"), 1, STR("x"), &random_system, &text) == OK &&
+            seal_open(shared_sealer, STR("p"), 1, buf_str(&text), &plain, NULL, NULL) == OK;
+        buf_done(&sig);
+        buf_done(&z);
+        buf_done(&text);
+        buf_done(&plain);
+        pubkey_unref(pub);
+        privkey_unref(k);
+    }
+    *(bool *)result = good;
+    return NULL;
+}
+
+static void test_shared_objects(void)
+{
+    CHECK(privkey_generate(KEY_EC_P256, 0, &shared_key, NULL) == OK);
+    CHECK(sealer_new((struct str[]){counting(0, 32)}, 1, &shared_sealer, NULL) == OK);
+    pthread_t threads[4];
+    bool good[4];
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        CHECK(pthread_create(&threads[i], NULL, work, &good[i]) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        pthread_join(threads[i], NULL);
+        CHECK(good[i]);
+    }
+    privkey_unref(shared_key);
+    sealer_unref(shared_sealer);
+}
+
+/* ---- allocation failures ---- */
+
+static struct privkey *sweep_rsa, *sweep_ec;
+static struct str sweep_sealed, sweep_signature, sweep_cipher, sweep_wrapped;
+
+static enum status try_sign(struct buf *out)
+{
+    return privkey_sign(sweep_ec, SIG_ECDSA_RAW, DIGEST_SHA256, STR("m"), out, NULL);
+}
+
+static enum status try_verify(struct buf *out)
+{
+    return pubkey_verify(privkey_public(sweep_ec), SIG_ECDSA_RAW, DIGEST_SHA256, STR("m"),
+                         sweep_signature, NULL);
+}
+
+static enum status try_ecdh(struct buf *out)
+{
+    return ecdh_compute(sweep_ec, privkey_public(sweep_ec), out, NULL);
+}
+
+static enum status try_wrap(struct buf *out)
+{
+    return keywrap_wrap(counting(0, 32), counting(0, 32), out);
+}
+
+static enum status try_unwrap(struct buf *out)
+{
+    return keywrap_unwrap(counting(0, 32), sweep_wrapped, out, NULL);
+}
+
+static enum status try_encrypt(struct buf *out)
+{
+    return pubkey_encrypt(privkey_public(sweep_rsa), RSA_PAD_OAEP_SHA256, STR("x"), out, NULL);
+}
+
+static enum status try_decrypt(struct buf *out)
+{
+    return privkey_decrypt(sweep_rsa, RSA_PAD_OAEP_SHA256, sweep_cipher, out, NULL);
+}
+
+static enum status try_seal(struct buf *out)
+{
+    return seal_write(shared_sealer, STR("p"), 1, STR("x"), &random_system, out);
+}
+
+static enum status try_open(struct buf *out)
+{
+    return seal_open(shared_sealer, STR("p"), 1, sweep_sealed, out, NULL, NULL);
+}
+
+static enum status try_der(struct buf *out)
+{
+    return pubkey_to_der(privkey_public(sweep_rsa), out);
+}
+
+static struct str keep(enum status (*make)(struct buf *out))
+{
+    CLEANUP(buf_done) struct buf out;
+    buf_init(&out, 4096);
+    CHECK(make(&out) == OK);
+    return arena_str(&memory, buf_str(&out));
+}
+
+/*
+ * Without memory each says so and gives nothing.  Where OpenSSL itself fails
+ * half-way and cannot say why, the refusal may be another one, but it is one.
+ */
+static void test_no_memory(void)
+{
+    const struct {
+        const char *name;
+        enum status (*call)(struct buf *out);
+    } rows[] = {
+        {"sign", try_sign},       {"verify", try_verify},   {"ecdh", try_ecdh},
+        {"wrap", try_wrap},       {"unwrap", try_unwrap},   {"encrypt", try_encrypt},
+        {"decrypt", try_decrypt}, {"seal_write", try_seal}, {"seal_open", try_open},
+        {"to_der", try_der},
+    };
+    CHECK(privkey_generate(KEY_EC_P256, 0, &sweep_ec, NULL) == OK);
+    CHECK(privkey_generate(KEY_RSA, 2048, &sweep_rsa, NULL) == OK);
+    CHECK(sealer_new((struct str[]){counting(0, 32)}, 1, &shared_sealer, NULL) == OK);
+    sweep_signature = keep(try_sign);
+    sweep_wrapped = keep(try_wrap);
+    sweep_cipher = keep(try_encrypt);
+    sweep_sealed = keep(try_seal);
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        enum status st = ERR_NOMEM;
+        long n = 1;
+        for (; st != OK && n < 2000; n++) {
+            CLEANUP(buf_done) struct buf out;
+            buf_init_secret(&out, 4096);
+            tap_fail_malloc_after(n);
+            st = rows[i].call(&out);
+            tap_fail_malloc_after(0);
+            if (st != OK && (out.len != 0 || (n == 1 && st != ERR_NOMEM)))
+                break;
+        }
+        CHECK_ROW(st == OK, rows[i].name);
+    }
+    privkey_unref(sweep_ec);
+    privkey_unref(sweep_rsa);
+    sealer_unref(shared_sealer);
+}
+
 int main(void)
 {
     arena_init(&memory, 16 * 1024 * 1024);
@@ -606,6 +762,8 @@ int main(void)
     test_sm2();
     test_rsa_encrypt();
     test_seal();
+    test_shared_objects();
+    test_no_memory();
     arena_done(&memory);
     return tap_done();
 }

@@ -361,6 +361,97 @@ static void test_messages(void)
     CHECK_STR(rvps_entry(s, STR("leap"))->expires, STR("2025-02-28T12:00:00Z"));
 }
 
+static void test_swid(void)
+{
+#define HEAD                                                                                       \
+    "<S xmlns='http://standards.iso.org/iso/19770/-2/2015/schema.xsd' "                            \
+    "xmlns:h='http://www.w3.org/2001/04/xmlenc#sha384' "                                           \
+    "xmlns:r='https://trustedcomputinggroup.org/resource/"                                         \
+    "tcg-reference-integrity-manifest-rim-information-model/'>"
+#define META "<Meta r:PlatformManufacturerStr='A-B C' edition='E-1'/>"
+    const struct {
+        const char *name, *xml, *want; /* want NULL: refused */
+    } rows[] = {
+        {"names and zeros",
+         HEAD META
+         "<Payload><Directory><Resource type='Measurement' index='1' h:Hash0='00' h:Hash1='ab' "
+         "h:Hash3='cd'/></Directory><Resource type='Measurement' index='2' h:Hash0='0'/>"
+         "<Resource type='Other' h:Hash0='11'/></Payload></S>",
+         "{\"A_B_C.E_1.measurement_1\":[\"ab\"]}"},
+        {"a second Payload is not looked at",
+         HEAD META
+         "<Payload/><Payload><Resource type='Measurement' index='1' h:Hash0='ab'/></Payload></S>",
+         "{}"},
+        {"a measurement outside",
+         HEAD META "<Resource type='Measurement' index='1' h:Hash0='ab'/><Payload/></S>", "{}"},
+        {"hash of another namespace",
+         HEAD META "<Payload><Resource type='Measurement' index='1' Hash0='ab'/></Payload></S>",
+         "{}"},
+        {"no Meta", HEAD "<Payload/></S>", NULL},
+        {"no edition", HEAD "<Meta r:PlatformManufacturerStr='A'/><Payload/></S>", NULL},
+        {"no Payload", HEAD META "</S>", NULL},
+        {"no index", HEAD META "<Payload><Resource type='Measurement' h:Hash0='ab'/></Payload></S>",
+         NULL},
+        {"not XML", "{}", NULL},
+        {"entities", "<!DOCTYPE s [<!ENTITY e 'e'>]>" HEAD META "<Payload/></S>", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 1 << 20);
+        const char *path = path_of("swid.json");
+        unlink(path);
+        CLEANUP(rvps_cleanup) struct rvps *r = open_with(path, true, NULL);
+        struct error err = ERROR_INIT;
+        enum status st = rvps_register(r, message(&a, "swid", rows[i].xml), NOW, &err);
+        CHECK_STATUS_ROW(st, rows[i].want == NULL ? ERR_INVALID : OK, &err, rows[i].name);
+        CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *s = rvps_snapshot_get(r);
+        CHECK_STR_ROW(text_of(&a, rvps_all(s, NOW)),
+                      str_of(rows[i].want == NULL ? "{}" : rows[i].want), rows[i].name);
+    }
+}
+
+static void test_corim(void)
+{
+    /* 501({1: [506(<< {4: {0: [[{0: {1: "V", 2: "M"}}, [{0: 7, 1: {2: [[1, h'ab']], 4: 560(h'cd'),
+     * 11: "n"}}]]]}} >>)]}) */
+    static const struct str good =
+        STR("\xd9\x01\xf5\xa1\x01\x81\xd9\x01\xfa\x58\x24"
+            "\xa1\x04\xa1\x00\x81\x82\xa1\x00\xa2\x01\x61V\x02\x61M\x81\xa2\x00\x07\x01\xa3"
+            "\x02\x81\x82\x01\x41\xab\x04\xd9\x02\x30\x41\xcd\x0b\x61n");
+    const struct {
+        const char *name;
+        struct str cbor;
+        const char *want;
+    } rows[] = {
+        {"unsigned", good, "{\"V/M/claim7/n/digests\":[\"ab\"],\"V/M/claim7/n/raw_bytes\":\"cd\"}"},
+        {"nothing in it", STR("\xd9\x01\xf5\xa1\x01\x80"), "{}"},
+        {"wrapped in 500 and 502", STR("\xd9\x01\xf4\xd9\x01\xf6\xd9\x01\xf5\xa1\x01\x80"), "{}"},
+        {"signed", STR("\xd2\x84\x40\xa0\x46\xd9\x01\xf5\xa1\x01\x80\x40"), "{}"},
+        {"no tags", STR("\xd9\x01\xf5\xa0"), NULL},
+        {"a number", STR("\x01"), NULL},
+        {"indefinite length", STR("\xd9\x01\xf5\xbf\x01\x80\xff"), NULL},
+        {"length beyond the end", STR("\xd9\x01\xf5\xa1\x01\x9b\x7f\xff\xff\xff\xff\xff\xff\xff"),
+         NULL},
+        {"a key twice", STR("\xd9\x01\xf5\xa2\x01\x80\x01\x80"), NULL},
+        {"something after it", STR("\xd9\x01\xf5\xa1\x01\x80\x00"), NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 1 << 20);
+        const char *path = path_of("corim.json");
+        unlink(path);
+        CLEANUP(rvps_cleanup) struct rvps *r = open_with(path, true, NULL);
+        struct str b64 = base64_text(&a, rows[i].cbor, BASE64_STD);
+        struct str m = arena_format(&a, "{\"type\":\"corim\",\"payload\":\"%.*s\"}", STR_ARG(b64));
+        struct error err = ERROR_INIT;
+        enum status st = rvps_register(r, m, NOW, &err);
+        CHECK_STATUS_ROW(st, rows[i].want == NULL ? ERR_INVALID : OK, &err, rows[i].name);
+        CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *s = rvps_snapshot_get(r);
+        CHECK_STR_ROW(text_of(&a, rvps_all(s, NOW)),
+                      str_of(rows[i].want == NULL ? "{}" : rows[i].want), rows[i].name);
+    }
+}
+
 /* Every allocation fails once; nothing leaks, the old file and snapshot stay. */
 static void test_no_memory(void)
 {
@@ -390,6 +481,8 @@ int main(void)
     test_register_file();
     test_register_storage();
     test_messages();
+    test_swid();
+    test_corim();
     test_no_memory();
     return tap_done();
 }

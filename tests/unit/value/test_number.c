@@ -210,6 +210,44 @@ static void test_questions(void)
     CHECK(len > 1000 && number_double(value_number(&a, str_of(text))) == 5e-324);
 }
 
+/* (10^n - 1)^2 is 99...980...01: long enough for every way to multiply, read and print. */
+static void test_long(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, MEMORY);
+    const size_t sizes[] = {19, 100, 761, 999, 1000, 1001, 1601, 3000, 7777, 25000, 50000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        size_t n = sizes[i];
+        char *nines = arena_alloc(&a, n);
+        char *want = arena_alloc(&a, 2 * n);
+        memset(nines, '9', n);
+        memset(want, '9', n - 1);
+        want[n - 1] = '8';
+        memset(want + n, '0', n - 1);
+        want[2 * n - 1] = '1';
+
+        char row[32];
+        snprintf(row, sizeof(row), "%zu nines", n);
+        value x = value_number(&a, str_bytes(nines, n));
+        value square = VALUE_UNDEFINED;
+        value out = VALUE_UNDEFINED;
+        char scratch[VALUE_NUMBER_SCRATCH];
+        struct error err = ERROR_INIT;
+        CHECK_STATUS_ROW(number_mul(&a, x, x, &square, &err), OK, &err, row);
+        CHECK_STR_ROW(value_number_text(square, scratch), str_bytes(want, 2 * n), row);
+        CHECK_STATUS_ROW(number_rem(&a, square, x, &out, &err), OK, &err, row);
+        CHECK_ROW(out.word == value_small_int(0).word, row);
+
+        /* x * 7 is 69...93 */
+        want[0] = '6';
+        memset(want + 1, '9', n - 1);
+        want[n] = '3';
+        CHECK_STATUS_ROW(number_mul(&a, x, value_small_int(7), &out, &err), OK, &err, row);
+        CHECK_STR_ROW(value_number_text(out, scratch), str_bytes(want, n + 1), row);
+        arena_reset(&a);
+    }
+}
+
 static void test_no_memory(void)
 {
     CLEANUP(arena_done) struct arena keep;
@@ -243,6 +281,7 @@ int main(int argc, char **argv)
     if (argc == 1) {
         test_errors();
         test_questions();
+        test_long();
         test_no_memory();
     }
     return tap_done();

@@ -1,0 +1,471 @@
+#include "attestation/attestation_internal.h"
+
+#include <stdio.h>
+
+#include "base/encode.h"
+#include "value/json.h"
+
+#define REQUESTS_MAX 64
+#define APPRAISALS_MAX 1024
+#define SUBMOD_NAME_MAX 80
+
+/* What one call pins, so that all its appraisals see one state. */
+struct call {
+    struct attestation_service *s;
+    struct arena *a;
+    struct policy_set *policies;
+    struct rvps_snapshot *values;
+    struct rego_ctx *ctx;
+    int64_t now_s;
+    struct str policy_id;
+    struct checks *checks;
+};
+
+static void call_done(struct call *c)
+{
+    if (c->ctx != NULL)
+        service_context_put(c->s, c->ctx);
+    rvps_snapshot_unref(c->values);
+    policy_set_unref(c->policies);
+}
+
+static enum status call_init(struct call *c, struct attestation_service *s, struct arena *a,
+                             const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                             struct checks *checks, struct error *err)
+{
+    *c = (struct call){.s = s, .a = a, .now_s = now_s, .checks = checks};
+    c->policies = service_policies(s);
+    c->values = rvps_snapshot_get(s->config.rvps);
+    c->ctx = service_context_get(s);
+    c->policy_id = n_ids > 0 ? policy_ids[0] : STR("default"); /* EAR looks at the first only */
+    return c->ctx != NULL ? OK : error_nomem(err);
+}
+
+/* ---- one appraisal (6.6) ---- */
+
+static enum status fail(struct call *c, enum check_id check, enum status st, struct error *err,
+                        struct error *own)
+{
+    if (st == ERR_NOMEM || st == ERR_LIMIT) {
+        if (err != NULL)
+            *err = *own;
+        return st;
+    }
+    return check_failed(c->checks, err, check, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s",
+                        own->text);
+}
+
+static enum status appraise(struct call *c, const struct evidence_claims *e, struct appraisal *out,
+                            struct error *err)
+{
+    struct attestation_service *s = c->s;
+    enum era era = s->options.era;
+    bool indexed = false;
+    const struct policy *p = policy_lookup(s, c->policies, c->policy_id, e->tee_class, &indexed);
+    if (p == NULL)
+        return check_failed(c->checks, err, CHECK_POLICY_LOOKUP, "", VALUE_UNDEFINED,
+                            VALUE_UNDEFINED, "policy not found: \"%s_%s\"", QUOTED(c->policy_id),
+                            e->tee_class);
+    check_passed(c->checks, CHECK_POLICY_LOOKUP);
+
+    struct error own = ERROR_INIT;
+    enum dialect dialect = policy_dialect(p, indexed);
+    enum status st = claims_build(c->a, e, dialect, claims_key(e->verifier, era),
+                                  s->config.verbose_token, &out->evidence, &own);
+    if (st != OK)
+        return fail(c, CHECK_EVIDENCE_FORMAT, st, err, &own);
+
+    enum check_id check = CHECK_POLICY_ERROR;
+    value input = claims_with_alias(c->a, e->verifier, era, out->evidence);
+    struct reference_view view = {c->values, c->now_s, VALUE_UNDEFINED};
+    st = policy_evaluate(c->ctx, c->a, p, input, &view, NULL, &out->outcome, &check, &own);
+    if (st != OK)
+        return fail(c, check, st, err, &own);
+    check_passed(c->checks, CHECK_TRUST_CLAIMS);
+    out->tier = trust_vector_tier(&out->outcome.vector);
+    out->source = e;
+    out->policy = p;
+    return OK;
+}
+
+/* S9: class and counter, but "cpu" alone for the first cpu of an old-era token. */
+static value submod_name(struct call *c, const char *tee_class, size_t counter, bool plain)
+{
+    char text[SUBMOD_NAME_MAX];
+    if (plain && counter == 0 && strcmp(tee_class, "cpu") == 0)
+        return value_cstring(c->a, "cpu");
+    snprintf(text, sizeof(text), "%s%zu", tee_class, counter);
+    return value_cstring(c->a, text);
+}
+
+/* ---- the payload (8.2, 8.3) ---- */
+
+static value appraisal_value(struct call *c, const struct appraisal *ap)
+{
+    struct value_builder b, v;
+    value_builder_init(&v, c->a, TRUST_CLAIMS);
+    for (int i = 0; i < TRUST_CLAIMS; i++)
+        if (ap->outcome.vector.set >> i & 1)
+            value_builder_put_str(&v, trust_claim_names[i],
+                                  value_int(c->a, ap->outcome.vector.claim[i]));
+
+    value_builder_init(&b, c->a, 4 + value_len(ap->outcome.extensions));
+    value_builder_put_str(&b, "ear.status", value_cstring(c->a, tier_name(ap->tier)));
+    value_builder_put_str(&b, "ear.trustworthiness-vector",
+                          value_object_finish(&v, VALUE_DUP_LAST, NULL));
+    value_builder_put_str(&b, "ear.appraisal-policy-id", value_string(c->a, c->policy_id));
+    value_builder_put_str(&b, "ear.veraison.annotated-evidence", ap->evidence);
+    for (size_t i = 0; i < value_len(ap->outcome.extensions); i++)
+        value_builder_put(&b, value_pairs(ap->outcome.extensions)[i].key,
+                          value_pairs(ap->outcome.extensions)[i].val);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+static value submods_value(struct call *c, const struct appraisal *appraisals, size_t n)
+{
+    enum submod_naming naming = c->s->options.naming;
+    struct value_builder b;
+    value_builder_init(&b, c->a, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const char *tee_class = appraisals[i].source->tee_class;
+        size_t counter = 0;
+        for (size_t k = 0; k < i; k++)
+            counter += strcmp(appraisals[k].source->tee_class, tee_class) == 0;
+        value one = appraisal_value(c, &appraisals[i]);
+        value_builder_put(&b, submod_name(c, tee_class, counter, naming != SUBMOD_INDEXED), one);
+        if (naming == SUBMOD_BOTH)
+            value_builder_put(&b, submod_name(c, tee_class, counter, false), one);
+    }
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+static value payload_value(struct call *c, const struct appraisal *appraisals, size_t n)
+{
+    const struct as_config *config = &c->s->config;
+    struct value_builder b, v;
+    value_builder_init(&v, c->a, 2);
+    value_builder_put_str(&v, "developer", value_string(c->a, config->developer));
+    value_builder_put_str(&v, "build", value_string(c->a, config->build));
+    value_builder_init(&b, c->a, 6);
+    value_builder_put_str(&b, "eat_profile", value_string(c->a, config->profile));
+    value_builder_put_str(&b, "iat", value_int(c->a, c->now_s));
+    value_builder_put_str(&b, "ear.verifier-id", value_object_finish(&v, VALUE_DUP_LAST, NULL));
+    value_builder_put_str(&b, "submods", submods_value(c, appraisals, n));
+    value_builder_put_str(&b, "exp", value_int(c->a, c->now_s + config->duration_s));
+    if (c->s->options.era == ERA_NEW) /* README 1: v0.21 and later only */
+        value_builder_put_str(&b, "iss", value_string(c->a, config->issuer));
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+/* ---- why (explain.h) ---- */
+
+struct subject {
+    struct call *call;
+    const struct appraisal *appraisal;
+};
+
+/* The claim that a rule of dialect A or B makes, and by custom one of D: good as it is? */
+static bool is_good(const struct trust_vector *v, struct str rule)
+{
+    static const struct str package = {"data.policy.", 12};
+    struct str name = str_from(rule, package.len);
+    for (int i = 0; str_has_prefix(rule, package) && i < TRUST_CLAIMS; i++)
+        if (str_is(name, trust_claim_rules[i]))
+            return (v->set >> i & 1) != 0 && trust_claim_tier(v->claim[i]) <= TIER_AFFIRMING;
+    return false;
+}
+
+/* Bodies that did not hold beside one that did are no reason for anything. */
+static void drop_good(struct arena *a, const struct trust_vector *v, struct rego_trace *trace)
+{
+    struct rego_trace_rule *kept = arena_new_array(a, struct rego_trace_rule, trace->len);
+    size_t n = 0;
+    for (size_t i = 0; kept != NULL && i < trace->len; i++)
+        if (!is_good(v, trace->items[i].rule))
+            kept[n++] = trace->items[i];
+    if (kept != NULL)
+        *trace = (struct rego_trace){kept, n};
+}
+
+static bool passes(void *user, struct arena *a, value input, value data, value references,
+                   struct rego_trace *trace)
+{
+    struct subject *s = user;
+    struct call *c = s->call;
+    struct policy_outcome outcome;
+    enum check_id check;
+    struct reference_view view = {NULL, c->now_s, references};
+    value with_alias =
+        claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
+    if (!value_is_defined(with_alias) ||
+        policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome, &check,
+                        NULL) != OK)
+        return false;
+    drop_good(a, &outcome.vector, trace);
+    return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
+}
+
+static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
+                                     struct explanation *out, struct error *err)
+{
+    const struct verifier *v = ap->source->verifier;
+    struct explain_alias alias = {STR_EMPTY, STR_EMPTY};
+    if (v->old_tee != NULL) {
+        const char *here = claims_key(v, c->s->options.era);
+        alias.alias = arena_format(c->a, "/input/%s", here == v->tee ? v->old_tee : v->tee);
+        alias.real = arena_format(c->a, "/input/%s", here);
+        if (alias.alias.ptr == NULL || alias.real.ptr == NULL)
+            return error_nomem(err);
+    }
+    value references = VALUE_EMPTY_OBJECT(c->a);
+    if (c->values != NULL)
+        references = rvps_all(c->values, c->now_s);
+    struct subject user = {c, ap};
+    struct explain_subject subject = {
+        .passes = passes,
+        .user = &user,
+        .input = ap->evidence,
+        .data = VALUE_EMPTY_OBJECT(c->a),
+        .references = references,
+        .aliases = &alias,
+        .alias_count = v->old_tee != NULL ? 1 : 0,
+        .reference_values = c->values,
+        .now_s = c->now_s,
+    };
+    return explain(c->a, &subject, out, err);
+}
+
+/* The worst appraisal is explained; its reason goes to the recorder though a token is issued. */
+static enum status explain_worst(struct call *c, const struct appraisal *appraisals, size_t n,
+                                 struct attestation_result *out, struct error *err)
+{
+    const struct appraisal *worst = &appraisals[0];
+    for (size_t i = 1; i < n; i++)
+        if (worst->tier == TIER_AFFIRMING || appraisals[i].tier > worst->tier)
+            worst = &appraisals[i];
+    enum status st = explain_appraisal(c, worst, &out->why, err);
+    if (st != OK)
+        return st;
+
+    const struct explanation *e = &out->why;
+    struct str field = arena_str(c->a, e->field);
+    status_ignore(check_failed(c->checks, NULL, e->check == CHECK_NONE ? CHECK_POLICY : e->check,
+                               field.ptr == NULL ? "" : field.ptr, e->expected, e->actual,
+                               "attestation policy \"%s\" gives the status %s",
+                               QUOTED(worst->policy->id), tier_name(worst->tier)));
+    return OK;
+}
+
+/* ---- README 12: PCRs mean something only under a paravisor that somebody compares ---- */
+
+bool policy_pins_paravisor(const struct policy *p, const struct verifier *v)
+{
+    static const char *const where[][4] = {
+        {"az-snp-vtpm", "measurement", NULL},
+        {"az-tdx-vtpm", "quote", "body", "mr_td"},
+    };
+    if (p->rego == NULL)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(where); i++) {
+        if (strcmp(where[i][0], v->tee) != 0)
+            continue;
+        struct str path[4];
+        size_t n = 1;
+        for (; n < 4 && where[i][n] != NULL; n++)
+            path[n] = str_of(where[i][n]);
+        path[0] = str_of(v->tee);
+        if (rego_policy_may_read_input(p->rego, path, n))
+            return true;
+        path[0] = str_of(v->old_tee);
+        return rego_policy_may_read_input(p->rego, path, n);
+    }
+    return true;
+}
+
+static enum tier worst_tier(const struct appraisal *appraisals, size_t n)
+{
+    enum tier worst = appraisals[0].tier;
+    bool all = worst == TIER_AFFIRMING;
+    for (size_t i = 1; i < n; i++) {
+        all = all && appraisals[i].tier == TIER_AFFIRMING;
+        if (appraisals[i].tier > worst)
+            worst = appraisals[i].tier;
+    }
+    /* A `none` beside an affirming one is no affirmation of the whole. */
+    return worst == TIER_AFFIRMING && !all ? TIER_NONE : worst;
+}
+
+static enum status appraise_all(struct call *c, const struct evidence_claims *claims, size_t n,
+                                bool explain, struct attestation_result *out, struct error *err)
+{
+    struct appraisal *appraisals = arena_new_array(c->a, struct appraisal, n);
+    if (appraisals == NULL)
+        return error_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        enum status st = appraise(c, &claims[i], &appraisals[i], err);
+        if (st != OK)
+            return st;
+        if (claims[i].unpinned_paravisor &&
+            !policy_pins_paravisor(appraisals[i].policy, claims[i].verifier))
+            out->unpinned_paravisor = true;
+    }
+
+    out->claims = payload_value(c, appraisals, n);
+    if (!value_is_defined(out->claims)) {
+        error_set(err, "the token does not fit the memory of a request");
+        return arena_status(c->a) == OK ? ERR_INTERNAL : arena_status(c->a);
+    }
+    enum tier worst = worst_tier(appraisals, n);
+    out->status = str_of(tier_name(worst));
+    out->affirming = worst == TIER_AFFIRMING;
+    out->issued_s = c->now_s;
+    out->expires_s = c->now_s + c->s->config.duration_s;
+    enum status st = token_sign(&c->s->signer, c->a, TOKEN_EAR, out->claims, &out->token, err);
+    if (st != OK)
+        return st;
+    check_passed(c->checks, CHECK_TOKEN_ISSUE);
+    return out->affirming || !explain ? OK : explain_worst(c, appraisals, n, out, err);
+}
+
+enum status attestation_appraise(struct attestation_service *s, struct arena *a,
+                                 const struct evidence_claims *claims, size_t n,
+                                 const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                 bool explain, struct checks *checks,
+                                 struct attestation_result *out, struct error *err)
+{
+    out->why = (struct explanation){.rules = VALUE_UNDEFINED,
+                                    .expired = VALUE_UNDEFINED,
+                                    .change = VALUE_UNDEFINED,
+                                    .expected = VALUE_UNDEFINED,
+                                    .actual = VALUE_UNDEFINED};
+    if (n == 0)
+        return check_failed(checks, err, CHECK_EVIDENCE_FORMAT, "", VALUE_UNDEFINED,
+                            VALUE_UNDEFINED, "the evidence has no claims");
+    if (s->config.token == TOKEN_SIMPLE)
+        return simple_appraise(s, a, claims, n, policy_ids, n_ids, now_s, checks, out, err);
+
+    CLEANUP(call_done) struct call c;
+    enum status st = call_init(&c, s, a, policy_ids, n_ids, now_s, checks, err);
+    if (st != OK)
+        return st;
+    return appraise_all(&c, claims, n, explain, out, err);
+}
+
+/* ---- requests through verifiers (6.1 to 6.4) ---- */
+
+struct collected {
+    struct evidence_claims items[APPRAISALS_MAX];
+    size_t len;
+    struct value_builder anchors;
+};
+
+static enum status expected_init_data(struct arena *a, const struct attestation_request *r,
+                                      struct verifier_request *v, value *claims,
+                                      struct checks *checks, struct error *err)
+{
+    *claims = VALUE_NULL;
+    v->has_init_data = r->init_kind != INIT_ABSENT;
+    v->init_data = r->init_data;
+    if (r->init_kind == INIT_STRUCTURED) {
+        *claims = r->init_claims;
+        return canonical_digest(a, r->init_claims, r->init_hash, &v->init_data, err);
+    }
+    if (r->init_kind != INIT_TOML)
+        return OK;
+    struct init_data d;
+    struct error own = ERROR_INIT;
+    enum status st = init_data_parse(a, r->init_data, &d, &own);
+    if (st == ERR_NOMEM || st == ERR_LIMIT) {
+        if (err != NULL)
+            *err = own;
+        return st;
+    }
+    if (st != OK)
+        return check_failed(checks, err, CHECK_INIT_DATA_FORMAT, "", VALUE_UNDEFINED,
+                            VALUE_UNDEFINED, "%s", own.text);
+    check_passed(checks, CHECK_INIT_DATA_FORMAT);
+    v->init_data = arena_str(a, digest_str(&d.digest));
+    *claims = d.claims;
+    return v->init_data.ptr != NULL ? OK : error_nomem(err);
+}
+
+static void add_anchors(struct collected *all, struct arena *a, const struct verifier_result *r)
+{
+    for (size_t i = 0; i < r->extra_anchor_count; i++)
+        value_builder_add(&all->anchors,
+                          value_string(a, hex_text(a, digest_str(&r->extra_anchors[i]))));
+}
+
+static enum status verify(struct attestation_service *s, struct arena *a,
+                          const struct attestation_request *r, int64_t now_s, struct collected *all,
+                          struct checks *checks, struct str *needed, struct error *err)
+{
+    struct verifier_request v = {
+        .evidence = r->evidence,
+        .era = s->options.era,
+        .now_s = now_s,
+        .config = s->config.verifier_config,
+        .anchors = s->options.anchors,
+        .collateral = s->options.collateral,
+        .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
+    };
+    value runtime_claims, init_claims;
+    enum status st = runtime_data_expect(a, r, &v.report_data, &runtime_claims, err);
+    if (st == OK)
+        st = expected_init_data(a, r, &v, &init_claims, checks, err);
+    if (st == ERR_INVALID)
+        return check_failed(checks, NULL, CHECK_REQUEST_FORMAT, "", VALUE_UNDEFINED,
+                            VALUE_UNDEFINED, "runtime or init data has no canonical form");
+    if (st != OK)
+        return st;
+
+    struct verifier_result *result = arena_new(a, struct verifier_result);
+    if (result == NULL)
+        return error_nomem(err);
+    st = verifier_run(a, r->tee, &v, checks, result, err);
+    if (st == ERR_UNAVAILABLE)
+        *needed = result->needed;
+    if (st != OK)
+        return st;
+    add_anchors(all, a, result);
+    for (size_t i = 0; i < result->len; i++) {
+        if (all->len == APPRAISALS_MAX) {
+            error_set(err, "more than %d appraisals in one token", APPRAISALS_MAX);
+            return ERR_LIMIT;
+        }
+        all->items[all->len++] = (struct evidence_claims){
+            .verifier = verifier_find(r->tee),
+            .tee_class = result->items[i].tee_class,
+            .claims = result->items[i].claims,
+            .runtime_claims = runtime_claims,
+            .init_claims = init_claims,
+            .unpinned_paravisor = result->unpinned_paravisor,
+        };
+    }
+    return OK;
+}
+
+enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
+                                 const struct attestation_request *requests, size_t n,
+                                 const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                 bool explain, struct checks *checks,
+                                 struct attestation_result *out, struct error *err)
+{
+    *out = (struct attestation_result){.claims = VALUE_UNDEFINED, .anchors = VALUE_UNDEFINED};
+    if (n == 0 || n > REQUESTS_MAX)
+        return check_failed(checks, err, CHECK_REQUEST_FORMAT, "", VALUE_UNDEFINED, VALUE_UNDEFINED,
+                            "between 1 and %d verification requests are needed", REQUESTS_MAX);
+    struct collected *all = arena_new(a, struct collected);
+    if (all == NULL)
+        return error_nomem(err);
+    value_builder_init(&all->anchors, a, 0);
+    for (size_t i = 0; i < n; i++) {
+        enum status st = verify(s, a, &requests[i], now_s, all, checks, &out->needed, err);
+        if (st != OK)
+            return st;
+    }
+    if (all->anchors.len > 0)
+        out->anchors = value_array_finish(&all->anchors);
+    return attestation_appraise(s, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
+                                checks, out, err);
+}

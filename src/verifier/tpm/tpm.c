@@ -1,0 +1,232 @@
+/*
+ * tpm - a TPM whose attestation key a policy knows: verifiers-azure-vtpm.md 7.
+ * The key is not authenticated here: the claim `ak_public` is for the policy.
+ */
+#include <stdio.h>
+
+#include "verifier/tpm/quote.h"
+#include "verifier/verifier_internal.h"
+#include "verifier/verifiers.h"
+
+#define AK_PUBLIC_MAX 4096
+
+static const char convert_failed[] = "Failed to convert quote from string format: ";
+
+struct tpm_run {
+    struct verify *v;
+    struct str ak_text, ak, signature, message, pcrs[TPM_PCR_COUNT];
+    size_t pcr_count;
+    struct tpm_quote quote;
+};
+
+static enum status read_pcrs(struct tpm_run *r, value list)
+{
+    struct verify *v = r->v;
+    if (!value_is_array(list))
+        return verify_malformed(v, "/evidence/tpm_quote/pcrs", "array", list,
+                                "Failed to deserialize TPM Evidence");
+    for (size_t i = 0; i < value_len(list); i++) {
+        char field[48];
+        snprintf(field, sizeof(field), "/evidence/tpm_quote/pcrs/%zu", i);
+        value item = value_at(list, i);
+        struct str bytes = STR_EMPTY;
+        if (!value_is_string(item))
+            return verify_malformed(v, field, "hexadecimal text", item,
+                                    "Failed to deserialize TPM Evidence");
+        if (value_str(item).len != 2 * TPM_PCR_LEN)
+            return FAIL_PLAIN(v, CHECK_PCR_VALUES, field,
+                              "%sPCR should be 64 hex characters (32 bytes), got %zu",
+                              convert_failed, value_str(item).len);
+        enum status st = evidence_hex(v->a, item, TPM_PCR_LEN, &bytes);
+        if (st == ERR_INVALID)
+            return FAIL_PLAIN(v, CHECK_EVIDENCE_FORMAT, field,
+                              "%sFailed to decode PCR from hex: not hexadecimal", convert_failed);
+        if (st != OK)
+            return st;
+        if (i < TPM_PCR_COUNT)
+            r->pcrs[i] = bytes;
+    }
+    r->pcr_count = value_len(list);
+    if (r->pcr_count != TPM_PCR_COUNT) /* fewer than nine make upstream panic */
+        return FAIL(v, CHECK_PCR_VALUES, "/evidence/tpm_quote/pcrs", value_small_int(TPM_PCR_COUNT),
+                    value_small_int((int64_t)r->pcr_count), "evidence does not hold 24 PCR values");
+    PASS(v, CHECK_PCR_VALUES);
+    return OK;
+}
+
+static enum status decode(struct tpm_run *r)
+{
+    struct verify *v = r->v;
+    const char *undecodable = "Failed to deserialize TPM Evidence";
+    value e = v->req->evidence, ak = value_get_lit(e, "ak_public");
+    value quote = value_get_lit(e, "tpm_quote"), signature = value_get_lit(quote, "signature");
+    value message = value_get_lit(quote, "message");
+    if (!value_is_object(e))
+        return verify_malformed(v, "/evidence", "object", e, undecodable);
+    if (!value_is_string(ak))
+        return verify_malformed(v, "/evidence/ak_public", "base64 text", ak, undecodable);
+    if (!value_is_object(quote))
+        return verify_malformed(v, "/evidence/tpm_quote", "object", quote, undecodable);
+    if (!value_is_string(signature))
+        return verify_malformed(v, "/evidence/tpm_quote/signature", "base64 text", signature,
+                                undecodable);
+    if (!value_is_string(message))
+        return verify_malformed(v, "/evidence/tpm_quote/message", "base64 text", message,
+                                undecodable);
+
+    struct str tpmt;
+    uint16_t hash = 0;
+    enum status st = evidence_base64(v->a, signature, BASE64_STD, TPM_SIGNATURE_MAX, &tpmt);
+    if (st == ERR_INVALID)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/signature",
+                          "%sFailed to decode signature from base64", convert_failed);
+    if (st != OK)
+        return st;
+    st = tpm_signature_parse(tpmt, &r->signature, &hash);
+    if (st == ERR_UNSUPPORTED)
+        return FAIL_PLAIN(v, CHECK_SIGNATURE_ALGORITHM, "/evidence/tpm_quote/signature/sig_alg",
+                          "%sUnsupported signature type, expected RSA-SSA", convert_failed);
+    if (st != OK)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/signature/size",
+                          "%sFailed to unmarshal TSS signature", convert_failed);
+    if (hash != 0x000b) /* HARDEN az-7: upstream does not ask */
+        return FAIL(v, CHECK_SIGNATURE_ALGORITHM, "/evidence/tpm_quote/signature/hash",
+                    value_small_int(0x000b), value_small_int(hash),
+                    "%sthe digest of the signature is not SHA-256", convert_failed);
+    PASS(v, CHECK_SIGNATURE_ALGORITHM);
+
+    st = evidence_base64(v->a, message, BASE64_STD, TPM_MESSAGE_MAX, &r->message);
+    if (st == ERR_INVALID)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/message",
+                          "%sFailed to decode message from base64", convert_failed);
+    if (st == OK)
+        st = read_pcrs(r, value_get_lit(quote, "pcrs"));
+    if (st != OK)
+        return st;
+    PASS(v, CHECK_EVIDENCE_FORMAT);
+
+    r->ak_text = value_str(ak);
+    st = evidence_base64(v->a, ak, BASE64_STD, AK_PUBLIC_MAX, &r->ak);
+    if (st == ERR_INVALID)
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public",
+                          "Base64 decode of AK public failed");
+    return st;
+}
+
+static enum status check_signature(struct tpm_run *r)
+{
+    struct verify *v = r->v;
+    CLEANUP(pubkey_cleanup) struct pubkey *ak = NULL;
+    enum status st = pubkey_from_der(r->ak, &ak, NULL);
+    if (st == ERR_NOMEM)
+        return error_nomem(v->err);
+    if (st != OK)
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/der",
+                          "Failed to parse AK public key");
+    if (pubkey_kind(ak) != KEY_RSA) /* HARDEN az-7 */
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/kind",
+                          "Failed to parse AK public key: it is not an RSA key");
+    PASS(v, CHECK_ATTESTATION_KEY);
+    st = pubkey_verify(ak, SIG_RSA_PKCS1, DIGEST_SHA256, r->message, r->signature, NULL);
+    if (st == ERR_NOMEM)
+        return error_nomem(v->err);
+    if (st != OK)
+        return FAIL_PLAIN(v, CHECK_QUOTE_SIGNATURE, "/evidence/tpm_quote/signature",
+                          "TPM quote signature verification failed");
+    PASS(v, CHECK_QUOTE_SIGNATURE);
+    return OK;
+}
+
+static enum status check_quote(struct tpm_run *r)
+{
+    struct verify *v = r->v;
+    size_t trailing = 0;
+    if (tpm_quote_parse(r->message, &r->quote, &trailing) != OK)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/message/structure",
+                          "TPM quote is malformed%s", trailing > 0 ? ": bytes follow it" : "");
+    /* HARDEN az-6: as on Azure, magic and selection count. */
+    if (r->quote.magic != TPM_MAGIC)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/message/magic",
+                          "TPM quote was not made by a TPM");
+    if (r->quote.type != TPM_TYPE_QUOTE)
+        return FAIL_PLAIN(v, CHECK_QUOTE_FORMAT, "/evidence/tpm_quote/message/type",
+                          "TPM attestation is not a quote");
+    PASS(v, CHECK_QUOTE_FORMAT);
+    if (!tpm_quote_selects_all(&r->quote))
+        return FAIL_PLAIN(v, CHECK_PCR_SELECTION, "/evidence/tpm_quote/message/pcr_select",
+                          "TPM quote does not cover the SHA-256 PCRs 0 to 23, and only them");
+    PASS(v, CHECK_PCR_SELECTION);
+
+    struct digest digest;
+    digest_parts(DIGEST_SHA256, r->pcrs, TPM_PCR_COUNT, &digest);
+    return verify_same(v, CHECK_PCR_DIGEST, "/evidence/tpm_quote/pcrs",
+                       str_bytes(r->quote.pcr_digest, r->quote.pcr_digest_len), digest_str(&digest),
+                       "Digest of PCRs does not match digest in Quote");
+}
+
+static enum status check_binding(struct tpm_run *r)
+{
+    struct verify *v = r->v;
+    enum status st = OK;
+    if (v->req->has_report_data) {
+        struct str want = evidence_fit(v->a, v->req->report_data, 32);
+        if (want.ptr == NULL)
+            return error_nomem(v->err);
+        st = verify_same(v, CHECK_NONCE, "/evidence/tpm_quote/message/extra_data", want,
+                         str_bytes(r->quote.extra_data, r->quote.extra_data_len),
+                         "TPM quote nonce doesn't match expected report_data");
+    } else {
+        check_skipped(v->checks, CHECK_NONCE, "no report data is expected");
+    }
+    if (st != OK)
+        return st;
+    const char *message = "TPM PCR[8] doesn't match expected initdata hash";
+    if (!v->req->has_init_data) {
+        check_skipped(v->checks, CHECK_INIT_DATA, "no init data is expected");
+        return OK;
+    }
+    if (v->req->init_data.len != TPM_PCR_LEN)
+        return FAIL(v, CHECK_INIT_DATA, "/input/init_data", value_small_int(TPM_PCR_LEN),
+                    value_small_int((int64_t)v->req->init_data.len), "%s", message);
+    const uint8_t zero[TPM_PCR_LEN] = {0};
+    const struct str parts[] = {str_bytes(zero, sizeof(zero)), v->req->init_data};
+    struct digest want;
+    digest_parts(DIGEST_SHA256, parts, 2, &want);
+    return verify_same(v, CHECK_INIT_DATA, "/evidence/tpm_quote/pcrs/8", digest_str(&want),
+                       r->pcrs[8], message);
+}
+
+static enum status tpm_evaluate(struct arena *a, const struct verifier_request *req,
+                                struct checks *checks, struct verifier_result *out,
+                                struct error *err)
+{
+    struct verify v = {a, req, checks, out, err};
+    struct tpm_run r = {.v = &v};
+    enum status st = decode(&r);
+    if (st == OK)
+        st = check_signature(&r);
+    if (st == OK)
+        st = check_quote(&r);
+    if (st == OK)
+        st = check_binding(&r);
+    if (st != OK)
+        return st;
+
+    struct value_builder claims;
+    value_builder_init(&claims, a, 32);
+    value_builder_put_str(&claims, "init_data", claim_hex(a, r.pcrs[8]));
+    value_builder_put_str(&claims, "report_data",
+                          claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
+    value_builder_put_str(&claims, "ak_public", value_string(a, r.ak_text));
+    for (unsigned i = 0; i < TPM_PCR_COUNT; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "pcr%02u", i);
+        value_builder_put_str(&claims, name, claim_hex(a, r.pcrs[i]));
+    }
+    return verify_finish(&v, &claims);
+}
+
+const struct verifier verifier_tpm = {
+    .tee = "tpm",
+    .evaluate = tpm_evaluate,
+};

@@ -1,0 +1,38 @@
+/*
+ * An event log, binary or as text.  Property: parts lie inside, a log that
+ * parses replays, and its claims have an entry for each event.
+ */
+#include <stdlib.h>
+
+#include "eventlog/eventlog.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str input = str_bytes(data, size);
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 64 * 1024 * 1024);
+    struct digest d = {.len = 0};
+    value claims;
+    if (aael_parse(&a, input, &d, &claims, NULL) == OK && (d.len < 32 || !value_is_object(claims)))
+        abort();
+
+    struct eventlog log;
+    struct error err = ERROR_INIT;
+    if (eventlog_parse(&a, input, &log, &err) != OK) {
+        if (err.text[0] == '\0')
+            abort();
+        return 0;
+    }
+    for (size_t i = 0; i < log.len; i++)
+        if (log.events[i].data.len > size || event_type_name(log.events[i].type) == NULL)
+            abort();
+    if (eventlog_replay(&log, 1, EVENT_ALG_SHA384, &d) != OK || d.len != 48)
+        abort();
+    if (eventlog_claims(&a, &log, UINT32_MAX, &claims, &err) == OK && value_len(claims) != log.len)
+        abort();
+    if (!value_is_object(eventlog_ccel(&a, &log)) && arena_status(&a) == OK)
+        abort();
+    return 0;
+}

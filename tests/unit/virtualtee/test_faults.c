@@ -1,0 +1,274 @@
+/*
+ * Every virtual machine without a fault passes the verifier; every fault is
+ * refused with exactly the check and the field that it declares, under every
+ * era and evidence version in which it exists.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "value/json.h"
+#include "verifier/anchors.h"
+#include "verifier/verifier.h"
+#include "virtualtee/machine.h"
+
+#include "tap.h" /* last: its CHECK is another than that of check.h */
+
+#define NOW 1764028800 /* 2025-11-25T00:00:00Z */
+
+static struct pki *pki;
+static struct anchors *anchors;
+static const struct str report_data = STR("forty-eight bytes, as SHA-384 of the runtime dat");
+
+struct outcome {
+    enum status status;
+    char check[64], field[160], message[ERROR_TEXT_MAX];
+    size_t extra_anchors;
+};
+
+/* One run of the verifier over a machine's evidence. */
+static void run(struct machine *m, enum era era, const struct digest *init_data, const char *config,
+                struct outcome *out)
+{
+    *out = (struct outcome){.status = OK};
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, EVIDENCE_MAX);
+    struct error err = ERROR_INIT;
+    enum status st = machine_evidence(m, report_data, &text, &err);
+    if (!CHECK_STATUS(st, OK, &err))
+        return;
+
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 64 * 1024 * 1024);
+    struct verifier_request req = {
+        .has_report_data = true,
+        .report_data = report_data,
+        .has_init_data = init_data != NULL,
+        .init_data = init_data != NULL ? digest_str(init_data) : STR_EMPTY,
+        .era = era,
+        .now_s = NOW,
+        .config = VALUE_UNDEFINED,
+        .anchors = anchors,
+    };
+    st = json_parse(&a, buf_str(&text), NULL, &req.evidence, &err);
+    if (!CHECK_STATUS(st, OK, &err))
+        return;
+    if (config != NULL && !CHECK(json_parse(&a, str_of(config), NULL, &req.config, &err) == OK))
+        return;
+
+    struct checks checks;
+    checks_init(&checks, &a);
+    struct verifier_result result = {.len = 0};
+    out->status = verifier_run(&a, str_of(machine_kind_of(m)->tee), &req, &checks, &result, &err);
+    snprintf(out->check, sizeof(out->check), "%s", check_name(checks.reason.check));
+    snprintf(out->field, sizeof(out->field), "%.*s", STR_ARG(checks.reason.field));
+    snprintf(out->message, sizeof(out->message), "%s", err.text);
+    out->extra_anchors = result.extra_anchor_count;
+}
+
+static struct machine *machine(const char *tee)
+{
+    struct machine *m = NULL;
+    struct error err = ERROR_INIT;
+    enum status st = machine_new(machine_kind_find(str_of(tee)), pki, &m, &err);
+    if (!CHECK_STATUS(st, OK, &err))
+        exit(1);
+    return m;
+}
+
+/* ---- machines without a fault ---- */
+
+static void test_sound(void)
+{
+    const struct {
+        const char *name, *tee;
+        const char *sets[4];
+        const char *config;
+        bool needs_old_era;
+    } rows[] = {
+        {"Azure SNP, as it is", "az-snp-vtpm", {NULL}, NULL, false},
+        {"version 1", "az-snp-vtpm", {"evidence_version=1"}, NULL, false},
+        {"version 0", "az-snp-vtpm", {"evidence_version=0"}, NULL, false},
+        {"Turin", "az-snp-vtpm", {"generation=turin"}, NULL, false},
+        {"Turin, report version 5",
+         "az-snp-vtpm",
+         {"generation=turin", "report_version=5", "current_mit_vector=7", "tcb_fmc=3"},
+         NULL,
+         false},
+        {"report version 4", "az-snp-vtpm", {"report_version=4"}, NULL, false},
+        {"report version 2", "az-snp-vtpm", {"report_version=2"}, NULL, true},
+        {"an old TCB", "az-snp-vtpm", {"tcb_microcode=1", "tcb_snp=0"}, NULL, false},
+        {"a microcode above 127", "az-snp-vtpm", {"tcb_microcode=255"}, NULL, false},
+        {"debug bit, SMT off",
+         "az-snp-vtpm",
+         {"policy_debug_allowed=true", "platform_smt_enabled=false"},
+         NULL,
+         false},
+        {"an early host: one key, 2,048 bytes",
+         "az-snp-vtpm",
+         {"hcl_version=1", "hcl_size=2048", "ek_present=false", "evidence_version=1"},
+         NULL,
+         false},
+        {"masked chip id",
+         "az-snp-vtpm",
+         {"chip_id=00000000", "chip_key_masked=true"},
+         NULL,
+         false},
+        {"user data in small letters", "az-snp-vtpm", {"user_data_upper=false"}, NULL, false},
+        {"SNP", "snp", {NULL}, NULL, false},
+        {"SNP, full chain", "snp", {"cert_chain=full"}, NULL, false},
+        {"SNP, VLEK", "snp", {"signing_key=1"}, NULL, false},
+        {"SNP, VLEK, full chain", "snp", {"signing_key=1", "cert_chain=full"}, NULL, false},
+        {"SNP, Turin, version 5",
+         "snp",
+         {"generation=turin", "report_version=5", "cert_chain=full", "tcb_fmc=200"},
+         NULL,
+         false},
+        {"SNP, members of old guests, version 3", "snp", {"old_shape=true"}, NULL, false},
+        {"SNP, members of old guests, version 2",
+         "snp",
+         {"old_shape=true", "report_version=2"},
+         NULL,
+         true},
+        {"sample", "sample", {NULL}, "{\"sample_verifier\":{}}", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(machine_cleanup) struct machine *m = machine(rows[i].tee);
+        for (size_t k = 0; k < 4 && rows[i].sets[k] != NULL; k++) {
+            struct error err = ERROR_INIT;
+            enum status st = machine_set(m, str_of(rows[i].sets[k]), &err);
+            CHECK_STATUS_ROW(st, OK, &err, rows[i].sets[k]);
+        }
+        for (int era = ERA_OLD; era <= ERA_NEW; era++) {
+            struct outcome o;
+            run(m, (enum era)era, NULL, rows[i].config, &o);
+            bool want = !rows[i].needs_old_era || era == ERA_OLD;
+            if (!CHECK_ROW((o.status == OK) == want, rows[i].name))
+                printf("# %s %s: %s\n", o.check, o.field, o.message);
+            if (want && strcmp(rows[i].tee, "sample") != 0)
+                CHECK_ROW(o.extra_anchors > 0, rows[i].name);
+        }
+    }
+}
+
+/* PCR 8 is the SHA-256 of zeros and the document's digest (guest-initdata.md 4). */
+static void test_init_data(void)
+{
+    const struct {
+        const char *name, *document, *pcr; /* extra --pcr, or NULL */
+        bool want;
+    } rows[] = {
+        {"sha256", "algorithm = \"sha256\"\nversion = \"0.1.0\"\n[data]\n", NULL, true},
+        {"no document at all", "free text", NULL, true},
+        {"sha384 has no place in PCR 8", "algorithm = \"sha384\"\nversion = \"0.1.0\"\n[data]\n",
+         NULL, false},
+        {"another PCR 8", "free text",
+         "8=0000000000000000000000000000000000000000000000000000000000000000", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(machine_cleanup) struct machine *m = machine("az-snp-vtpm");
+        struct digest digest;
+        struct error err = ERROR_INIT;
+        enum status st = machine_set_init_data(m, str_of(rows[i].document), &digest, &err);
+        CHECK_STATUS_ROW(st, OK, &err, rows[i].name);
+        if (rows[i].pcr != NULL)
+            CHECK_ROW(machine_set_pcr(m, str_of(rows[i].pcr), &err) == OK, rows[i].name);
+        struct outcome o;
+        run(m, ERA_NEW, &digest, NULL, &o);
+        CHECK_ROW((o.status == OK) == rows[i].want, rows[i].name);
+        if (!rows[i].want)
+            CHECK_STR_ROW(str_of(o.check), STR("init-data"), rows[i].name);
+    }
+}
+
+/* ---- faults ---- */
+
+static void try_fault(const struct machine_kind *kind, const struct fault *f, unsigned version,
+                      enum era era)
+{
+    CLEANUP(machine_cleanup) struct machine *m = machine(kind->tee);
+    struct error err = ERROR_INIT;
+    char row[128];
+    snprintf(row, sizeof(row), "%s %s, version %u, %s era", kind->tee, f->name, version,
+             era == ERA_OLD ? "old" : "new");
+    enum status st = machine_set_fault(m, str_of(f->name), &err);
+    if (st == OK && kind->has_version)
+        st = machine_set_version(m, version, &err);
+    CHECK_STATUS_ROW(st, OK, &err, row);
+
+    struct digest digest;
+    digest_compute(DIGEST_SHA256, STR("init data"), &digest);
+    if (f->init_data)
+        CHECK_ROW(machine_set_init_data(m, STR("init data"), NULL, &err) == OK, row);
+    struct outcome o;
+    run(m, era, f->init_data ? &digest : NULL, "{\"sample_verifier\":{}}", &o);
+    CHECK_ROW(o.status == ERR_DENIED, row);
+    CHECK_STR_ROW(str_of(o.check), str_of(f->check), row);
+    /* Version 0 has other names of members; the rest of a pointer is the same. */
+    if (version > 0 || !kind->has_version)
+        CHECK_STR_ROW(str_of(o.field), str_of(f->field), row);
+}
+
+static void test_faults(void)
+{
+    size_t kinds;
+    const struct machine_kind *const *list = machine_kinds(&kinds);
+    for (size_t k = 0; k < kinds; k++) {
+        if (!CHECK_ROW(*list[k]->fault_count > 0, list[k]->tee))
+            continue;
+        for (size_t i = 0; i < *list[k]->fault_count; i++) {
+            const struct fault *f = &list[k]->faults[i];
+            CHECK_ROW(check_by_name(str_of(f->check)) != CHECK_NONE, f->name);
+            unsigned last = list[k]->has_version ? 2 : 0;
+            for (unsigned version = f->min_version; version <= last; version++) {
+                try_fault(list[k], f, version, ERA_NEW);
+                if (version == last)
+                    try_fault(list[k], f, version, ERA_OLD);
+            }
+        }
+    }
+}
+
+/* No two with the same name, and none with the same check and field (INTERFACES.md). */
+static void test_table(void)
+{
+    size_t kinds;
+    const struct machine_kind *const *list = machine_kinds(&kinds);
+    for (size_t k = 0; k < kinds; k++) {
+        const struct fault *f = list[k]->faults;
+        for (size_t i = 0; i < *list[k]->fault_count; i++) {
+            for (size_t j = 0; j < i; j++) {
+                CHECK_ROW(strcmp(f[i].name, f[j].name) != 0, f[i].name);
+                CHECK_ROW(strcmp(f[i].check, f[j].check) != 0 ||
+                              strcmp(f[i].field, f[j].field) != 0,
+                          f[i].name);
+            }
+        }
+    }
+    const struct machine_kind *azure = machine_kind_find(STR("azsnpvtpm"));
+    CHECK(azure == machine_kind_find(STR("az-snp-vtpm")));
+    CHECK(azure != NULL && *azure->fault_count >= 35);
+    CHECK(machine_kind_find(STR("az-snp")) == NULL);
+}
+
+int main(void)
+{
+    struct error err = ERROR_INIT;
+    const char *dir = tap_tmpdir();
+    enum status st = pki_make(dir, 1u << AMD_MILAN | 1u << AMD_TURIN, &err);
+    if (st == OK)
+        st = pki_open(dir, &pki, &err);
+    char folder[512];
+    snprintf(folder, sizeof(folder), "%s/anchors", dir);
+    const char *dirs[] = {folder};
+    if (st == OK)
+        st = anchors_load(dirs, 1, &anchors, &err);
+    if (CHECK_STATUS(st, OK, &err)) {
+        test_table();
+        test_sound();
+        test_init_data();
+        test_faults();
+    }
+    anchors_unref(anchors);
+    pki_free(pki);
+    return tap_done();
+}
