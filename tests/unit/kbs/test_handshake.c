@@ -260,7 +260,7 @@ static void test_session_order(void)
     auth(&o);
     o.cookie = cookie;
     a = attest_with(&o, RCAR_0_2_0, STR_EMPTY);
-    CHECK(a.status == 401 && check_is(decision_of(&w, &a), "nonce"));
+    CHECK(a.status == 401 && check_is(decision_of(&w, &a), "report-data"));
 
     /* Five minutes later. */
     g.cookie = first.cookie;
@@ -383,9 +383,21 @@ static void test_path_in_policy(void)
     a = get(&g, "/kbs/v0/resource/r/t/k");
     CHECK(a.status == 200);
     CHECK_STR(open_answer(&g, &a), STR("secret"));
+    privkey_unref(g.key);
+    world_stop(&w);
+}
 
-    /* The change that the decision names is the path. */
-    a = get(&g, "/kbs/v0/resource/r/t/other");
+/* The change that a decision on the path names is the path. */
+static void test_path_is_the_change(void)
+{
+    struct world w;
+    if (!start(&w, old_config,
+               "package policy\nimport rego.v1\ndefault allow := false\n"
+               "allow if data[\"resource-path\"] == \"resource/r/t/k\"\n"))
+        return;
+    struct guest g = new_guest(&w, RCAR_0_2_0);
+    CHECK(attest(&g).status == 200);
+    struct answer a = get(&g, "/kbs/v0/resource/r/t/other");
     value d = decision_of(&w, &a);
     value op = value_at(value_get_lit(d, "change"), 0);
     CHECK_STR(value_str(value_get_lit(op, "path")), STR("/data/resource-path"));
@@ -449,6 +461,7 @@ int main(void)
     test_foreign_tokens();
     test_submodules();
     test_path_in_policy();
+    test_path_is_the_change();
     test_change_is_true();
     return tap_done();
 }
