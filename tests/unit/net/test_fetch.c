@@ -134,6 +134,21 @@ static void test_messages(void)
     CHECK(fetch_next_frame(STR("\xff\xff\xff\xff"), &content, &used) == FETCH_FRAME_BAD);
 }
 
+static void test_new_sweep(void)
+{
+    const char *const allow[] = {"https://a.example/", "https://b.example/x", NULL};
+    struct fetcher_options o = {.allow = allow, .program = "/nowhere"};
+    enum status st = ERR_NOMEM;
+    for (long n = 1; n < 100 && st != OK; n++) {
+        CLEANUP(fetcher_cleanup) struct fetcher *f = NULL;
+        tap_fail_malloc_after(n);
+        st = fetcher_new(&o, &f, NULL);
+        tap_fail_malloc_after(0);
+        CHECK(st == OK ? f != NULL : st == ERR_NOMEM && f == NULL);
+    }
+    CHECK(st == OK);
+}
+
 /* ---- the process ---- */
 
 static const char *program(void)
@@ -266,8 +281,8 @@ static void test_certificates(void)
 /* ---- a fetcher that dies, hangs or lies ---- */
 
 struct starter {
-    pid_t pid;
-    int starts;
+    _Atomic pid_t pid; /* start() is called by whoever asks */
+    atomic_int starts;
     const char *says; /* instead of a program: these bytes */
     size_t says_len;
     int peer;
@@ -276,8 +291,11 @@ struct starter {
 static int start_program(void *user, struct error *err)
 {
     struct starter *s = user;
-    s->starts++;
-    return fetch_spawn(program(), &s->pid, err);
+    pid_t pid = 0;
+    int fd = fetch_spawn(program(), &pid, err);
+    atomic_store(&s->pid, pid);
+    atomic_fetch_add(&s->starts, 1);
+    return fd;
 }
 
 static int start_liar(void *user, struct error *err)
@@ -524,6 +542,7 @@ int main(void)
 {
     test_urls();
     test_messages();
+    test_new_sweep();
     test_rights();
     if (!CHECK(access(program(), X_OK) == 0))
         return tap_done();
