@@ -62,9 +62,9 @@ struct prog_fn {
     uint16_t args;
     uint8_t kind; /* enum fn_kind */
     bool mocked;  /* some `with` replaces it */
+    bool keyed;   /* lookup of one key of a partial rule: the argument */
+    uint32_t by_key; /* of a partial rule: the function for that, or FN_NONE */
     struct prog_pos pos;
-    /* A rule that only names a part of input or data: for paths in explanations. */
-    const struct prog_side *alias;
 };
 
 /* A node of the tree below data; its id is its number in a depth-first walk. */
@@ -170,6 +170,7 @@ struct rego_policy {
     uint32_t path_count;
     struct prog_fn *fns;
     uint32_t fn_count;
+    uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */
     struct prog_node *nodes;
     uint32_t node_count;
     struct prog_external *externals;
