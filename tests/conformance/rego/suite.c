@@ -221,6 +221,18 @@ bool pending_names(const struct pending *p, struct str text)
     return false;
 }
 
+bool pending_line(const struct pending *p, struct str text)
+{
+    for (size_t at = 0; at < p->text.len;) {
+        size_t end = str_find(p->text, '\n', at);
+        struct str line = str_slice(p->text, at, end - at);
+        at = end + 1;
+        if (line.len > 0 && line.ptr[0] != '#' && str_has_prefix(text, line))
+            return true;
+    }
+    return false;
+}
+
 void pending_check(const struct pending *p, bool (*is_there)(struct str name))
 {
     for (size_t at = 0; at < p->text.len;) {

@@ -34,6 +34,8 @@ void pending_done(struct pending *p);
 bool pending_has(const struct pending *p, const char *relative, size_t index);
 /* The text of a case names a listed function. */
 bool pending_names(const struct pending *p, struct str text);
+/* A line of the list is this text, up to its end or the first two spaces. */
+bool pending_line(const struct pending *p, struct str text);
 /* Each listed function is really missing: `is_there` says what exists. */
 void pending_check(const struct pending *p, bool (*is_there)(struct str name));
 
