@@ -126,6 +126,7 @@ struct rego_ctx {
     uint32_t until_deadline;
 
     struct rego_error error;
+    struct rego_errors errors; /* of a query's compiler; empty: `error` is the only one */
     enum status status;
     struct rego_error builtin_error; /* the first one recorded */
     bool has_builtin_error;

@@ -156,6 +156,8 @@ size_t rego_call_output_max(struct rego_call *call)
 }
 
 static void set_error(struct harness *h, const char *code, const char *format, va_list ap)
+    PRINTF_LIKE(3, 0);
+static void set_error(struct harness *h, const char *code, const char *format, va_list ap)
 {
     char text[800];
     vsnprintf(text, sizeof(text), format, ap);
