@@ -300,6 +300,7 @@ static void end_function(struct plan *p, struct prog_fn *f)
 {
     patch_labels(p);
     f->entry = p->first_pc;
+    f->end = p->code.len;
     f->regs = (uint16_t)(p->max_reg < OPERAND_MAX ? p->max_reg + 1 : OPERAND_MAX);
 }
 
@@ -612,6 +613,13 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
         return arena_status(&c->arena);
     if (!ok)
         return ERR_INVALID;
+    uint32_t at;
+    enum status st = program_verify(pol, &at);
+    if (st != OK) {
+        front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "internal error: instruction %u is not valid",
+                    (unsigned)at);
+        return st;
+    }
     *out = TAKE(pol);
     return OK;
 }

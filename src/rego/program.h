@@ -56,7 +56,7 @@ enum fn_kind { FN_COMPLETE, FN_SET, FN_OBJECT, FN_FUNCTION };
 /* All rules of one path as code. */
 struct prog_fn {
     struct str name; /* data.policy.allow */
-    uint32_t entry;
+    uint32_t entry, end; /* its code */
     uint32_t node;
     uint16_t regs;
     uint16_t args;
@@ -201,5 +201,8 @@ struct rego_policy {
     uint32_t query_fn; /* FN_NONE: no query */
 };
 
-/* The node of a path text, "data.a.b[\"c\"]"; *rest is what is not in the tree. */
+/* ERR_INTERNAL when the code would make the machine misbehave: *at is where. */
+STATUS program_verify(const struct rego_policy *p, uint32_t *at);
+
+/* The function of a rule by its path text, as in prog_fn.name; ERR_NOT_FOUND. */
 STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn);
