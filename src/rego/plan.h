@@ -60,6 +60,7 @@ struct plan {
     uint32_t expr; /* index in exprs of the present literal */
     bool whole;    /* the sides of that are described from its origin */
     bool in_query;
+    bool in_document; /* the reference being planned is one into base documents */
 };
 
 /* ---- emit.c ---- */
