@@ -164,6 +164,29 @@ struct subject {
     const struct appraisal *appraisal;
 };
 
+/* The claim that a rule of dialect A or B makes, and by custom one of D: good as it is? */
+static bool is_good(const struct trust_vector *v, struct str rule)
+{
+    static const struct str package = {"data.policy.", 12};
+    struct str name = str_from(rule, package.len);
+    for (int i = 0; str_has_prefix(rule, package) && i < TRUST_CLAIMS; i++)
+        if (str_is(name, trust_claim_rules[i]))
+            return (v->set >> i & 1) != 0 && trust_claim_tier(v->claim[i]) <= TIER_AFFIRMING;
+    return false;
+}
+
+/* Bodies that did not hold beside one that did are no reason for anything. */
+static void drop_good(struct arena *a, const struct trust_vector *v, struct rego_trace *trace)
+{
+    struct rego_trace_rule *kept = arena_new_array(a, struct rego_trace_rule, trace->len);
+    size_t n = 0;
+    for (size_t i = 0; kept != NULL && i < trace->len; i++)
+        if (!is_good(v, trace->items[i].rule))
+            kept[n++] = trace->items[i];
+    if (kept != NULL)
+        *trace = (struct rego_trace){kept, n};
+}
+
 static bool passes(void *user, struct arena *a, value input, value data, value references,
                    struct rego_trace *trace)
 {
@@ -174,10 +197,12 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     struct reference_view view = {NULL, c->now_s, references};
     value with_alias =
         claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
-    return value_is_defined(with_alias) &&
-           policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome,
-                           &check, NULL) == OK &&
-           trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
+    if (!value_is_defined(with_alias) ||
+        policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome, &check,
+                        NULL) != OK)
+        return false;
+    drop_good(a, &outcome.vector, trace);
+    return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
 }
 
 static enum status explain_appraisal(struct call *c, const struct appraisal *ap,

@@ -19,6 +19,9 @@ struct http_client {
     char error[CURL_ERROR_SIZE];
 };
 
+static size_t on_body(char *data, size_t size, size_t count, void *user);
+static size_t on_header(char *data, size_t size, size_t count, void *user);
+
 static void init_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -40,6 +43,28 @@ struct http_client *http_client_free(struct http_client *c)
     return NULL;
 }
 
+static void set_up(struct http_client *c)
+{
+    CURL *h = c->curl;
+    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->error);
+    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, c->options.follow ? 1L : 0L);
+    curl_easy_setopt(h, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    curl_easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, c->user_agent);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
+    if (c->options.cookies)
+        curl_easy_setopt(h, CURLOPT_COOKIEFILE, "");
+    if (c->ca_file != NULL) {
+        curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
+        curl_easy_setopt(h, CURLOPT_CAPATH, SYSTEM_ROOTS);
+    }
+}
+
 enum status http_client_new(const struct http_client_options *options, struct http_client **out,
                             struct error *err)
 {
@@ -57,8 +82,14 @@ enum status http_client_new(const struct http_client_options *options, struct ht
     if (c->curl == NULL || c->user_agent == NULL ||
         (c->ca_file == NULL && options->ca_file != NULL))
         return error_nomem(err);
+    set_up(c);
     *out = TAKE(c);
     return OK;
+}
+
+void http_client_set_timeout(struct http_client *c, int timeout_ms)
+{
+    c->options.timeout_ms = timeout_ms;
 }
 
 /* ---- what comes back ---- */
@@ -187,9 +218,19 @@ static enum status make_headers(const char *const *headers, struct curl_slist **
     return ok ? OK : error_nomem(err);
 }
 
-static void set_method(CURL *h, const char *method, struct str body)
+/* For each request; what never changes is set_up()'s. */
+static void set_request(struct http_client *c, const char *method, const char *url, struct str body)
 {
+    CURL *h = c->curl;
+    long timeout = c->options.timeout_ms > 0 ? c->options.timeout_ms : 60000;
+    curl_easy_setopt(h, CURLOPT_URL, url);
+    curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR,
+                     strncmp(url, "https:", 6) == 0 ? "https" : "http");
+    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, timeout);
+    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : CONNECT_MS);
+
     bool sends = body.len > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
+    curl_easy_setopt(h, CURLOPT_NOBODY, 0L);
     if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
     } else if (sends) {
@@ -200,37 +241,6 @@ static void set_method(CURL *h, const char *method, struct str body)
         curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
     }
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method);
-}
-
-static void set_options(struct http_client *c, const char *url)
-{
-    const struct http_client_options *o = &c->options;
-    CURL *h = c->curl;
-    long timeout = o->timeout_ms > 0 ? o->timeout_ms : 60000;
-    const char *schemes = strncmp(url, "https:", 6) == 0 ? "https" : "http";
-
-    curl_easy_reset(h); /* connections and cookies stay */
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->error);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, schemes);
-    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, o->follow ? 1L : 0L);
-    curl_easy_setopt(h, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
-    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, timeout);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : CONNECT_MS);
-    curl_easy_setopt(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, c->user_agent);
-    curl_easy_setopt(h, CURLOPT_URL, url);
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
-    if (o->cookies)
-        curl_easy_setopt(h, CURLOPT_COOKIEFILE, "");
-    if (c->ca_file != NULL) {
-        curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
-        curl_easy_setopt(h, CURLOPT_CAPATH, SYSTEM_ROOTS);
-    }
 }
 
 enum status http_client_request(struct http_client *c, const char *method, const char *url,
@@ -247,8 +257,7 @@ enum status http_client_request(struct http_client *c, const char *method, const
     answer->status = 0;
     c->answer = answer;
     c->error[0] = '\0';
-    set_options(c, url);
-    set_method(c->curl, method, body);
+    set_request(c, method, url, body);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, lines);
 
     CURLcode code = curl_easy_perform(c->curl);

@@ -26,6 +26,9 @@ STATUS http_client_new(const struct http_client_options *options, struct http_cl
 struct http_client *http_client_free(struct http_client *c);
 DEFINE_CLEANUP(http_client, struct http_client, http_client_free)
 
+/* Of the requests to come. */
+void http_client_set_timeout(struct http_client *c, int timeout_ms);
+
 struct http_answer {
     int status;
     struct buf body;    /* initialised by the caller, its max is the limit */

@@ -143,7 +143,9 @@ STATUS http_server_every(struct http_server *s, int ms, void (*fn)(void *user), 
 STATUS http_server_on_signal(struct http_server *s, int signo, void (*fn)(void *user), void *user);
 
 struct http_stats {
-    uint64_t accepted, closed, requests, active;
+    uint64_t accepted, closed, active; /* connections */
+    uint64_t requests;                 /* that a handler has seen */
+    uint64_t refused;                  /* answered here: 400, 408, 413, 431, 501, 505 */
 };
 struct http_stats http_server_stats(const struct http_server *s);
 

@@ -326,6 +326,7 @@ struct http_stats http_server_stats(const struct http_server *s)
         out.accepted += atomic_load_explicit(&r->accepted, memory_order_relaxed);
         out.closed += atomic_load_explicit(&r->closed, memory_order_relaxed);
         out.requests += atomic_load_explicit(&r->requests, memory_order_relaxed);
+        out.refused += atomic_load_explicit(&r->refused, memory_order_relaxed);
     }
     out.active =
         atomic_load_explicit(&((struct http_server *)(uintptr_t)s)->active, memory_order_relaxed);

@@ -140,6 +140,7 @@ static void forget(struct rego_ctx *ctx)
     ctx->top = ctx->regs = ctx->first.start;
     ctx->status = OK;
     ctx->error = (struct rego_error){0};
+    ctx->errors = (struct rego_errors){NULL, 0};
     ctx->has_builtin_error = false;
     ctx->trace = NULL;
     ctx->trace_len = ctx->trace_cap = 0;
@@ -167,6 +168,13 @@ struct arena *rego_ctx_arena(struct rego_ctx *ctx)
 const struct rego_error *rego_ctx_error(const struct rego_ctx *ctx)
 {
     return &ctx->error;
+}
+
+struct rego_errors rego_ctx_errors(const struct rego_ctx *ctx)
+{
+    if (ctx->errors.len > 0)
+        return ctx->errors;
+    return (struct rego_errors){&ctx->error, ctx->error.code != NULL};
 }
 
 uint64_t rego_ctx_steps(const struct rego_ctx *ctx)

@@ -23,7 +23,7 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
         rego_text_write(out, p->consts[k]);
         break;
     case OP_PATH:
-        buf_add_cstr(out, i->n == 1 ? "input" : i->n == 2 ? "data" : "");
+        buf_add_cstr(out, i->n == 1 ? "input" : i->n == 2 ? "data" : ".");
         for (uint32_t n = 0; n < p->paths[k].len; n++) {
             buf_add_byte(out, '[');
             rego_text_write(out, p->paths[k].keys[n]);

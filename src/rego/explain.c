@@ -123,18 +123,9 @@ static bool trace_term(struct chain *k, const struct term *t, unsigned depth)
     return from != NULL && trace_term(k, from, depth + 1);
 }
 
-void describe_side(struct plan *p, bool right, const struct term *t, operand x)
+/* Where the side comes from, when that is a ground reference. */
+static void describe_path(struct plan *p, bool right, const struct term *t)
 {
-    if (p->failed || p->expr >= p->exprs.len)
-        return;
-    struct prog_expr *e = &p->exprs.items[p->expr];
-    struct prog_side *side = right ? &e->right : &e->left;
-    if (side->operand != OPERAND_NONE)
-        return;
-    side->operand = x;
-    side->ready = p->code.len == 0 ? 0 : p->code.len - 1;
-    if (t == NULL)
-        return;
     struct chain k = {.p = p};
     if (!trace_term(&k, t, 0) || k.root == SIDE_NONE)
         return;
@@ -145,9 +136,55 @@ void describe_side(struct plan *p, bool right, const struct term *t, operand x)
     }
     memcpy(parts, k.parts, k.len * sizeof(*parts));
     /* constant() may have moved the table. */
-    e = &p->exprs.items[p->expr];
-    side = right ? &e->right : &e->left;
+    struct prog_expr *e = &p->exprs.items[p->expr];
+    struct prog_side *side = right ? &e->right : &e->left;
     side->root = k.root;
     side->len = (uint8_t)k.len;
     side->parts = parts;
+}
+
+void describe_side(struct plan *p, bool right, const struct term *t, operand x)
+{
+    if (p->failed || p->whole || p->expr >= p->exprs.len)
+        return;
+    struct prog_expr *e = &p->exprs.items[p->expr];
+    struct prog_side *side = right ? &e->right : &e->left;
+    if (side->operand != OPERAND_NONE)
+        return;
+    side->operand = x;
+    side->ready = p->code.len == 0 ? 0 : p->code.len - 1;
+    if (t != NULL)
+        describe_path(p, right, t);
+}
+
+/*
+ * `a in f(b)` computes f(b) in a literal of its own.  When that fails, what a
+ * reader wants are the sides of the whole, not the operands of f.
+ */
+bool describe_begin_part(struct plan *p, const struct expr *e)
+{
+    const struct expr *o = e->origin;
+    p->whole = e->generated && o != NULL && o != e && !o->negated &&
+               (o->kind == EXPR_CALL || o->kind == EXPR_UNIFY) && o->term->len == 3 &&
+               o->relation >= REGO_REL_EQUAL && o->relation <= REGO_REL_IN;
+    return p->whole;
+}
+
+void describe_end_part(struct plan *p, const struct expr *e)
+{
+    p->whole = false;
+    for (uint32_t i = 0; i < 2 && !p->failed; i++) {
+        const struct term *t = e->origin->term->items[1 + i];
+        struct prog_expr *x = &p->exprs.items[p->expr];
+        struct prog_side *side = i == 1 ? &x->right : &x->left;
+        if (t->kind == TERM_VALUE) {
+            operand c = constant(p, t->val);
+            x = &p->exprs.items[p->expr];
+            (i == 1 ? &x->right : &x->left)->operand = c;
+        } else if (t->kind == TERM_VAR && t->var.id >= VAR_FIRST && is_bound(p, t)) {
+            side->operand = p->where[t->var.id];
+            side->ready = p->bound_at[t->var.id];
+        }
+        describe_path(p, i == 1, t);
+    }
 }

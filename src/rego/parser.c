@@ -131,11 +131,22 @@ void parser_scan_ws(struct parser *p)
 
 bool parser_at_keyword_ref(const struct parser *p)
 {
-    if (!token_is_keyword(p->s.tok.kind) || p->s.tok.kind == TOK_NULL || p->s.tok.kind == TOK_TRUE ||
-        p->s.tok.kind == TOK_FALSE)
+    if (!token_is_keyword(p->s.tok.kind))
         return false;
     size_t at = p->s.tok.pos.end;
     return at < p->s.lx.text.len && (p->s.lx.text.ptr[at] == '.' || p->s.lx.text.ptr[at] == '[');
+}
+
+/* `in` as an operator; `in.x` on the next line begins a reference. */
+static bool at_in(const struct parser *p)
+{
+    size_t at = p->s.tok.pos.end;
+    return p->s.tok.kind == TOK_IN && !(at < p->s.lx.text.len && p->s.lx.text.ptr[at] == '.');
+}
+
+static bool at_with(const struct parser *p)
+{
+    return p->s.tok.kind == TOK_WITH && !parser_at_keyword_ref(p);
 }
 
 /* Every recursion of the grammar passes here. */
@@ -896,6 +907,8 @@ static struct term *parse_minus(struct parser *p)
 
 static struct term *parse_primary(struct parser *p, bool *finished)
 {
+    if (parser_at_keyword_ref(p))
+        return parse_var(p);
     switch (p->s.tok.kind) {
     case TOK_NULL:
         return ast_value(p->a, VALUE_NULL, parser_pos(p));
@@ -935,8 +948,6 @@ static struct term *parse_primary(struct parser *p, bool *finished)
     default:
         break;
     }
-    if (parser_at_keyword_ref(p))
-        return parse_var(p);
     parser_illegal(p, NULL);
     return NULL;
 }
@@ -1070,7 +1081,7 @@ static struct term *parse_in(struct parser *p, bool key_val)
         parser_scan(p);
         struct term *mhs = parse_operators(p, 1);
         struct term *rhs = NULL;
-        if (mhs != NULL && p->s.tok.kind == TOK_IN) {
+        if (mhs != NULL && at_in(p)) {
             parser_scan(p);
             rhs = parse_operators(p, 1);
         }
@@ -1079,7 +1090,7 @@ static struct term *parse_in(struct parser *p, bool key_val)
         else
             p->s = s;
     }
-    while (lhs != NULL && p->s.tok.kind == TOK_IN) {
+    while (lhs != NULL && at_in(p)) {
         parser_scan(p);
         struct term *rhs = parse_operators(p, 1);
         lhs = rhs == NULL ? NULL : member_call(p, (struct term *[]){lhs, rhs}, 2);
@@ -1113,7 +1124,7 @@ static bool parse_with(struct parser *p, struct expr *e)
 {
     struct with items[64];
     uint32_t n = 0;
-    while (p->s.tok.kind == TOK_WITH) {
+    while (at_with(p)) {
         if (n == ARRAY_LEN(items)) {
             parser_illegal(p, "too many with modifiers");
             return false;
@@ -1174,7 +1185,7 @@ static struct expr *parse_some(struct parser *p)
             return NULL;
         e->symbols[0] = t;
         e->symbol_count = 1;
-        return p->s.tok.kind == TOK_WITH && !parse_with(p, e) ? NULL : e;
+        return at_with(p) && !parse_with(p, e) ? NULL : e;
     }
 
     p->s = s;
@@ -1231,7 +1242,7 @@ static struct expr *parse_every(struct parser *p)
     if (e->body == NULL)
         return NULL;
     parser_scan(p);
-    return p->s.tok.kind == TOK_WITH && !parse_with(p, e) ? NULL : e;
+    return at_with(p) && !parse_with(p, e) ? NULL : e;
 }
 
 static struct expr *parse_expr(struct parser *p)
@@ -1342,6 +1353,10 @@ static struct expr *wrap_not(struct parser *p, struct expr *e, struct pos pos)
     return outer;
 }
 
+#define KEYWORDS_LOGIC (KEYWORD_BIT(TOK_AND) | KEYWORD_BIT(TOK_OR))
+
+static struct expr *parse_operand(struct parser *p, bool first);
+
 static struct expr *parse_not(struct parser *p)
 {
     struct pos pos = parser_pos(p);
@@ -1363,6 +1378,10 @@ static struct expr *parse_not(struct parser *p)
             p->s = s;
             e = parse_not_body(p, pos);
         }
+    } else if (p->s.tok.kind == TOK_LPAREN && (p->s.lx.keywords & KEYWORDS_LOGIC) != 0) {
+        e = parse_operand(p, false);
+        if (e != NULL && (e->kind == EXPR_NOT || e->with_count > 0))
+            return wrap_not(p, e, pos);
     } else {
         e = parse_expr(p);
     }
@@ -1380,8 +1399,6 @@ static struct expr *parse_not(struct parser *p)
 }
 
 /* ---- and, or ---- */
-
-#define KEYWORDS_LOGIC (KEYWORD_BIT(TOK_AND) | KEYWORD_BIT(TOK_OR))
 
 static struct expr *parse_or(struct parser *p);
 
@@ -1445,7 +1462,7 @@ static struct expr *parse_operand(struct parser *p, bool first)
         p->s = s;
         parser_scan(p);
         e = parse_or(p);
-        if (e == NULL)
+        if (e == NULL || (at_with(p) && !parse_with(p, e)))
             return NULL;
         if (p->s.tok.kind != TOK_RPAREN) {
             parser_error(p, parser_pos(p), "non-terminated expression");
@@ -1525,7 +1542,7 @@ struct expr *parse_literal(struct parser *p)
             e = parse_not(p);
         else
             e = parse_expr(p);
-        if (e != NULL && p->s.tok.kind == TOK_WITH && !parse_with(p, e))
+        if (e != NULL && at_with(p) && !parse_with(p, e))
             return NULL;
     }
     if (e == NULL || !check_depth(p, e))

@@ -58,7 +58,9 @@ struct plan {
     uint32_t *bound_at;         /* by variable: pc of its binding */
     const struct term **origins; /* by variable: the term that it names, or NULL */
     uint32_t expr; /* index in exprs of the present literal */
+    bool whole;    /* the sides of that are described from its origin */
     bool in_query;
+    bool in_document; /* the reference being planned is one into base documents */
 };
 
 /* ---- emit.c ---- */
@@ -115,6 +117,9 @@ operand plan_comprehension(struct plan *p, struct term *t);
 
 uint32_t describe(struct plan *p, const struct expr *e);
 void describe_side(struct plan *p, bool right, const struct term *t, operand x);
+/* Around a literal that computes an operand of the one it came from; false: it is none. */
+bool describe_begin_part(struct plan *p, const struct expr *e);
+void describe_end_part(struct plan *p, const struct expr *e);
 void mark_line(struct plan *p, uint32_t expr);
 
 /* ---- plan.c ---- */

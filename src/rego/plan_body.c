@@ -408,10 +408,14 @@ static void plan_plain(struct plan *p, struct expr *e)
         plan_or(p, e);
         break;
     default:
-        if (e->negated)
+        if (e->negated) {
             plan_negated(p, e);
-        else
+        } else {
+            bool part = describe_begin_part(p, e);
             plan_core(p, e);
+            if (part)
+                describe_end_part(p, e);
+        }
     }
 }
 

@@ -81,7 +81,7 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
     value k;
     if (constant_value(p, part, &k)) {
         operand r = new_reg(p);
-        emit(p, OP_GET, 0, r, base, constant(p, k), p->fail);
+        emit(p, OP_GET, p->in_document, r, base, constant(p, k), p->fail);
         return r;
     }
     if (part->kind == TERM_VAR && !is_bound(p, part) && !is_root(part)) {
@@ -97,9 +97,12 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
         plan_match(p, part, key);
         return val;
     }
+    bool document = p->in_document;
+    p->in_document = false;
     operand x = plan_value(p, part);
+    p->in_document = document;
     operand r = new_reg(p);
-    emit(p, OP_GET, 0, r, base, x, p->fail);
+    emit(p, OP_GET, document, r, base, x, p->fail);
     return r;
 }
 
@@ -118,7 +121,9 @@ static operand plan_path(struct plan *p, uint32_t n, operand base, const struct 
         return r;
     }
     if (n == 0 && len == 1)
-        emit(p, OP_GET, 0, r, base, constant(p, keys[0]), p->fail);
+        emit(p, OP_GET, p->in_document, r, base, constant(p, keys[0]), p->fail);
+    else if (n == 0 && p->in_document)
+        emit(p, OP_PATH, 3, r, in_register(p, base), add_path(p, keys, len), p->fail);
     else
         emit(p, OP_PATH, n, r, n == 0 ? in_register(p, base) : 0, add_path(p, keys, len), p->fail);
     return r;
@@ -165,6 +170,19 @@ static operand plan_cursor(struct plan *p, const struct term *ref, const struct 
     return r;
 }
 
+/* Base documents only: there a number also finds the member of that name. */
+static operand plan_document(struct plan *p, const struct term *ref)
+{
+    uint32_t i = 1;
+    bool outer = p->in_document;
+    p->in_document = true;
+    p->policy->reads_data = true;
+    operand base = plan_path(p, 2, 0, ref, &i);
+    base = plan_parts(p, base, ref, i);
+    p->in_document = outer;
+    return base;
+}
+
 static operand plan_data_ref(struct plan *p, const struct term *ref)
 {
     uint32_t i;
@@ -180,19 +198,9 @@ static operand plan_data_ref(struct plan *p, const struct term *ref)
         emit(p, OP_RULE, 0, r, 0, n->group->index, p->fail);
         return plan_parts(p, r, ref, i);
     }
-    if (i < ref->len && ref->items[i]->kind == TERM_VALUE) {
-        /* No rule there: base documents only. */
-        p->policy->reads_data = true;
-        i = 1;
-        operand base = plan_path(p, 2, 0, ref, &i);
-        return plan_parts(p, base, ref, i);
-    }
-    if (n->children == NULL && n->package == NULL) {
-        p->policy->reads_data = true;
-        i = 1;
-        operand base = plan_path(p, 2, 0, ref, &i);
-        return plan_parts(p, base, ref, i);
-    }
+    bool leaves_tree = i < ref->len && ref->items[i]->kind == TERM_VALUE;
+    if (leaves_tree || (n->children == NULL && n->package == NULL))
+        return plan_document(p, ref);
     p->policy->reads_data |= n == p->c->root;
     if (i < ref->len)
         return plan_cursor(p, ref, n, i);
@@ -218,7 +226,7 @@ static void record_read(struct plan *p, const struct term *ref)
         PLAN_PUSH(p, p->reads, ((struct prog_read){len - 1, parts}));
 }
 
-static operand plan_ref(struct plan *p, const struct term *ref)
+static operand plan_ref_parts(struct plan *p, const struct term *ref)
 {
     const struct term *head = ref->items[0];
     if (head->kind == TERM_VAR && head->var.id == VAR_DATA)
@@ -230,6 +238,15 @@ static operand plan_ref(struct plan *p, const struct term *ref)
         return plan_parts(p, base, ref, i);
     }
     return plan_parts(p, plan_value(p, ref->items[0]), ref, 1);
+}
+
+static operand plan_ref(struct plan *p, const struct term *ref)
+{
+    bool outer = p->in_document;
+    p->in_document = false;
+    operand x = plan_ref_parts(p, ref);
+    p->in_document = outer;
+    return x;
 }
 
 /* ---- values ---- */

@@ -4,6 +4,7 @@
  * The result set is one array of {"bindings": ..., "expressions": [...]}, one
  * element a solution, made by ordinary code.
  */
+#include "base/buf.h"
 #include "rego/plan.h"
 #include "rego/vm.h"
 
@@ -212,21 +213,49 @@ void plan_query(struct plan *p)
 
 /* ---- compiling ---- */
 
-static struct rule *query_rule(struct rego_compiler *c, struct module *m, struct body *body)
+/* The package that the query's names belong to: `header`'s, or data itself. */
+static struct rule *query_rule(struct rego_compiler *c, struct module *m, struct body *body, const struct module *header)
 {
     struct arena *a = &c->arena;
+    struct term *root = ast_var_id(a, VAR_DATA, (struct pos){0});
     struct rule *r = arena_new(a, struct rule);
-    struct term *items[2] = {ast_var_id(a, VAR_DATA, (struct pos){0}), ast_string(a, STR("$query"), (struct pos){0})};
     if (r == NULL)
         return NULL;
+    m->package = header == NULL ? ast_list(a, TERM_REF, &root, 1, (struct pos){0}) : header->package;
+    m->imports = header == NULL ? NULL : header->imports;
+    uint32_t len = m->package == NULL ? 0 : m->package->len;
+    struct term **items = arena_new_array(a, struct term *, len + 1);
+    if (items == NULL || m->package == NULL)
+        return NULL;
+    memcpy(items, m->package->items, len * sizeof(struct term *));
+    items[len] = ast_string(a, STR("$query"), (struct pos){0});
     r->module = m;
     r->body = body;
-    r->head.ref = ast_list(a, TERM_REF, items, 2, (struct pos){0});
+    r->head.ref = ast_list(a, TERM_REF, items, len + 1, (struct pos){0});
     r->head.val = ast_value(a, VALUE_TRUE, (struct pos){0});
-    r->ground_len = 2;
-    m->package = ast_list(a, TERM_REF, items, 1, (struct pos){0});
+    r->ground_len = len + 1;
     m->rules = r;
-    return r->head.ref == NULL || r->head.val == NULL || m->package == NULL ? NULL : r;
+    return r->head.ref == NULL || r->head.val == NULL ? NULL : r;
+}
+
+/* "package p" and imports, as a module without rules; *out stays NULL when there are none. */
+static bool parse_header(struct rego_compiler *c, const struct rego_eval *params, struct module **out)
+{
+    if (params->query_package.len == 0 && params->query_import_count == 0)
+        return true;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    struct str package = params->query_package;
+    if (str_has_prefix(package, STR("data.")))
+        package = str_from(package, 5);
+    /* Without a package: one that no rule is in. */
+    buf_add_format(&b, "package %.*s\n", STR_ARG(package.len > 0 ? package : STR("__query__")));
+    for (size_t i = 0; i < params->query_import_count; i++)
+        buf_add_format(&b, "import %.*s\n", STR_ARG(params->query_imports[i]));
+    struct str text = buf_status(&b) == OK ? arena_str(&c->arena, buf_str(&b)) : (struct str){NULL, 0};
+    buf_done(&b);
+    *out = text.ptr == NULL ? NULL : parse_module(c, STR_EMPTY, text, REGO_V1);
+    return *out != NULL;
 }
 
 /* The query's module takes part in the passes over bodies, but not in the rule tree. */
@@ -254,8 +283,9 @@ static bool run_passes(struct rego_compiler *c)
     return c->errors.total == 0;
 }
 
-static STATUS compile(struct rego_compiler *c, const struct rego_policy *base, struct str query, struct rego_policy **out)
+static STATUS compile(struct rego_compiler *c, const struct rego_eval *params, struct str query, struct rego_policy **out)
 {
+    const struct rego_policy *base = params->policy;
     for (uint32_t i = 0; i < base->source_count; i++) {
         const struct prog_source *s = &base->sources[i];
         enum status st = rego_compiler_add_version(c, s->file, s->text, s->version);
@@ -271,38 +301,59 @@ static STATUS compile(struct rego_compiler *c, const struct rego_policy *base, s
     m->not_keyword = false;
     m->imports_end = &m->imports;
     m->rules_end = &m->rules;
-    struct body *body = parse_query_text(c, m);
+    struct module *header = NULL;
+    struct body *body = parse_header(c, params, &header) ? parse_query_text(c, m) : NULL;
     if (body == NULL)
         return arena_status(&c->arena) != OK ? arena_status(&c->arena) : ERR_INVALID;
     c->query_module = m;
     c->module_count++;
-    c->query = query_rule(c, m, body);
+    c->query = query_rule(c, m, body, header);
     if (c->query == NULL || !run_passes(c))
         return arena_status(&c->arena) != OK ? arena_status(&c->arena) : ERR_INVALID;
     return plan_program(c, out);
 }
 
-/* The program of policy and query; kept for the next time. */
-static STATUS query_program(struct rego_ctx *ctx, const struct rego_policy *base, struct str query)
+/* All that the compiler found; the first one is the context's error. */
+static enum status keep_errors(struct rego_ctx *ctx, const struct rego_compiler *c, enum status st)
 {
-    if (ctx->query_policy != NULL && ctx->query_of == base && str_equal(ctx->query_text, query))
+    struct rego_errors found = rego_compiler_errors(c);
+    if (found.len == 0)
+        return vm_fail(ctx, st, COMPILE_ERROR, NULL, "could not compile the query: %s", status_name(st));
+    struct rego_error *copies = arena_new_array(&ctx->arena, struct rego_error, found.len);
+    if (copies == NULL)
+        return vm_no_memory(ctx);
+    for (size_t i = 0; i < found.len; i++) {
+        copies[i] = found.items[i];
+        copies[i].message = arena_str(&ctx->arena, found.items[i].message);
+        copies[i].file = arena_str(&ctx->arena, found.items[i].file);
+    }
+    struct prog_pos pos = {copies[0].file, copies[0].row, copies[0].col};
+    st = vm_fail(ctx, st, copies[0].code, &pos, "%.*s", STR_ARG(copies[0].message));
+    ctx->errors = (struct rego_errors){copies, found.len};
+    return st;
+}
+
+static bool same_query(const struct rego_ctx *ctx, const struct rego_eval *params, struct str query)
+{
+    return ctx->query_policy != NULL && ctx->query_of == params->policy && str_equal(ctx->query_text, query) &&
+           params->query_package.len == 0 && params->query_import_count == 0;
+}
+
+/* The program of policy and query; kept for the next time, if it has no package of its own. */
+static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params, struct str query)
+{
+    if (same_query(ctx, params, query))
         return OK;
     ctx->query_policy = rego_policy_unref(ctx->query_policy);
-    CLEANUP(rego_compiler_cleanup) struct rego_compiler *c = rego_compiler_new(&base->options);
+    CLEANUP(rego_compiler_cleanup) struct rego_compiler *c = rego_compiler_new(&params->policy->options);
     if (c == NULL)
         return vm_no_memory(ctx);
     struct rego_policy *made = NULL;
-    enum status st = compile(c, base, query, &made);
-    if (st != OK) {
-        struct rego_errors errors = rego_compiler_errors(c);
-        if (errors.len == 0)
-            return vm_fail(ctx, st, COMPILE_ERROR, NULL, "could not compile the query: %s", status_name(st));
-        const struct rego_error *e = &errors.items[0];
-        struct prog_pos pos = {arena_str(&ctx->arena, e->file), e->row, e->col};
-        return vm_fail(ctx, st, e->code, &pos, "%.*s", STR_ARG(e->message));
-    }
+    enum status st = compile(c, params, query, &made);
+    if (st != OK)
+        return keep_errors(ctx, c, st);
     ctx->query_policy = made;
-    ctx->query_of = base;
+    ctx->query_of = params->query_package.len == 0 && params->query_import_count == 0 ? params->policy : NULL;
     ctx->query_text = arena_str(&made->arena, query);
     if (ctx->query_text.ptr == NULL) {
         ctx->query_policy = rego_policy_unref(ctx->query_policy);
@@ -314,7 +365,7 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_policy *base
 STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query, value *out)
 {
     rego_ctx_begin(ctx, params);
-    enum status st = query_program(ctx, params->policy, query);
+    enum status st = query_program(ctx, params, query);
     if (st != OK)
         return st;
     struct rego_eval own = *params;

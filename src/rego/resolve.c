@@ -1051,8 +1051,9 @@ static void check_body(struct call_check *k, struct body *b)
 
 static bool has_call(void *user, struct term *t)
 {
-    *(bool *)user |= t->kind == TERM_CALL;
-    return true;
+    bool template = t->kind == TERM_CALL && t->callee != NULL && str_is(t->callee->name, "internal.template_string");
+    *(bool *)user |= t->kind == TERM_CALL && !template;
+    return !template;
 }
 
 static void check_rule_calls(struct call_check *k, struct rule *r)

@@ -174,6 +174,7 @@ static struct term *rewrite_print(struct rewriter *w, struct term *call)
         struct term *operands[2] = {v, call->items[i]};
         e->term = ast_operator(w->a, "eq", operands, 2, e->pos);
         e->generated = true;
+        e->origin = w->origin;
         if (!ast_body_add(w->a, b, e))
             return NULL;
         t->comp.head = use(w, v);
@@ -291,9 +292,11 @@ static void rewrite_rule(struct rewriter *w, struct rule *r)
             ref->items[i] = use(w, assign_fresh(w, expand(w, ref->items[i])));
     r->head.key = rewrite_head_term(w, r->head.key);
     r->head.val = rewrite_head_term(w, r->head.val);
-    for (uint32_t i = 0; i < r->head.arg_count; i++)
+    for (uint32_t i = 0; i < r->head.arg_count; i++) {
+        r->head.args[i] = expand(w, r->head.args[i]);
         if (needs_eval(r->head.args[i]))
             r->head.args[i] = use(w, assign_fresh(w, r->head.args[i]));
+    }
 }
 
 void pass_rewrite(struct rego_compiler *c)

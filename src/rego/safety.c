@@ -152,7 +152,8 @@ static void collect_expr(struct collect *k, const struct expr *e)
     collect_nested(k, e->body);
     collect_nested(k, e->right);
     for (uint32_t i = 0; i < e->with_count; i++) {
-        collect_term(k, e->withs[i].val);
+        if (e->withs[i].replacement == NULL)
+            collect_term(k, e->withs[i].val);
         if (e->withs[i].callee == NULL)
             collect_term(k, e->withs[i].target);
     }
@@ -381,7 +382,7 @@ static void outputs_of(struct safety *s, const struct expr *e, const struct vars
     if (e->negated)
         return;
     for (uint32_t i = 0; i < e->with_count; i++)
-        if (!all_known(&o, e->withs[i].val))
+        if (e->withs[i].replacement == NULL && !all_known(&o, e->withs[i].val))
             return;
     switch (e->kind) {
     case EXPR_TERM:
@@ -599,10 +600,16 @@ static int by_place(const void *x, const void *y)
     return (*a)->id < (*b)->id ? -1 : (*a)->id > (*b)->id;
 }
 
+/* The reference of the head as written, "a.b.c". */
 static struct str rule_name(struct safety *s, const struct rule *r)
 {
-    (void)s;
-    return value_str(r->head.ref->items[r->module->package->len]->val);
+    uint32_t from = r->module->package->len;
+    struct term *items[1] = {ast_var(s->a, value_str(r->head.ref->items[from]->val), r->head.ref->pos)};
+    struct term *t = ast_list(s->a, TERM_REF, r->head.ref->items + from, r->head.ref->len - from, r->head.ref->pos);
+    if (t == NULL || items[0] == NULL)
+        return STR_EMPTY;
+    t->items[0] = items[0];
+    return ast_text(s->a, t);
 }
 
 /* Where a line holds rules of several names, the error says which rule it means. */
@@ -625,6 +632,46 @@ static void report_var(struct safety *s, const struct expr *e, struct pos pos, u
     front_error(s->c, UNSAFE_ERROR, s->m, pos, "var %.*s is unsafe%s%.*s", STR_ARG(name), sep, STR_ARG(rule));
 }
 
+struct find {
+    uint32_t id;
+    struct pos pos;
+    bool found;
+};
+
+static bool find_var(void *user, struct term *t)
+{
+    struct find *f = user;
+    if (!f->found && t->kind == TERM_VAR && t->var.id == f->id) {
+        f->found = true;
+        f->pos = t->pos;
+    }
+    return !f->found;
+}
+
+static bool is_print(const struct expr *e)
+{
+    return e->kind == EXPR_CALL && e->term->callee != NULL && str_is(e->term->callee->name, "internal.print");
+}
+
+/* Operands of print() are inside of comprehensions that the user did not write: say it in other words. */
+static bool report_prints(struct safety *s, struct unsafe *const *all, uint32_t n)
+{
+    bool any = false;
+    struct varset seen = new_set(s);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct expr *e = all[i]->expr->origin != NULL ? all[i]->expr->origin : all[i]->expr;
+        if (!is_print(e) || has(&seen, all[i]->id) || is_temporary(s, all[i]->id))
+            continue;
+        add(&seen, all[i]->id);
+        struct find f = {.id = all[i]->id, .pos = e->pos};
+        walk_term(e->term, find_var, &f);
+        front_error(s->c, COMPILE_ERROR, s->m, f.pos, "var %.*s is undeclared",
+                    STR_ARG(s->vars->items[all[i]->id].name));
+        any = true;
+    }
+    return any;
+}
+
 static void report_all(struct safety *s)
 {
     uint32_t n = 0;
@@ -637,6 +684,8 @@ static void report_all(struct safety *s)
     for (struct unsafe *u = s->unsafe; u != NULL; u = u->next)
         all[n++] = u;
     qsort(all, n, sizeof(*all), by_place);
+    if (report_prints(s, all, n))
+        return;
 
     struct varset seen = new_set(s);
     bool named = false;
@@ -673,8 +722,8 @@ static void check_head(struct safety *s, struct rule *r)
     for (uint32_t id = VAR_FIRST; id < s->vars->len; id++) {
         if (!has(&head, id) || has(&body, id) || is_temporary(s, id))
             continue;
-        struct expr at = {.pos = r->pos};
-        report_var(s, &at, r->pos, id);
+        struct expr at = {.pos = s->vars->items[id].pos};
+        report_var(s, &at, at.pos, id);
     }
 }
 

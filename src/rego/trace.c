@@ -69,10 +69,26 @@ static struct str side_path(struct rego_ctx *ctx, const value *regs, const struc
     return s.ptr == NULL ? STR_EMPTY : s;
 }
 
+/* A side that was not reached yet, read where it comes from: input and base documents have no secrets. */
+static value look_up(struct rego_ctx *ctx, const value *regs, const struct prog_side *side, uint32_t pc)
+{
+    value v = side->root == SIDE_INPUT  ? ctx->view->input
+              : side->root == SIDE_DATA ? ctx->view->data
+                                        : VALUE_UNDEFINED;
+    for (uint32_t i = 0; i < side->len && value_is_defined(v); i++) {
+        const struct prog_part *part = &side->parts[i];
+        bool constant = (part->operand & OPERAND_CONST) != 0;
+        value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand) : VALUE_UNDEFINED;
+        v = value_is_defined(key) ? value_lookup(v, key) : VALUE_UNDEFINED;
+    }
+    return v;
+}
+
 static value side_value(struct rego_ctx *ctx, const value *regs, const struct prog_side *side, uint32_t pc)
 {
     bool constant = side->operand != OPERAND_NONE && (side->operand & OPERAND_CONST) != 0;
-    return constant || pc > side->ready ? operand_value(ctx->policy, regs, side->operand) : VALUE_UNDEFINED;
+    bool there = side->operand != OPERAND_NONE && (constant || pc > side->ready);
+    return there ? operand_value(ctx->policy, regs, side->operand) : look_up(ctx, regs, side, pc);
 }
 
 static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t pc)

@@ -410,7 +410,7 @@ static uint32_t child_node(const struct rego_policy *p, uint32_t node, value key
 static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, value *out, bool *defined)
 {
     const struct rego_policy *p = ctx->policy;
-    value base = value_is_defined(from[1]) ? value_lookup(from[1], key) : VALUE_UNDEFINED;
+    value base = value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
     int64_t node = value_small(from[0]);
     uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
     *defined = true;
@@ -534,7 +534,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             NEXT
         case OP_GET: {
-            value v = value_lookup(X(i->b), X(i->c));
+            value v = i->n == 0 ? value_lookup(X(i->b), X(i->c)) : vm_document_lookup(ctx, X(i->b), X(i->c));
             if (!value_is_defined(v))
                 FAIL
             R[i->a] = v;
@@ -544,7 +544,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
             for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
-                v = value_lookup(v, path->keys[k]);
+                v = i->n < 2 ? value_lookup(v, path->keys[k]) : vm_document_lookup(ctx, v, path->keys[k]);
             if (!value_is_defined(v))
                 FAIL
             R[i->a] = v;

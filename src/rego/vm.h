@@ -126,6 +126,7 @@ struct rego_ctx {
     uint32_t until_deadline;
 
     struct rego_error error;
+    struct rego_errors errors; /* of a query's compiler; empty: `error` is the only one */
     enum status status;
     struct rego_error builtin_error; /* the first one recorded */
     bool has_builtin_error;
@@ -160,6 +161,18 @@ value vm_document(struct rego_ctx *ctx, uint32_t node);
 
 /* Base document at a node, or undefined. */
 value vm_base(struct rego_ctx *ctx, uint32_t node);
+
+/* A member of a base document: a number also finds the member of that name, as in OPA's store. */
+static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key)
+{
+    char scratch[VALUE_NUMBER_SCRATCH];
+    if (UNLIKELY(value_kind(key) == VALUE_KIND_NUMBER) && value_is_object(base)) {
+        value v = value_get_str(base, value_number_text(key, scratch));
+        if (value_is_defined(v))
+            return v;
+    }
+    return value_lookup(base, key);
+}
 
 /* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all are there. */
 uint32_t vm_missing(struct rego_ctx *ctx, uint32_t top, uint32_t *at);

@@ -174,10 +174,9 @@ static bool read_member(value v, const struct member *m, bool turin, uint8_t *re
         store_le32(out, (uint32_t)n);
         return true;
     case M_U64_OPT:
-        if (!value_is_defined(v) || value_kind(v) == VALUE_KIND_NULL)
-            return true;
-        /* fall through */
     case M_U64:
+        if (m->kind == M_U64_OPT && (!value_is_defined(v) || value_kind(v) == VALUE_KIND_NULL))
+            return true;
         if (!read_number(v, UINT64_MAX, &n))
             return false;
         store_le64(out, n);

@@ -1,7 +1,7 @@
 /*
  * quote - what a TPM signed when it was asked for its PCRs: TPMS_ATTEST of a
- * quote (TPM 2.0 Library, Part 2, 10.12.8), unmarshalled by tss2-mu and held
- * to the form that Azure's and other vTPMs have: verifiers-azure-vtpm.md 4.
+ * quote (TPM 2.0 Library, Part 2, 10.12.8): verifiers-azure-vtpm.md 4.
+ * Big-endian; bytes in, small copies out.
  */
 #pragma once
 

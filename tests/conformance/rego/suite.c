@@ -22,8 +22,8 @@ static value scalar(struct arena *a, const yaml_event_t *ev)
     if (ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
         if (s.len == 0 || str_is(s, "null") || str_is(s, "~"))
             return VALUE_NULL;
-        if (str_is(s, "true") || str_is(s, "false"))
-            return value_bool(str_is(s, "true"));
+        if (str_is(s, "true") || str_is(s, "True") || str_is(s, "false") || str_is(s, "False"))
+            return value_bool(s.ptr[0] == 't' || s.ptr[0] == 'T');
         if (number_is_valid(s))
             return value_number(a, s);
     }

@@ -40,9 +40,9 @@ void world_write(struct world *w, const char *name, const char *text);
 struct answer {
     int status;
     struct str body;
-    struct str headers; /* "Name: value\r\n" lines */
+    struct str headers;  /* "Name: value\r\n" lines */
     struct str decision; /* x-decision-id, or empty */
-    struct str cookie;  /* value of kbs-session-id set, or empty */
+    struct str cookie;   /* value of kbs-session-id set, or empty */
 };
 
 /* One request.  `headers` is "Name: value" lines ended by LF, or NULL. */
