@@ -24,6 +24,7 @@
 
 struct tls_server; /* net/tls.h */
 
+/* Members that are 0 have the value that stands beside them, but for body_max. */
 struct http_limits {
     size_t head_max;        /* 131072; beyond: 431 */
     size_t body_max;        /* beyond: 413, "payload reached size limit" */

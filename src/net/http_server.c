@@ -174,6 +174,25 @@ static enum status set_up(struct http_server *s, const struct http_options *o, s
     return st;
 }
 
+static void fill_limits(struct http_limits *l)
+{
+    static const struct http_limits defaults = HTTP_LIMITS_DEFAULT;
+    if (l->head_max == 0)
+        l->head_max = defaults.head_max;
+    if (l->request_memory == 0)
+        l->request_memory = 4 * l->body_max + 1048576;
+    if (l->connections_max == 0)
+        l->connections_max = defaults.connections_max;
+    int *const ms[] = {&l->head_timeout_ms, &l->body_timeout_ms, &l->idle_timeout_ms,
+                       &l->write_timeout_ms, &l->close_timeout_ms};
+    const int default_ms[] = {defaults.head_timeout_ms, defaults.body_timeout_ms,
+                              defaults.idle_timeout_ms, defaults.write_timeout_ms,
+                              defaults.close_timeout_ms};
+    for (size_t i = 0; i < ARRAY_LEN(ms); i++)
+        if (*ms[i] <= 0)
+            *ms[i] = default_ms[i];
+}
+
 DEFINE_CLEANUP(http_server, struct http_server, http_server_free)
 
 enum status http_server_new(const struct http_options *options, struct http_server **out,
@@ -190,8 +209,7 @@ enum status http_server_new(const struct http_options *options, struct http_serv
     pthread_mutex_init(&s->tls_lock, NULL);
     s->handler = options->handler;
     s->limits = options->limits;
-    if (s->limits.request_memory == 0)
-        s->limits.request_memory = 4 * s->limits.body_max + 1048576;
+    fill_limits(&s->limits);
     s->worker_count = clamp(options->workers > 0 ? options->workers : WORKERS_DEFAULT, WORKERS_MAX);
 
     enum status st = set_up(s, options, err);

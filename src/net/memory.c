@@ -1,6 +1,7 @@
 #include <event2/event.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/server_internal.h"
@@ -97,9 +98,17 @@ static void *resize(void *p, size_t size)
     return q;
 }
 
+/* Modules do not log: what libevent warns about comes back as an error of the call, too. */
+static void on_log(int severity, const char *text)
+{
+    if (severity == EVENT_LOG_ERR) /* it ends the process */
+        fprintf(stderr, "libevent: %s\n", text);
+}
+
 static void set_functions(void)
 {
     event_set_mem_functions(allocate, resize, release);
+    event_set_log_callback(on_log);
 }
 
 void memory_init(void)
