@@ -176,7 +176,7 @@ static enum status set_up(struct http_server *s, const struct http_options *o, s
 
 static void fill_limits(struct http_limits *l)
 {
-    static const struct http_limits defaults = HTTP_LIMITS_DEFAULT;
+    const struct http_limits defaults = HTTP_LIMITS_DEFAULT;
     if (l->head_max == 0)
         l->head_max = defaults.head_max;
     if (l->request_memory == 0)
