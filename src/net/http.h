@@ -109,7 +109,10 @@ struct http_options {
 
 struct http_server;
 
-/* Binds all listeners (all or none), starts nothing yet. */
+/*
+ * Binds all listeners (all or none), starts nothing yet.  Raises the process's
+ * soft limit of descriptors to what connections_max needs, as far as it may.
+ */
 STATUS http_server_new(const struct http_options *options, struct http_server **out,
                        struct error *err);
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #define REACTORS_MAX 64
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 256
+#define OTHER_DESCRIPTORS 256 /* beside connections: files, databases, the reactors' own */
 
 /* A timer or a signal of the program's. */
 struct hook {
@@ -193,6 +195,17 @@ static void fill_limits(struct http_limits *l)
             *ms[i] = default_ms[i];
 }
 
+/* The usual soft limit is 1024: a few idle clients would lock out the others. */
+static void raise_descriptor_limit(size_t connections)
+{
+    struct rlimit rl;
+    rlim_t want = connections + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur >= want)
+        return;
+    rl.rlim_cur = rl.rlim_max < want ? rl.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 DEFINE_CLEANUP(http_server, struct http_server, http_server_free)
 
 enum status http_server_new(const struct http_options *options, struct http_server **out,
@@ -210,6 +223,7 @@ enum status http_server_new(const struct http_options *options, struct http_serv
     s->handler = options->handler;
     s->limits = options->limits;
     fill_limits(&s->limits);
+    raise_descriptor_limit(s->limits.connections_max);
     s->worker_count = clamp(options->workers > 0 ? options->workers : WORKERS_DEFAULT, WORKERS_MAX);
 
     enum status st = set_up(s, options, err);
