@@ -10,7 +10,8 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/setup build
-	@meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
+	@meson setup $(BUILD) --prefix $(PREFIX) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/setup.log
 
 demo: all $(BUILD)/demo-pki/anchors
 	@tools/demo $(BUILD)

@@ -29,6 +29,12 @@ enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
  */
 enum era attestation_config_era(value config);
 
+/*
+ * README 11: the policy folder of an old-era configuration holds
+ * default_cpu.rego and no default.rego, so it comes from v0.14 to v0.18.
+ */
+bool attestation_config_has_cpu0(value config);
+
 struct attestation_options {
     value config; /* the table: attestation_service of a KBS, or a whole file of restful-as */
     enum era era;

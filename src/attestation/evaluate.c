@@ -164,6 +164,29 @@ struct subject {
     const struct appraisal *appraisal;
 };
 
+/* The claim that a rule of dialect A or B makes, and by custom one of D: good as it is? */
+static bool is_good(const struct trust_vector *v, struct str rule)
+{
+    static const struct str package = {"data.policy.", 12};
+    struct str name = str_from(rule, package.len);
+    for (int i = 0; str_has_prefix(rule, package) && i < TRUST_CLAIMS; i++)
+        if (str_is(name, trust_claim_rules[i]))
+            return (v->set >> i & 1) != 0 && trust_claim_tier(v->claim[i]) <= TIER_AFFIRMING;
+    return false;
+}
+
+/* Bodies that did not hold beside one that did are no reason for anything. */
+static void drop_good(struct arena *a, const struct trust_vector *v, struct rego_trace *trace)
+{
+    struct rego_trace_rule *kept = arena_new_array(a, struct rego_trace_rule, trace->len);
+    size_t n = 0;
+    for (size_t i = 0; kept != NULL && i < trace->len; i++)
+        if (!is_good(v, trace->items[i].rule))
+            kept[n++] = trace->items[i];
+    if (kept != NULL)
+        *trace = (struct rego_trace){kept, n};
+}
+
 static bool passes(void *user, struct arena *a, value input, value data, value references,
                    struct rego_trace *trace)
 {
@@ -174,14 +197,16 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     struct reference_view view = {NULL, c->now_s, references};
     value with_alias =
         claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
-    return value_is_defined(with_alias) &&
-           policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome,
-                           &check, NULL) == OK &&
-           trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
+    if (!value_is_defined(with_alias) ||
+        policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome, &check,
+                        NULL) != OK)
+        return false;
+    drop_good(a, &outcome.vector, trace);
+    return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
 }
 
-static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
-                                     struct explanation *out, struct error *err)
+static enum status explain_anew(struct call *c, const struct appraisal *ap,
+                                struct explanation *out, struct error *err)
 {
     const struct verifier *v = ap->source->verifier;
     struct explain_alias alias = {STR_EMPTY, STR_EMPTY};
@@ -208,6 +233,25 @@ static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
         .now_s = c->now_s,
     };
     return explain(c->a, &subject, out, err);
+}
+
+/* The same machine in the same state is explained once (explain_cache.h). */
+static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
+                                     struct explanation *out, struct error *err)
+{
+    struct str salt = arena_format(c->a, "%.*s %s %d", STR_ARG(ap->policy->id),
+                                   ap->source->verifier->tee, (int)c->s->options.era);
+    struct explain_key key;
+    bool kept = salt.ptr != NULL &&
+                explain_key_make(&key, c->a, ap->policy->rego,
+                                 str_bytes(ap->policy->sha384, sizeof(ap->policy->sha384)), salt,
+                                 ap->evidence, c->values, c->now_s);
+    if (kept && explain_cache_get(c->s->explanations, &key, c->a, out))
+        return OK;
+    enum status st = explain_anew(c, ap, out, err);
+    if (st == OK && kept)
+        explain_cache_put(c->s->explanations, &key, out);
+    return st;
 }
 
 /* The worst appraisal is explained; its reason goes to the recorder though a token is issued. */

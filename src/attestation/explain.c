@@ -4,6 +4,8 @@
 
 #define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
 #define BEAM 48 /* changes that are followed at each length; keeps the search within its budget */
+#define BROAD_EVALUATIONS                                                                          \
+    80                 /* of the exhaustive search; then rules are mended one after the other */
 #define EXPIRED_MAX 64 /* names told */
 
 /* One search; everything lives in `scratch` until it is over. */
@@ -29,6 +31,7 @@ static size_t failures(struct search *s, const struct rego_trace *trace, struct 
     for (size_t i = 0; i < trace->len && n < EXPLAIN_RULES_MAX; i++) {
         const struct rego_trace_rule *r = &trace->items[i];
         out[n++] = (struct failed){
+            arena_str(a, r->rule),
             r->relation,
             value_is_defined(r->left) ? value_copy(a, r->left) : VALUE_UNDEFINED,
             value_is_defined(r->right) ? value_copy(a, r->right) : VALUE_UNDEFINED,
@@ -96,14 +99,23 @@ static void level_add(struct level *l, const struct change *c)
         l->len++;
 }
 
+/*
+ * `one_rule`: follow only the bodies of the first rule that anything can be done
+ * about.  When all rules that failed must hold, the order in which they are
+ * mended makes no difference, and this way only one order is looked at.
+ */
 static void level_grow(struct search *s, const struct change *from, const struct documents *d,
-                       const struct failed *failed, size_t n, struct level *next)
+                       const struct failed *failed, size_t n, bool one_rule, struct level *next)
 {
+    const struct str *rule = NULL;
     for (size_t i = 0; i < n; i++) {
         struct operation op;
         struct change longer;
+        if (one_rule && rule != NULL && !str_equal(failed[i].rule, *rule))
+            continue;
         if (!operation_for(&s->scratch, s->subject, d, &failed[i], &op))
             continue;
+        rule = &failed[i].rule;
         op.expression = from->len == 0 ? (int)i : -1;
         if (extend(from, &op, &longer))
             level_add(next, &longer);
@@ -133,18 +145,18 @@ static void minimise(struct search *s, struct change *c)
  * expressions did not hold, each gives an operation that would make it hold,
  * and a longer change is looked at only when no shorter one passes.
  */
-static bool search_change(struct search *s, struct change *found)
+static bool search_change(struct search *s, bool one_rule, unsigned budget, struct change *found)
 {
     struct level now = {arena_new_array(&s->scratch, struct change, BEAM), 0};
     struct level next = {arena_new_array(&s->scratch, struct change, BEAM), 0};
     struct failed *failed = arena_new_array(&s->scratch, struct failed, EXPLAIN_RULES_MAX);
     if (now.items == NULL || next.items == NULL || failed == NULL)
         return false;
-    level_grow(s, &(struct change){0}, &s->start, s->first, s->first_len, &now);
+    level_grow(s, &(struct change){0}, &s->start, s->first, s->first_len, one_rule, &now);
 
-    while (now.len > 0 && s->evaluations < EXPLAIN_EVALUATIONS_MAX) {
+    while (now.len > 0 && s->evaluations < budget) {
         next.len = 0;
-        for (size_t i = 0; i < now.len && s->evaluations < EXPLAIN_EVALUATIONS_MAX; i++) {
+        for (size_t i = 0; i < now.len && s->evaluations < budget; i++) {
             struct documents d;
             struct rego_trace trace;
             if (!change_apply(&s->scratch, &s->start, &now.items[i], &d))
@@ -155,7 +167,7 @@ static bool search_change(struct search *s, struct change *found)
                 return true;
             }
             size_t n = failures(s, &trace, failed);
-            level_grow(s, &now.items[i], &d, failed, n, &next);
+            level_grow(s, &now.items[i], &d, failed, n, one_rule, &next);
         }
         struct level swap = now;
         now = next;
@@ -381,7 +393,8 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     out->expired = expired_value(a, &expired);
 
     struct change change = {.len = 0};
-    if (search_change(&s, &change))
+    if (search_change(&s, false, s.evaluations + BROAD_EVALUATIONS, &change) ||
+        search_change(&s, true, EXPLAIN_EVALUATIONS_MAX, &change))
         out->change = change_value(a, &change);
     enum status st = tell_reason(&s, a, &change, out, err);
     if (st != OK)

@@ -22,6 +22,7 @@ struct documents {
 
 /* An expression that did not hold, its paths in the form that is told. */
 struct failed {
+    struct str rule;
     enum rego_relation relation;
     value left, right;
     struct str left_path, right_path;

@@ -41,14 +41,17 @@ void arena_done(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
+    bool dirty_to_end = a->chunk != NULL && a->chunk->older != NULL;
     while (a->chunk != NULL && a->chunk->older != NULL) {
         struct arena_chunk *older = a->chunk->older;
         free_chunk(a, a->chunk);
         a->chunk = older;
     }
     if (a->chunk != NULL) {
+        /* Only what was handed out: what rollbacks gave back was wiped by them. */
+        char *end = dirty_to_end ? (char *)a->chunk + a->chunk->size : a->next;
         if (a->wipe)
-            explicit_bzero(a->chunk->data, a->chunk->size - sizeof(*a->chunk));
+            explicit_bzero(a->chunk->data, (size_t)(end - a->chunk->data));
         a->next = a->chunk->data;
         a->end = (char *)a->chunk + a->chunk->size;
     }
@@ -146,10 +149,13 @@ void arena_rollback(struct arena *a, struct arena_mark mark)
 {
     if (a->failed != OK)
         return;
+    bool older_chunk = a->chunk != mark.chunk;
     while (a->chunk != mark.chunk && a->chunk != NULL) {
         struct arena_chunk *older = a->chunk->older;
         if (older == NULL && mark.chunk == NULL) {
             /* Marked while empty: keep the first chunk, as arena_reset() does. */
+            if (a->wipe)
+                explicit_bzero(a->chunk->data, a->chunk->size - sizeof(*a->chunk));
             a->next = a->chunk->data;
             a->end = (char *)a->chunk + a->chunk->size;
             return;
@@ -158,6 +164,9 @@ void arena_rollback(struct arena *a, struct arena_mark mark)
         a->chunk = older;
     }
     if (a->chunk != NULL) {
+        char *used = older_chunk ? (char *)a->chunk + a->chunk->size : a->next;
+        if (a->wipe)
+            explicit_bzero(mark.next, (size_t)(used - mark.next));
         a->next = mark.next;
         a->end = (char *)a->chunk + a->chunk->size;
     }

@@ -86,6 +86,8 @@ static inline bool arena_resize(struct arena *a, void *p, size_t old_size, size_
     size_t rounded = (new_size + mask) & ~mask;
     if (rounded > (size_t)(a->end - (char *)p))
         return false;
+    if (UNLIKELY(a->wipe) && (char *)p + rounded < a->next)
+        explicit_bzero((char *)p + rounded, (size_t)(a->next - ((char *)p + rounded)));
     a->next = (char *)p + rounded;
     return true;
 }

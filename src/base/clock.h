@@ -39,9 +39,9 @@ int64_t clock_monotonic_ns(void);
 
 /* Broken-down UTC of a Unix time; proleptic Gregorian, years 0 to 9999. */
 struct utc {
-    int year;   /* 2026 */
-    int month;  /* 1 to 12 */
-    int day;    /* 1 to 31 */
+    int year;  /* 2026 */
+    int month; /* 1 to 12 */
+    int day;   /* 1 to 31 */
     int hour, minute, second;
     int weekday; /* 0 = Sunday */
 };

@@ -17,17 +17,17 @@
  */
 enum status {
     OK = 0,
-    ERR_NOMEM = 1,        /* the system has no memory left */
-    ERR_LIMIT = 2,        /* a limit of ours was reached: size, depth, steps, time */
-    ERR_INVALID = 3,      /* malformed or wrong-typed input */
-    ERR_NOT_FOUND = 4,    /* the named thing does not exist */
-    ERR_EXISTS = 5,       /* it exists already and was kept */
-    ERR_DENIED = 6,       /* understood, checked and refused */
-    ERR_IO = 7,           /* the operating system said no */
-    ERR_UNSUPPORTED = 8,  /* well-formed, but of a kind that is not handled here */
-    ERR_UNAVAILABLE = 9,  /* could work later: a dependency does not answer */
-    ERR_CANCELLED = 10,   /* the caller or a deadline ended it */
-    ERR_INTERNAL = 11,    /* a mistake of ours that was noticed in time */
+    ERR_NOMEM = 1,       /* the system has no memory left */
+    ERR_LIMIT = 2,       /* a limit of ours was reached: size, depth, steps, time */
+    ERR_INVALID = 3,     /* malformed or wrong-typed input */
+    ERR_NOT_FOUND = 4,   /* the named thing does not exist */
+    ERR_EXISTS = 5,      /* it exists already and was kept */
+    ERR_DENIED = 6,      /* understood, checked and refused */
+    ERR_IO = 7,          /* the operating system said no */
+    ERR_UNSUPPORTED = 8, /* well-formed, but of a kind that is not handled here */
+    ERR_UNAVAILABLE = 9, /* could work later: a dependency does not answer */
+    ERR_CANCELLED = 10,  /* the caller or a deadline ended it */
+    ERR_INTERNAL = 11,   /* a mistake of ours that was noticed in time */
 };
 
 /* The return type of everything that can fail; dropping it is a warning. */
@@ -86,7 +86,8 @@ static inline bool str_has_suffix(struct str s, struct str suffix)
 /* The part from `from` on, empty when `from` is past the end. */
 static inline struct str str_from(struct str s, size_t from)
 {
-    return from >= s.len ? (struct str){s.ptr + s.len, 0} : (struct str){s.ptr + from, s.len - from};
+    return from >= s.len ? (struct str){s.ptr + s.len, 0}
+                         : (struct str){s.ptr + from, s.len - from};
 }
 
 /* At most `len` bytes from `from` on. */

@@ -185,8 +185,7 @@ static enum status strip_padding(struct str *text, enum base64_form form, struct
 
     bool none_allowed = form == BASE64_URL;
     bool required = form == BASE64_STD || form == BASE64_URL_PAD;
-    if (rest == 1 || (pad != 0 && (none_allowed || pad != wanted)) ||
-        (required && pad != wanted)) {
+    if (rest == 1 || (pad != 0 && (none_allowed || pad != wanted)) || (required && pad != wanted)) {
         error_set(err, "base64 text has the wrong length or padding");
         return ERR_INVALID;
     }

@@ -13,11 +13,11 @@
 #include "base/error.h"
 
 enum base64_form {
-    BASE64_STD,         /* + and /, padded */
-    BASE64_URL,         /* - and _, no padding */
-    BASE64_URL_PAD,     /* - and _, padded */
-    BASE64_STD_ANY,     /* reading only: padding may be missing */
-    BASE64_URL_ANY,     /* reading only: padding may be missing */
+    BASE64_STD,     /* + and /, padded */
+    BASE64_URL,     /* - and _, no padding */
+    BASE64_URL_PAD, /* - and _, padded */
+    BASE64_STD_ANY, /* reading only: padding may be missing */
+    BASE64_URL_ANY, /* reading only: padding may be missing */
 };
 
 void hex_write(struct buf *out, struct str bytes);

@@ -61,7 +61,8 @@ static enum status read_all(int fd, const char *name, struct buf *out, struct er
 enum status file_read_at(int dir_fd, const char *name, struct buf *out, struct error *err)
 {
     /* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. */
-    CLEANUP(close_cleanup) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    CLEANUP(close_cleanup)
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         int e = errno;
         status_ignore(error_errno(err, e, "could not read \"%s\"", name));

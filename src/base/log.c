@@ -142,7 +142,8 @@ void log_write(enum log_level level, const char *target, const char *format, ...
     char line[MESSAGE_MAX * 2];
     size_t len = (size_t)snprintf(
         line, sizeof(line),
-        json ? "{\"timestamp\":\"%s\",\"level\":\"%s\",\"target\":\"%s\",\"message\":\"" : "%s %s %s: ",
+        json ? "{\"timestamp\":\"%s\",\"level\":\"%s\",\"target\":\"%s\",\"message\":\""
+             : "%s %s %s: ",
         when, json ? level_names[level] : level_labels[level], target);
     len = add_escaped(line, len, sizeof(line) - 8, str_of(message), json);
     len += (size_t)snprintf(line + len, sizeof(line) - len, json ? "\"}\n" : "\n");

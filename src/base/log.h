@@ -29,8 +29,7 @@ void log_set_fd(int fd);
 
 bool log_enabled(enum log_level level, const char *target);
 
-void log_write(enum log_level level, const char *target, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+void log_write(enum log_level level, const char *target, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(target, ...) log_write(LOG_ERROR, (target), __VA_ARGS__)
 #define log_warn(target, ...) log_write(LOG_WARN, (target), __VA_ARGS__)

@@ -177,6 +177,31 @@ static bool set_update_times(X509_CRL *x, int64_t this_update, int64_t next_upda
     return ok;
 }
 
+static bool add_crl_extension(X509_CRL *x, const char *oid, const void *der, size_t len)
+{
+    ASN1_OBJECT *obj = OBJ_txt2obj(oid, 1);
+    ASN1_OCTET_STRING *content = ASN1_OCTET_STRING_new();
+    X509_EXTENSION *e = NULL;
+    if (obj != NULL && content != NULL && ASN1_OCTET_STRING_set(content, der, (int)len) == 1)
+        e = X509_EXTENSION_create_by_OBJ(NULL, obj, 0, content);
+    bool ok = e != NULL && X509_CRL_add_ext(x, e, -1) == 1;
+    X509_EXTENSION_free(e);
+    ASN1_OBJECT_free(obj);
+    ASN1_OCTET_STRING_free(content);
+    return ok;
+}
+
+/* RFC 5280, 5.2.1 and 5.2.3: every list has a number and the key id of its issuer. */
+static bool add_crl_extensions(X509_CRL *x, const struct cert *issuer)
+{
+    static const uint8_t number[] = {0x02, 0x01, 0x01};
+    uint8_t key_id[24] = {0x30, 22, 0x80, 20}; /* SEQUENCE { [0] SHA-1 of the public key } */
+    unsigned len = 0;
+    return X509_pubkey_digest(issuer->x, EVP_sha1(), key_id + 4, &len) == 1 && len == 20 &&
+           add_crl_extension(x, "2.5.29.20", number, sizeof(number)) &&
+           add_crl_extension(x, "2.5.29.35", key_id, sizeof(key_id));
+}
+
 enum status crl_make(const struct cert *issuer, const struct privkey *key, int64_t this_update,
                      int64_t next_update, const struct str *serials, size_t n, bool rsa_pss,
                      struct buf *der_out, struct error *err)
@@ -187,7 +212,7 @@ enum status crl_make(const struct cert *issuer, const struct privkey *key, int64
               set_update_times(x, this_update, next_update);
     for (size_t i = 0; ok && i < n; i++)
         ok = add_revoked(x, serials[i], this_update);
-    if (!ok)
+    if (!ok || !add_crl_extensions(x, issuer))
         return crypto_failed(ERR_INVALID, err, "revocation list could not be made");
 
     CLEANUP(md_ctx_cleanup) EVP_MD_CTX *ctx = signing_context(key, DIGEST_SHA256, rsa_pss);

@@ -31,15 +31,16 @@ struct decision {
     enum decision_kind kind;
     bool granted;
     bool anonymous;  /* came without any token: kept in the smallest queue */
-    bool unverified; /* evidence that no hardware vouched for: anybody can send it, so a queue of its own */
+    bool unverified; /* evidence that no hardware vouched for: anybody can send it, so a queue of
+                        its own */
     int64_t time_s;
     const struct checks *checks; /* reason included; may be NULL */
     /* Of an attestation that is not affirming, or a policy that denied; undefined: absent. */
     value rules, expired, change;
-    struct str cause;   /* id of the attestation below; empty: none */
-    value anchors;      /* array of hex fingerprints, or undefined */
-    struct str status;  /* ear.status of a granted attestation; empty: none */
-    value notes;        /* array of strings: what held but deserves a word; undefined: none */
+    struct str cause;  /* id of the attestation below; empty: none */
+    value anchors;     /* array of hex fingerprints, or undefined */
+    struct str status; /* ear.status of a granted attestation; empty: none */
+    value notes;       /* array of strings: what held but deserves a word; undefined: none */
 };
 
 /* All values undefined, a new id. */

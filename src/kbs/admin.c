@@ -207,8 +207,8 @@ struct caller {
 static enum status deny(struct checks *checks, struct error *err, enum check_id id,
                         const char *detail)
 {
-    status_ignore(check_failed(checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s",
-                               detail));
+    status_ignore(
+        check_failed(checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", detail));
     error_set(err, "%s", detail);
     return ERR_DENIED;
 }

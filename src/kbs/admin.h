@@ -30,9 +30,11 @@ bool admin_is_open(const struct admin *a);
 STATUS admin_check(const struct admin *a, struct arena *arena, struct str authorization,
                    struct str path, int64_t now_s, struct checks *checks, struct error *err);
 
-/* The same as if no mode were insecure: only a valid key opens (decisions are shown to nobody else). */
+/* The same as if no mode were insecure: only a valid key opens (decisions are shown to nobody
+ * else). */
 STATUS admin_check_key(const struct admin *a, struct arena *arena, struct str authorization,
                        struct str path, int64_t now_s, struct checks *checks, struct error *err);
 
-/* "Bearer <token>": scheme exact, split at the first space (kbs.md 5.7); ptr NULL if it is not that. */
+/* "Bearer <token>": scheme exact, split at the first space (kbs.md 5.7); ptr NULL if it is not
+ * that. */
 struct str bearer_token(struct str authorization);

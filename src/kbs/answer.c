@@ -77,7 +77,8 @@ void answer_error(struct request *r, enum variant v, const char *format, ...)
     if (old && (v == V_PARSE_POLICY || v == V_POLICY_ENGINE))
         snprintf(detail, sizeof(detail), "Policy engine error");
 
-    r->x->status = v == V_INVALID_PATH || v == V_PLUGIN_NOT_FOUND || v == V_DECISION_NOT_FOUND ? 404 : 401;
+    r->x->status =
+        v == V_INVALID_PATH || v == V_PLUGIN_NOT_FOUND || v == V_DECISION_NOT_FOUND ? 404 : 401;
     write_error(r, name, detail);
 
     const struct reason *why = &r->checks.reason;
@@ -110,8 +111,8 @@ void answer_cookie(struct request *r, struct str text, int64_t expires_s)
     time_write_http(expires_s, when);
     long long left = expires_s > r->now_s ? (long long)(expires_s - r->now_s) : 0;
     /* Max-Age: clients prefer it, and theirs may be the wrong clock (kbs.md 2.11). */
-    struct str cookie =
-        arena_format(r->arena, SESSION_COOKIE "=%.*s; Expires=%s; Max-Age=%lld", STR_ARG(text), when, left);
+    struct str cookie = arena_format(r->arena, SESSION_COOKIE "=%.*s; Expires=%s; Max-Age=%lld",
+                                     STR_ARG(text), when, left);
     if (cookie.ptr != NULL)
         http_add_header(r->x, "Set-Cookie", cookie);
 }

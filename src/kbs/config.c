@@ -124,7 +124,8 @@ static void read_http(struct reader *r, struct kbs_config *c)
     reader_uint(r, t, at, "worker_count", 1024, &c->worker_count);
 
     static const char *const profiles[] = {"old", "intermediate", "modern", "custom", NULL};
-    static const enum tls_profile profile_of[] = {TLS_OLD, TLS_INTERMEDIATE, TLS_MODERN, TLS_CUSTOM};
+    static const enum tls_profile profile_of[] = {TLS_OLD, TLS_INTERMEDIATE, TLS_MODERN,
+                                                  TLS_CUSTOM};
     static const char *const versions[] = {"1.2", "1.3", NULL};
     struct str s;
     if (reader_str(r, t, at, "tls_profile", &s)) {
@@ -132,9 +133,11 @@ static void read_http(struct reader *r, struct kbs_config *c)
         c->tls.profile = i < 0 ? TLS_INTERMEDIATE : profile_of[i];
     }
     if (reader_str(r, t, at, "tls_min_version", &s))
-        c->tls.min_version = 12 + reader_choice(r, STR("/http_server/tls_min_version"), s, versions);
+        c->tls.min_version =
+            12 + reader_choice(r, STR("/http_server/tls_min_version"), s, versions);
     if (reader_str(r, t, at, "tls_max_version", &s))
-        c->tls.max_version = 12 + reader_choice(r, STR("/http_server/tls_max_version"), s, versions);
+        c->tls.max_version =
+            12 + reader_choice(r, STR("/http_server/tls_max_version"), s, versions);
     if (c->tls.max_version != 0 && c->tls.min_version > c->tls.max_version)
         reader_fail(r, STR("/http_server/tls_min_version"),
                     "tls_min_version (1.3) cannot be greater than tls_max_version (1.2)");
@@ -227,9 +230,10 @@ static void read_providers(struct reader *r, struct kbs_config *c, value t)
     value list = value_pointer(t, STR("/authentication/bearer_jwt/identity_providers"));
     size_t n = value_len(list);
     if (!value_is_array(list) || n == 0) {
-        reader_fail(r, at,
-                    "AuthenticatedAuthorization requires at least one `identity_providers` entry in "
-                    "[admin.authentication.bearer_jwt]");
+        reader_fail(
+            r, at,
+            "AuthenticatedAuthorization requires at least one `identity_providers` entry in "
+            "[admin.authentication.bearer_jwt]");
         return;
     }
     c->providers = arena_new_array(&c->arena, struct config_provider, n);
@@ -244,7 +248,8 @@ static void read_providers(struct reader *r, struct kbs_config *c, value t)
         reader_str(r, v, item, "jwk_set_uri", &p->jwk_set_uri);
         if (p->public_key_uri.len == 0 && p->jwk_set_uri.len == 0)
             reader_fail(r, item,
-                        "identity_providers[%zu] must set `public_key_uri` and/or `jwk_set_uri`", i);
+                        "identity_providers[%zu] must set `public_key_uri` and/or `jwk_set_uri`",
+                        i);
     }
 }
 
@@ -285,8 +290,9 @@ static void read_admin(struct reader *r, struct kbs_config *c)
 {
     value t;
     if (!reader_table(r, c->root, STR_EMPTY, "admin", &t)) {
-        reader_fail(r, STR("/admin"),
-                    "`auth_public_key` is not set in the config file: the table [admin] is missing");
+        reader_fail(
+            r, STR("/admin"),
+            "`auth_public_key` is not set in the config file: the table [admin] is missing");
         return;
     }
     struct str s;
@@ -318,9 +324,12 @@ static void read_token(struct reader *r, struct kbs_config *c)
 
 static void read_attestation_service(struct reader *r, struct kbs_config *c)
 {
-    static const char *const types[] = {"coco_as_builtin", "CoCoASBuiltIn",
-                                        "coco_as_grpc",    "CoCoASGrpc",
-                                        "intel_ta",        "IntelTA",
+    static const char *const types[] = {"coco_as_builtin",
+                                        "CoCoASBuiltIn",
+                                        "coco_as_grpc",
+                                        "CoCoASGrpc",
+                                        "intel_ta",
+                                        "IntelTA",
                                         NULL};
     struct str at = STR("/attestation_service");
     if (!reader_table(r, c->root, STR_EMPTY, "attestation_service", &c->attestation_service))
@@ -341,9 +350,9 @@ static void read_attestation_service(struct reader *r, struct kbs_config *c)
 
 static void read_storage(struct reader *r, struct kbs_config *c)
 {
-    static const char *const kinds[] = {"Memory",     "memory",   "LocalFs",  "local_fs", "LocalJson",
-                                        "local_json", "Postgres", "postgres", "Redis",    "redis",
-                                        NULL};
+    static const char *const kinds[] = {"Memory",    "memory",     "LocalFs",  "local_fs",
+                                        "LocalJson", "local_json", "Postgres", "postgres",
+                                        "Redis",     "redis",      NULL};
     if (!reader_table(r, c->root, STR_EMPTY, "storage_backend", &c->storage_backend))
         return;
     c->has_storage_backend = true;
@@ -395,10 +404,10 @@ static void read_resource_plugin(struct reader *r, struct config_plugin *p, valu
 
 static void read_plugins(struct reader *r, struct kbs_config *c)
 {
-    static const char *const names[] = {"resource",     "ResourceStorage", "sample",   "Sample",
-                                        "nebula-ca",    "NebulaCaPlugin",  "pkcs11",   "Pkcs11",
-                                        "external",     "ExternalPlugin",  "provisioner",
-                                        "Provisioner",  NULL};
+    static const char *const names[] = {
+        "resource",       "ResourceStorage", "sample", "Sample",   "nebula-ca",
+        "NebulaCaPlugin", "pkcs11",          "Pkcs11", "external", "ExternalPlugin",
+        "provisioner",    "Provisioner",     NULL};
     value list;
     if (!reader_array(r, c->root, STR_EMPTY, "plugins", &list))
         return;
@@ -503,16 +512,19 @@ static enum status load(struct kbs_config *c, struct str text, config_warn warn,
 {
     enum document_format format;
     if (!document_format_of(c->path, &format)) {
-        error_set(err, "failed to load configuration file %s: its name must end in .toml, .yaml, "
-                  ".yml or .json", c->path.ptr);
+        error_set(err,
+                  "failed to load configuration file %s: its name must end in .toml, .yaml, "
+                  ".yml or .json",
+                  c->path.ptr);
         return ERR_INVALID;
     }
     struct positions positions = {0};
     enum status st = document_parse(&c->arena, text, format, &c->root, &positions, err);
     if (st != OK) {
         struct error cause = err == NULL ? (struct error)ERROR_INIT : *err;
-        error_set_at(err, cause.line, cause.col, "failed to load configuration file %s: line %u, column %u: %s",
-                     c->path.ptr, cause.line, cause.col, cause.text);
+        error_set_at(err, cause.line, cause.col,
+                     "failed to load configuration file %s: line %u, column %u: %s", c->path.ptr,
+                     cause.line, cause.col, cause.text);
         return st;
     }
 

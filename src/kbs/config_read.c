@@ -222,7 +222,8 @@ int reader_choice(struct reader *r, struct str at, struct str text, const char *
     char list[256] = "";
     size_t len = 0;
     for (int i = 0; choices[i] != NULL; i++) {
-        int n = snprintf(list + len, sizeof(list) - len, "%s\"%s\"", i == 0 ? "" : ", ", choices[i]);
+        int n =
+            snprintf(list + len, sizeof(list) - len, "%s\"%s\"", i == 0 ? "" : ", ", choices[i]);
         if (n < 0 || (size_t)n >= sizeof(list) - len)
             break;
         len += (size_t)n;

@@ -43,7 +43,8 @@ bool reader_strs(struct reader *r, value table, struct str at, const char *key,
 bool reader_table(struct reader *r, value table, struct str at, const char *key, value *out);
 bool reader_array(struct reader *r, value table, struct str at, const char *key, value *out);
 
-/* Index of the string in a NULL-terminated list of accepted spellings, or -1 after reader_fail(). */
+/* Index of the string in a NULL-terminated list of accepted spellings, or -1 after reader_fail().
+ */
 int reader_choice(struct reader *r, struct str at, struct str text, const char *const *choices);
 
 /*

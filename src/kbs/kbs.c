@@ -114,9 +114,9 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .config = c->attestation_service,
         .era = c->era,
         .cpu0_names = c->cpu0_names,
-        .naming = c->has_submod_naming                   ? (enum submod_naming)c->submod_naming
+        .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming
                   : c->era == ERA_OLD && !c->cpu0_names ? SUBMOD_PLAIN
-                                                         : SUBMOD_INDEXED,
+                                                        : SUBMOD_INDEXED,
         .anchors = s->anchors,
         .storage_backend = c->storage_backend,
         .clock = k->clock,

@@ -20,9 +20,9 @@ struct kbs_options {
     const char *config_path;
     const char *const *extra_anchor_dirs; /* --extra-trust-anchors, beside the configuration's */
     size_t extra_anchor_count;
-    const struct clock *clock;            /* NULL: the system's */
-    const struct random_source *random;   /* NULL: the system's */
-    size_t decision_ring;                 /* bytes; 0: DECISION_RING_DEFAULT */
+    const struct clock *clock;          /* NULL: the system's */
+    const struct random_source *random; /* NULL: the system's */
+    size_t decision_ring;               /* bytes; 0: DECISION_RING_DEFAULT */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */

@@ -22,7 +22,7 @@ struct kbs_state {
     struct attestation_service *attestation;
     struct token_verifier *tokens;
     struct admin *admin;
-    struct storage *kv;                 /* namespace `kbs`; NULL: the policy is a file */
+    struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
     struct resource_policy *policy;
     struct sealer *sealer;
     uint64_t seal_version;              /* of the files that the sealing keys came from */
@@ -59,12 +59,12 @@ struct request {
     struct http_exchange *x;
     struct arena *arena;
     int64_t now_s;
-    struct str path;                  /* canonical: "/kbs/v0/resource/a/b/c" */
+    struct str path;                   /* canonical: "/kbs/v0/resource/a/b/c" */
     struct str segments[SEGMENTS_MAX]; /* decoded, behind /kbs/v0/ */
     size_t segment_count;
     struct checks checks;
     struct decision decision;
-    bool decides; /* this request is recorded */
+    bool decides;                    /* this request is recorded */
     void (*work)(struct request *r); /* what to do on a worker thread */
 };
 

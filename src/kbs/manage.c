@@ -44,7 +44,8 @@ static bool begin_admin(struct request *r)
 /* Admitted, but the request could not be carried out. */
 static void failed(struct request *r, enum check_id id, const char *text)
 {
-    status_ignore(check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
+    status_ignore(
+        check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
 }
 
 /* ---- resource-policy ---- */

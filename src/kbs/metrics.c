@@ -7,14 +7,14 @@
 #endif
 
 /* 10^-9 seconds and bytes; kbs.md 11.1. */
-static const uint64_t duration_ns[] = {500000,   1000000,  5000000,  10000000,
+static const uint64_t duration_ns[] = {500000,   1000000,   5000000,   10000000,
                                        50000000, 500000000, 1000000000};
 static const char *const duration_text[] = {"0.0005", "0.001", "0.005", "0.01", "0.05", "0.5", "1"};
 static const uint64_t size_bytes[] = {32, 128, 512, 2048, 8192};
 static const char *const size_text[] = {"32", "128", "512", "2048", "8192"};
 
 static const char *const tees[METRIC_TEES_MAX] = {
-    "sample", "az-snp-vtpm", "az-tdx-vtpm", "snp", "tdx", "sgx",    "cca",   "csv",
+    "sample", "az-snp-vtpm", "az-tdx-vtpm", "snp",       "tdx", "sgx",    "cca",      "csv",
     "se",     "tpm",         "azsnpvtpm",   "aztdxvtpm", "sev", "nvidia", "hygondcu", "other",
 };
 
@@ -138,8 +138,8 @@ void metrics_write(const struct metrics *m, struct buf *out)
     counter(out, "kbs_http_requests_total", "Total HTTP requests count", LOAD(http_requests));
     histogram(out, "kbs_http_response_size_bytes", "Distribution of response body sizes",
               &m->response_size, size_text, ARRAY_LEN(size_text), false);
-    counter(out, "kbs_policy_approvals_total",
-            "Total count of requests approved by KBS policy", LOAD(policy_approvals));
+    counter(out, "kbs_policy_approvals_total", "Total count of requests approved by KBS policy",
+            LOAD(policy_approvals));
     counter(out, "kbs_policy_errors_total", "Total count of errors during KBS evaluation",
             LOAD(policy_errors));
     counter(out, "kbs_policy_evaluations_total", "Total count of KBS policy evaluations",

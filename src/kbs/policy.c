@@ -19,27 +19,29 @@
 #define CONTEXTS_MAX 16
 
 /* kbs.md 8.6, in our words; both as v1. */
-static const char default_old[] = "# Built-in resource policy: anything but evidence of the sample TEE.\n"
-                                  "package policy\n"
-                                  "\n"
-                                  "import rego.v1\n"
-                                  "\n"
-                                  "default allow := false\n"
-                                  "\n"
-                                  "evidence := input.submods.cpu[\"ear.veraison.annotated-evidence\"]\n"
-                                  "\n"
-                                  "allow if not evidence.sample\n";
-static const char default_new[] = "# Built-in resource policy: resources, for anything but the sample TEE.\n"
-                                  "package policy\n"
-                                  "\n"
-                                  "default allow := false\n"
-                                  "\n"
-                                  "evidence := input.submods.cpu0[\"ear.veraison.annotated-evidence\"]\n"
-                                  "\n"
-                                  "allow if {\n"
-                                  "    data.plugin == \"resource\"\n"
-                                  "    not evidence.sample\n"
-                                  "}\n";
+static const char default_old[] =
+    "# Built-in resource policy: anything but evidence of the sample TEE.\n"
+    "package policy\n"
+    "\n"
+    "import rego.v1\n"
+    "\n"
+    "default allow := false\n"
+    "\n"
+    "evidence := input.submods.cpu[\"ear.veraison.annotated-evidence\"]\n"
+    "\n"
+    "allow if not evidence.sample\n";
+static const char default_new[] =
+    "# Built-in resource policy: resources, for anything but the sample TEE.\n"
+    "package policy\n"
+    "\n"
+    "default allow := false\n"
+    "\n"
+    "evidence := input.submods.cpu0[\"ear.veraison.annotated-evidence\"]\n"
+    "\n"
+    "allow if {\n"
+    "    data.plugin == \"resource\"\n"
+    "    not evidence.sample\n"
+    "}\n";
 
 /* A compiled text; immutable, counted. */
 struct compiled {
@@ -265,7 +267,8 @@ static value resource_path(struct arena *a, enum era era, const struct policy_qu
             value_builder_add(&parts, value_string(a, q->segments[i]));
         return value_array_finish(&parts);
     }
-    /* v0.11: one string with the plugin's name; built as a value, so nothing can break out (HARDEN kbs-11). */
+    /* v0.11: one string with the plugin's name; built as a value, so nothing can break out (HARDEN
+     * kbs-11). */
     CLEANUP(buf_done) struct buf path;
     buf_init(&path, 1 << 20);
     for (size_t i = 0; i < q->segment_count; i++) {
@@ -334,15 +337,16 @@ static value input_document(struct arena *a, value claims, struct str *frozen, s
         static const char *const derived[] = {"ear.status", "ear.trustworthiness-vector",
                                               "ear.appraisal-policy-id"};
         for (size_t k = 0; k < ARRAY_LEN(derived) && *frozen_count < cap; k++)
-            frozen[(*frozen_count)++] = arena_format(
-                a, "/input/submods/%.*s/%s", STR_ARG(value_str(pair.key)), derived[k]);
+            frozen[(*frozen_count)++] =
+                arena_format(a, "/input/submods/%.*s/%s", STR_ARG(value_str(pair.key)), derived[k]);
     }
     if (alias_cpu)
         value_builder_put_str(&b, "cpu", with_azure_alias(a, cpu0));
     if (alias_cpu0)
         value_builder_put_str(&b, "cpu0", with_azure_alias(a, cpu));
     if ((alias_cpu || alias_cpu0) && *frozen_count < cap)
-        frozen[(*frozen_count)++] = str_of(alias_cpu ? "/input/submods/cpu" : "/input/submods/cpu0");
+        frozen[(*frozen_count)++] =
+            str_of(alias_cpu ? "/input/submods/cpu" : "/input/submods/cpu0");
     return value_object_with(a, claims, value_cstring(a, "submods"),
                              value_object_finish(&b, VALUE_DUP_LAST, NULL));
 }
@@ -432,19 +436,14 @@ static void record_denial(struct subject *s, struct arena *a, value input, value
     };
     status_ignore(explain(a, &subject, why, NULL));
 
-    /* Name the expression that stood in the way in the reason, too: the last rule tried. */
-    value rules = why->rules;
-    value last = value_is_array(rules) && value_len(rules) > 0
-                     ? value_at(rules, value_len(rules) - 1)
-                     : VALUE_UNDEFINED;
-    struct str field = value_str(value_get_lit(last, "left_path"));
-    CLEANUP(buf_done) struct buf path;
-    buf_init(&path, 4096);
-    buf_add(&path, field);
-    buf_add_byte(&path, '\0');
-    status_ignore(check_failed(checks, NULL, CHECK_POLICY, buf_status(&path) == OK ? path.ptr : "",
-                               value_get_lit(last, "right"), value_get_lit(last, "left"), "%s",
-                               message));
+    /* The reason names the expression that stood in the way. */
+    CLEANUP(buf_done) struct buf field;
+    buf_init(&field, 4096);
+    buf_add(&field, why->field);
+    buf_add_byte(&field, '\0');
+    status_ignore(check_failed(checks, NULL, CHECK_POLICY,
+                               buf_status(&field) == OK ? field.ptr : "", why->expected,
+                               why->actual, "%s", message));
 }
 
 enum policy_answer resource_policy_ask(struct resource_policy *p, struct arena *a,
@@ -467,7 +466,8 @@ enum policy_answer resource_policy_ask(struct resource_policy *p, struct arena *
     value data = data_document(a, p->config->era, q);
     struct subject s = {p, ctx, c->policy, now_s};
     value out = VALUE_UNDEFINED;
-    enum status st = arena_status(a) == OK ? evaluate(&s, input, data, false, &out) : arena_status(a);
+    enum status st =
+        arena_status(a) == OK ? evaluate(&s, input, data, false, &out) : arena_status(a);
     enum policy_answer answer;
     if (st == OK && value_is_true(out)) {
         check_passed(checks, CHECK_POLICY);
@@ -477,9 +477,8 @@ enum policy_answer resource_policy_ask(struct resource_policy *p, struct arena *
                       "the resource policy says no");
         answer = POLICY_DENY;
     } else if (st == OK || st == ERR_NOT_FOUND) {
-        const char *text = st == OK && value_is_defined(out)
-                               ? "data.policy.allow is not a boolean"
-                               : "data.policy.allow is undefined";
+        const char *text = st == OK && value_is_defined(out) ? "data.policy.allow is not a boolean"
+                                                             : "data.policy.allow is undefined";
         error_set(err, "%s", text);
         record_denial(&s, a, input, data, frozen, frozen_count, checks, why, text);
         answer = POLICY_ODD;
@@ -487,9 +486,9 @@ enum policy_answer resource_policy_ask(struct resource_policy *p, struct arena *
         const struct rego_error *e = rego_ctx_error(ctx);
         error_set(err, "%s: %.*s", e != NULL && e->code != NULL ? e->code : status_name(st),
                   STR_ARG(e == NULL ? STR_EMPTY : e->message));
-        status_ignore(check_failed(checks, NULL, CHECK_POLICY_ERROR, "", VALUE_UNDEFINED,
-                                   VALUE_UNDEFINED, "the resource policy could not be evaluated: %s",
-                                   err == NULL ? "" : err->text));
+        status_ignore(check_failed(
+            checks, NULL, CHECK_POLICY_ERROR, "", VALUE_UNDEFINED, VALUE_UNDEFINED,
+            "the resource policy could not be evaluated: %s", err == NULL ? "" : err->text));
         answer = POLICY_ERROR;
     }
     context_give(p, ctx);

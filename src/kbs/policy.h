@@ -37,17 +37,17 @@ STATUS resource_policy_names(struct resource_policy *p, struct arena *a, value *
                              struct error *err);
 
 struct policy_question {
-    value claims;                  /* of the verified token */
-    const struct str *segments;    /* plugin name first */
+    value claims;               /* of the verified token */
+    const struct str *segments; /* plugin name first */
     size_t segment_count;
-    value query;                   /* object of strings */
+    value query; /* object of strings */
 };
 
 enum policy_answer {
     POLICY_ALLOW,
     POLICY_DENY,  /* false, or undefined: not an error in the new era */
     POLICY_ERROR, /* could not be evaluated */
-    POLICY_ODD,   /* absent, undefined or not boolean: an error in the old era, and counted in both */
+    POLICY_ODD, /* absent, undefined or not boolean: an error in the old era, and counted in both */
 };
 
 /* What it says; on anything but ALLOW `why` explains and the check is recorded. */

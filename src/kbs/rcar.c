@@ -73,7 +73,8 @@ static void auth_error(struct request *r, enum check_id id, const char *text)
 {
     metric_add(&r->kbs->metrics.auth_errors);
     r->decides = true;
-    status_ignore(check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
+    status_ignore(
+        check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Auth failed: %s", text);
 }
 
@@ -142,8 +143,8 @@ void rcar_auth(struct request *r)
         .expires_s = r->now_s + (int64_t)r->state->config->session_minutes * 60,
     };
     struct str cookie;
-    if (c.nonce.ptr == NULL || challenge_seal(r->arena, r->state->sealer, &c, r->kbs->random,
-                                              &cookie, &err) != OK) {
+    if (c.nonce.ptr == NULL ||
+        challenge_seal(r->arena, r->state->sealer, &c, r->kbs->random, &cookie, &err) != OK) {
         auth_error(r, CHECK_INTERNAL, "Attestation Service generate challenge failed");
         return;
     }
@@ -357,7 +358,8 @@ static void attest_evidence(struct request *r, const struct challenge *c, value 
     check_passed(&r->checks, CHECK_REQUEST_FORMAT);
     if (b.echoes_nonce && !str_equal(b.nonce, c->nonce)) {
         status_ignore(check_failed(&r->checks, NULL, CHECK_NONCE, "/evidence/runtime-data/nonce",
-                                   value_string(r->arena, c->nonce), value_string(r->arena, b.nonce),
+                                   value_string(r->arena, c->nonce),
+                                   value_string(r->arena, b.nonce),
                                    "the nonce is that of another session"));
         attest_error(r);
         return;

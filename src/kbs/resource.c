@@ -5,8 +5,8 @@
 
 static bool name_char(char c, bool first)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-' || (!first && c == '.');
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || (!first && c == '.');
 }
 
 /* kbs.md 7.2: three parts, each [A-Za-z0-9_-][A-Za-z0-9_.-]* */
@@ -62,7 +62,8 @@ static void admin_write(struct request *r)
 
 static void resource_admin(struct request *r)
 {
-    /* A query is part of what a pattern could see, and no part of what is written (HARDEN kbs-9). */
+    /* A query is part of what a pattern could see, and no part of what is written (HARDEN kbs-9).
+     */
     if (r->x->query.len > 0) {
         plugin_error(r, CHECK_REQUEST_FORMAT, "", "an administrative resource request has a query");
         return;
@@ -167,7 +168,14 @@ static bool policy_allows(struct request *r, value claims)
         return false;
     }
 
-    struct explanation why = {VALUE_UNDEFINED, VALUE_UNDEFINED, VALUE_UNDEFINED};
+    struct explanation why = {
+        .rules = VALUE_UNDEFINED,
+        .expired = VALUE_UNDEFINED,
+        .change = VALUE_UNDEFINED,
+        .field = STR_EMPTY,
+        .expected = VALUE_UNDEFINED,
+        .actual = VALUE_UNDEFINED,
+    };
     enum policy_answer answer =
         resource_policy_ask(r->state->policy, r->arena, &q, r->now_s, &r->checks, &why, &err);
     r->decision.rules = why.rules;

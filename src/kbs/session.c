@@ -257,7 +257,8 @@ enum status session_seal(struct arena *a, const struct sealer *sealer, struct se
     buf_init(&packed, PLAIN_MAX + 1024);
     st = pack(buf_str(&text), &packed, err);
     if (st == OK)
-        st = seal_text(a, sealer, PURPOSE_SESSION, s->expires_s, buf_str(&packed), random, out, err);
+        st =
+            seal_text(a, sealer, PURPOSE_SESSION, s->expires_s, buf_str(&packed), random, out, err);
     if (st != OK || out->len <= SESSION_COOKIE_MAX)
         return st;
     return store_put(store, buf_str(&text), s->expires_s, now_s, random, a, out, err);

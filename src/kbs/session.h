@@ -15,7 +15,7 @@
 #include "value/value.h"
 
 #define SESSION_COOKIE "kbs-session-id"
-#define SESSION_COOKIE_MAX 3500            /* bytes of a cookie value that proxies take */
+#define SESSION_COOKIE_MAX 3500 /* bytes of a cookie value that proxies take */
 #define SESSION_STORE_MAX (64u * 1024 * 1024)
 #define SESSION_NONCE_MAX 4096
 

@@ -144,12 +144,11 @@ static enum status verify_header_key(const struct token_verifier *t, struct aren
                     &cause);
 
     enum status st = OK;
-    bool endorsed =
-        t->root_count > 0 &&
-        jwk_endorsed(header_key, key.key, t->roots, t->root_count, now_s, &cause) == OK;
+    bool endorsed = t->root_count > 0 &&
+                    jwk_endorsed(header_key, key.key, t->roots, t->root_count, now_s, &cause) == OK;
     /* README 16: with an attestation service of our own, only its key, unless asked twice. */
-    bool foreign = t->config->insecure_header_jwk &&
-                   (t->own == NULL || t->config->accept_foreign_header_keys);
+    bool foreign =
+        t->config->insecure_header_jwk && (t->own == NULL || t->config->accept_foreign_header_keys);
     if (!endorsed && !foreign)
         st = deny(checks, err, CHECK_TOKEN_KEY,
                   "the key in the token's header is not the attestation service's and no trusted "

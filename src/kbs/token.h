@@ -26,8 +26,8 @@ DEFINE_CLEANUP(token_verifier, struct token_verifier, token_verifier_free)
  * header vouches for its key (HARDEN kbs-8: the caller logs the thumbprint).
  */
 STATUS token_verify(const struct token_verifier *t, struct arena *a, struct str token,
-                    int64_t now_s, struct checks *checks, value *claims, struct str *header_key_only,
-                    struct error *err);
+                    int64_t now_s, struct checks *checks, value *claims,
+                    struct str *header_key_only, struct error *err);
 
 /* The TEE's public key in claims, by the pointers of 5.6 (union of all versions). */
 STATUS token_tee_key(const struct kbs_config *config, value claims, bool allow_rsa15,

@@ -89,13 +89,13 @@ static enum step begin_answer(struct conn *c)
 {
     answer_prepare(c->ex, c->reactor);
     c->state = CONN_WRITE;
-    reactor_arm(c->reactor, &c->deadline, DEADLINE_WRITE);
     return STEP_ON;
 }
 
 static enum step refuse(struct conn *c, int status)
 {
     answer_refuse(c->ex, status);
+    atomic_fetch_add_explicit(&c->reactor->refused, 1, memory_order_relaxed);
     return begin_answer(c);
 }
 
@@ -114,6 +114,7 @@ static enum step begin_close(struct conn *c)
 static enum step step_write(struct conn *c)
 {
     struct exchange *ex = c->ex;
+    bool progress = c->deadline.kind != DEADLINE_WRITE;
     for (;;) {
         struct str head = str_from(buf_str(&ex->wire), ex->sent);
         struct str body = buf_str(&ex->x.out);
@@ -124,10 +125,14 @@ static enum step step_write(struct conn *c)
 
         size_t n = 0;
         enum io io = io_write(c, head.len > 0 ? head : body, head.len > 0 ? body : STR_EMPTY, &n);
-        if (io != IO_OK)
+        if (io != IO_OK) {
+            /* Most answers fit the socket's buffer and never come here. */
+            if (progress)
+                reactor_arm(c->reactor, &c->deadline, DEADLINE_WRITE);
             return wait_for(c, io, false);
+        }
         ex->sent += n;
-        reactor_arm(c->reactor, &c->deadline, DEADLINE_WRITE);
+        progress = true;
     }
 
     bool closing = ex->x.close;
@@ -168,7 +173,7 @@ static void end_request(struct conn *c, bool answered)
     explicit_bzero(ex->in.ptr + rest, ex->taken);
     ex->in.len = rest;
     exchange_reset(ex);
-    reactor_arm(c->reactor, &c->deadline, DEADLINE_HEAD);
+    reactor_disarm(&c->deadline); /* that of writing, perhaps; step_read() sets its own */
 }
 
 static enum step dispatch(struct conn *c, struct str body)
@@ -309,13 +314,13 @@ static enum step step_read(struct conn *c)
     }
 
     if (ex->in.len > ex->scan_from) {
-        if (ex->scan_from == 0 && c->deadline.kind != DEADLINE_HEAD)
-            reactor_arm(c->reactor, &c->deadline, DEADLINE_HEAD);
         size_t used = 0;
         switch (http_head_parse_request(buf_str(&ex->in), &ex->scan_from, &ex->head, &used)) {
         case HTTP_PARSE_DONE:
             return head_complete(c, used);
         case HTTP_PARSE_MORE:
+            if (c->deadline.kind != DEADLINE_HEAD) /* its first bytes */
+                reactor_arm(c->reactor, &c->deadline, DEADLINE_HEAD);
             break;
         case HTTP_PARSE_VERSION:
             return refuse(c, 505);
@@ -442,7 +447,9 @@ void conn_close(struct conn *c)
 
 void conn_expired(struct conn *c)
 {
-    if (c->deadline.kind == DEADLINE_HEAD && c->state == CONN_READ) {
+    enum deadline_kind kind = c->deadline.kind;
+    reactor_disarm(&c->deadline); /* or the caller would find it again */
+    if (kind == DEADLINE_HEAD && c->state == CONN_READ) {
         /* kbs.md 2.1: also where not one byte came since the connection was accepted. */
         if (c->ex == NULL) {
             c->ex = reactor_take_exchange(c->reactor);

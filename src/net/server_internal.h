@@ -142,7 +142,7 @@ struct reactor {
     struct exchange *inbox_done;
 
     /* statistics: written by this reactor (`active` also by others), read by anybody */
-    atomic_uint_fast64_t accepted, closed, requests;
+    atomic_uint_fast64_t accepted, closed, requests, refused;
     atomic_size_t active;
 };
 

@@ -188,6 +188,12 @@ static enum status use_ciphers(SSL_CTX *ctx, const struct tls_options *o, int mi
     return OK;
 }
 
+/* SSL_CTX_set1_groups_list() without its cast. */
+static bool try_groups(SSL_CTX *ctx, const char *list)
+{
+    return SSL_CTX_ctrl(ctx, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)list) == 1;
+}
+
 /*
  * OpenSSL 3.5 has ML-KEM, 3.0 does not, and a list with an unknown name is
  * refused as a whole: so each name is tried.
@@ -206,11 +212,11 @@ static enum status use_groups(SSL_CTX *ctx, const struct tls_options *o, char *o
     if (o->groups != NULL)
         len = (size_t)snprintf(out, GROUPS_MAX, "%s", o->groups);
     for (size_t i = 0; o->groups == NULL && i < ARRAY_LEN(wanted); i++)
-        if (SSL_CTX_set1_groups_list(ctx, wanted[i]) == 1)
+        if (try_groups(ctx, wanted[i]))
             len += (size_t)snprintf(out + len, GROUPS_MAX - len, "%s%s", len > 0 ? ":" : "",
                                     wanted[i]);
     ERR_clear_error();
-    if (len == 0 || len >= GROUPS_MAX || SSL_CTX_set1_groups_list(ctx, out) != 1) {
+    if (len == 0 || len >= GROUPS_MAX || !try_groups(ctx, out)) {
         error_set(err, "tls_groups \"%s\" cannot be used", QUOTED(str_of(out)));
         ERR_clear_error();
         return ERR_INVALID;

@@ -249,6 +249,26 @@ const char *ast_kind_name(const struct term *t)
     }
 }
 
+enum rego_relation ast_relation(const struct term *call)
+{
+    static const struct {
+        const char *name;
+        enum rego_relation relation;
+    } table[] = {
+        {"equal", REGO_REL_EQUAL},
+        {"neq", REGO_REL_NOT_EQUAL},
+        {"lt", REGO_REL_LESS},
+        {"lte", REGO_REL_LESS_EQUAL},
+        {"gt", REGO_REL_GREATER},
+        {"gte", REGO_REL_GREATER_EQUAL},
+        {"internal.member_2", REGO_REL_IN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (call->items[0]->generated && ast_is_var(call->items[0], table[i].name))
+            return table[i].relation;
+    return REGO_REL_OTHER;
+}
+
 /* ---- text ---- */
 
 static void write_body(struct buf *out, const struct body *b);

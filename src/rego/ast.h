@@ -152,12 +152,19 @@ struct head {
     struct pos pos;
 };
 
+struct rule;
+
+/* A "# METADATA" comment block; see metadata.c. */
 struct annotation {
     struct pos pos;
     struct str yaml;
     value parsed; /* undefined until somebody asks */
-    enum { SCOPE_RULE, SCOPE_DOCUMENT, SCOPE_PACKAGE, SCOPE_SUBPACKAGES } scope;
+    uint32_t scope;   /* enum annotation_scope */
+    bool on_package;  /* stands before the package, else before `rule` */
+    struct rule *rule;
 };
+
+enum annotation_scope { SCOPE_RULE, SCOPE_DOCUMENT, SCOPE_PACKAGE, SCOPE_SUBPACKAGES };
 
 struct rule {
     struct module *module;
@@ -227,6 +234,8 @@ bool ast_is_var(const struct term *t, const char *name);
 bool ast_is_string(const struct term *t);
 /* No variables, references, calls or comprehensions inside. */
 bool ast_is_constant(const struct term *t);
+/* Of a call that was written with an operator. */
+enum rego_relation ast_relation(const struct term *call);
 /* OPA's words: "var", "ref", "string", "array comprehension"... */
 const char *ast_kind_name(const struct term *t);
 

@@ -3,7 +3,9 @@
  * paths of its own for most of these; here they are as functions, for
  * replacement by `with` and for values that are not small integers.
  */
+#include "base/buf.h"
 #include "rego/builtin.h"
+#include "rego/text.h"
 #include "value/number.h"
 
 #define DEFINE(fn)                                                                                 \
@@ -23,6 +25,10 @@ DEFINE(div)
 DEFINE(rem)
 DEFINE(member_2)
 DEFINE(member_3)
+DEFINE(internal_print)
+DEFINE(template_string)
+DEFINE(metadata_chain)
+DEFINE(metadata_rule)
 
 enum rego_outcome builtin_eq(struct rego_call *call, const value *args, value *out)
 {
@@ -226,4 +232,87 @@ enum rego_outcome builtin_member_3(struct rego_call *call, const value *args, va
         found = value_lookup(args[2], args[0]);
     *out = value_bool(value_is_defined(found) && value_equal(found, args[1]));
     return REGO_VALUE;
+}
+
+/* A string as it is, anything else in the text form. */
+static void write_plain(struct buf *out, value v)
+{
+    if (value_is_string(v))
+        buf_add(out, value_str(v));
+    else
+        rego_text_write(out, v);
+}
+
+/*
+ * print(a, b) was compiled to internal.print([{a}, {b}]): one line for each
+ * combination, an empty set stands for an undefined operand.
+ */
+enum rego_outcome builtin_internal_print(struct rego_call *call, const value *args, value *out)
+{
+    size_t n = value_len(args[0]);
+    uint64_t lines = 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = value_len(value_items(args[0])[i]);
+        if (len > 0 && __builtin_mul_overflow(lines, (uint64_t)len, &lines))
+            return rego_call_charge(call, UINT64_MAX) ? REGO_FAILED : REGO_FATAL;
+    }
+    for (uint64_t line = 0; line < lines; line++) {
+        if (!rego_call_charge(call, 1 + n))
+            return REGO_FATAL;
+        CLEANUP(buf_done) struct buf text;
+        buf_init(&text, rego_call_output_max(call));
+        uint64_t rest = line;
+        uint64_t block = lines;
+        for (size_t i = 0; i < n; i++) {
+            value operand = value_items(args[0])[i];
+            size_t len = value_len(operand);
+            if (i > 0)
+                buf_add_byte(&text, ' ');
+            if (len == 0) {
+                buf_add_cstr(&text, "<undefined>");
+                continue;
+            }
+            block /= len;
+            write_plain(&text, value_items(operand)[rest / block]);
+            rest %= block;
+        }
+        if (buf_status(&text) == OK)
+            rego_call_print(call, buf_str(&text));
+    }
+    *out = VALUE_TRUE;
+    return REGO_VALUE;
+}
+
+/* Parts are constants, or sets of the results of an expression (rego.md 2.7). */
+enum rego_outcome builtin_template_string(struct rego_call *call, const value *args, value *out)
+{
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, rego_call_output_max(call));
+    for (size_t i = 0; i < value_len(args[0]); i++) {
+        value part = value_items(args[0])[i];
+        if (!rego_call_charge(call, 1))
+            return REGO_FATAL;
+        if (value_kind(part) != VALUE_KIND_SET)
+            write_plain(&text, part);
+        else if (value_len(part) == 0)
+            buf_add_cstr(&text, "<undefined>");
+        else if (value_len(part) == 1)
+            write_plain(&text, value_items(part)[0]);
+        else
+            return rego_call_conflict(call, "template-strings must not produce multiple outputs");
+    }
+    if (buf_status(&text) != OK)
+        return rego_call_status(call, buf_status(&text), NULL);
+    return built(call, value_string(rego_call_arena(call), buf_str(&text)), out);
+}
+
+/* Inside of rules the compiler has replaced these calls. */
+enum rego_outcome builtin_metadata_chain(struct rego_call *call, const value *args, value *out)
+{
+    return rego_call_error(call, "the rego.metadata.chain function must only be called within the scope of a rule");
+}
+
+enum rego_outcome builtin_metadata_rule(struct rego_call *call, const value *args, value *out)
+{
+    return rego_call_error(call, "the rego.metadata.rule function must only be called within the scope of a rule");
 }

@@ -165,7 +165,7 @@ static bool needs_repair(struct str s)
            memmem(s.ptr, s.len, "\\uD", 3) != NULL;
 }
 
-static enum status parse_json(struct rego_call *call, struct str text, value *v, struct error *err)
+enum status read_json(struct rego_call *call, struct str text, value *v, struct error *err)
 {
     const struct json_options options = {JSON_DUP_LAST, VALUE_DEPTH_MAX};
     CLEANUP(buf_done) struct buf b;
@@ -188,7 +188,7 @@ enum rego_outcome builtin_json_unmarshal(struct rego_call *call, const value *ar
         return REGO_FATAL;
     value v = VALUE_UNDEFINED;
     struct error err = ERROR_INIT;
-    enum status st = parse_json(call, s, &v, &err);
+    enum status st = read_json(call, s, &v, &err);
     return give_status(call, st, &err, v, out);
 }
 
@@ -201,7 +201,7 @@ enum rego_outcome builtin_json_is_valid(struct rego_call *call, const value *arg
         return REGO_FATAL;
     value v = VALUE_UNDEFINED;
     struct error err = ERROR_INIT;
-    enum status st = parse_json(call, s, &v, &err);
+    enum status st = read_json(call, s, &v, &err);
     if (st == ERR_LIMIT || st == ERR_NOMEM)
         return rego_call_status(call, st, &err);
     return give_bool(st == OK, out);
@@ -306,24 +306,19 @@ static bool decode_base64(struct str s, bool url, struct buf *out, size_t *bad)
     }
 }
 
-static enum rego_outcome give_decoded(struct rego_call *call, struct str s, bool url, value *out)
-{
-    if (!charge_bytes(call, s.len * 2))
-        return REGO_FATAL;
-    CLEANUP(buf_done) struct buf b;
-    output_init(call, &b);
-    size_t bad = 0;
-    if (!decode_base64(s, url, &b, &bad))
-        return rego_call_error(call, "illegal base64 data at input byte %zu", bad);
-    return give_buf(call, &b, out);
-}
-
 enum rego_outcome builtin_base64_decode(struct rego_call *call, const value *args, value *out)
 {
     struct str s = STR_EMPTY;
     if (!arg_string(call, args, 1, &s))
         return REGO_FAILED;
-    return give_decoded(call, s, false, out);
+    if (!charge_bytes(call, s.len * 2))
+        return REGO_FATAL;
+    CLEANUP(buf_done) struct buf b;
+    output_init(call, &b);
+    size_t bad = 0;
+    if (!decode_base64(s, false, &b, &bad))
+        return rego_call_error(call, "illegal base64 data at input byte %zu", bad);
+    return give_buf(call, &b, out);
 }
 
 enum rego_outcome builtin_base64_is_valid(struct rego_call *call, const value *args, value *out)
@@ -339,25 +334,53 @@ enum rego_outcome builtin_base64_is_valid(struct rego_call *call, const value *a
     return give_bool(decode_base64(s, false, &b, &bad), out);
 }
 
+bool read_base64(struct str s, struct buf *out, size_t *bad)
+{
+    return decode_base64(s, false, out, bad);
+}
+
+bool read_base64url(struct rego_call *call, struct str s, struct buf *out, const char **why)
+{
+    /* RFC 7515, appendix C: padding may be missing */
+    CLEANUP(buf_done) struct buf padded;
+    buf_init(&padded, SIZE_MAX / 2);
+    struct arena *a = rego_call_arena(call);
+    struct str text = STR_EMPTY;
+    if (!str_has_suffix(s, STR("=")) && s.len % 4 != 0) {
+        if (s.len % 4 == 1) {
+            text = arena_format(a, "illegal base64url string: %s", shown(call, s));
+            *why = text.ptr == NULL ? "" : text.ptr;
+            return false;
+        }
+        buf_add(&padded, s);
+        buf_add(&padded, s.len % 4 == 2 ? STR("==") : STR("="));
+        if (padded.failed != OK) {
+            out->failed = out->failed == OK ? padded.failed : out->failed;
+            return true;
+        }
+        s = buf_str(&padded);
+    }
+    size_t bad = 0;
+    if (decode_base64(s, true, out, &bad))
+        return true;
+    text = arena_format(a, "illegal base64 data at input byte %zu", bad);
+    *why = text.ptr == NULL ? "" : text.ptr;
+    return false;
+}
+
 enum rego_outcome builtin_base64url_decode(struct rego_call *call, const value *args, value *out)
 {
     struct str s = STR_EMPTY;
     if (!arg_string(call, args, 1, &s))
         return REGO_FAILED;
-
-    /* RFC 7515, appendix C: padding may be missing */
-    CLEANUP(buf_done) struct buf padded;
-    buf_init(&padded, SIZE_MAX / 2);
-    if (!str_has_suffix(s, STR("=")) && s.len % 4 != 0) {
-        if (s.len % 4 == 1)
-            return rego_call_error(call, "illegal base64url string: %s", shown(call, s));
-        buf_add(&padded, s);
-        buf_add(&padded, s.len % 4 == 2 ? STR("==") : STR("="));
-        if (buf_status(&padded) != OK)
-            return rego_call_status(call, padded.failed, NULL);
-        s = buf_str(&padded);
-    }
-    return give_decoded(call, s, true, out);
+    if (!charge_bytes(call, s.len * 2))
+        return REGO_FATAL;
+    CLEANUP(buf_done) struct buf b;
+    output_init(call, &b);
+    const char *why = "";
+    if (!read_base64url(call, s, &b, &why))
+        return rego_call_error(call, "%s", why);
+    return give_buf(call, &b, out);
 }
 
 /* ---- hex ---- */

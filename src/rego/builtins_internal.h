@@ -100,6 +100,20 @@ size_t rune_count(struct str s);
 /* Byte index of the first occurrence at or after `from`, or SIZE_MAX. Linear time. */
 size_t text_find(struct str s, struct str needle, size_t from);
 
+/* ---- encodings, as the built-ins of these names read them ---- */
+
+/* base64.decode; false with the offset that the message names. */
+bool read_base64(struct str s, struct buf *out, size_t *bad);
+
+/* base64url.decode; false with the message, in the arena. */
+bool read_base64url(struct rego_call *call, struct str s, struct buf *out, const char **why);
+
+/* json.unmarshal */
+STATUS read_json(struct rego_call *call, struct str text, value *out, struct error *err);
+
+/* Text of an IPv6 address, as Go writes it (IPv4 in IPv6 as IPv4). */
+void net_write_v6(struct buf *b, const uint8_t bytes[16]);
+
 /* ---- prototypes ---- */
 
 #define BUILTIN(name, type, fn, flags)                                                             \

@@ -3,11 +3,29 @@
  */
 #pragma once
 
+#include "base/hash.h"
 #include "rego/ast.h"
 #include "rego/rego.h"
 
 #define FRONT_ERRORS_MAX 10
 #define FRONT_NOTES_MAX 1000
+
+/* Names to whatever the user keeps beside them; grows by doubling. */
+struct name_entry {
+    struct str name; /* ptr NULL: free */
+    uint64_t hash;
+    uint32_t id;
+    uint8_t state;
+    uint32_t uses;
+    void *ptr;
+    struct pos pos;
+};
+struct name_map {
+    struct name_entry *slots;
+    size_t len, cap;
+};
+struct name_entry *name_get(const struct name_map *m, struct str name);
+struct name_entry *name_put(struct arena *a, struct name_map *m, struct str name); /* NULL: no memory */
 
 struct front_errors {
     struct rego_error *items;
@@ -40,7 +58,8 @@ struct rule_group {
     struct rule *default_rule;
     uint32_t arity;
     uint32_t index; /* function number of the program */
-    uint8_t mark;   /* recursion check */
+    uint8_t mark;   /* recursion check: colour */
+    uint32_t seen;  /* recursion check: search that met it */
     bool absorbed;  /* its rules belong to the group of an inner node above */
     struct callee callee;
     /* edges of the graph, for the recursion check */
@@ -53,11 +72,13 @@ struct rule_group {
 struct tree_node {
     value key;
     struct tree_node *parent;
-    struct tree_node *children; /* sorted by key once the tree is complete */
+    struct tree_node *children; /* in order of keys once the tree is complete */
     struct tree_node *sibling;
     struct rule_group *group;
     struct module *package; /* a module has this path as its package */
+    bool names_rule; /* first part of a rule's name: visible in its package */
     uint32_t child_count;
+    struct tree_node *bucket; /* of the compiler's table */
     uint32_t pre, post; /* numbers of a depth-first walk: n is at or below m iff m.pre <= n.pre < m.post */
 };
 
@@ -70,6 +91,8 @@ struct rego_compiler {
     uint32_t module_count;
     bool finished;
     struct tree_node *root; /* of data */
+    struct tree_node **buckets; /* nodes by parent and key */
+    size_t bucket_count, node_count;
     struct rule_group *groups, **groups_end;
     uint32_t group_count;
     struct callee *callees;
@@ -77,6 +100,7 @@ struct rego_compiler {
     uint32_t rule_count;
     uint64_t work; /* units spent; bounded by WORK_MAX */
     struct rule *query; /* the pseudo rule of rego_eval_query(), or NULL */
+    struct module *query_module;
     uint32_t wildcards;
 };
 
@@ -110,13 +134,16 @@ struct body *parse_query_text(struct rego_compiler *c, struct module *m);
 void pass_resolve(struct rego_compiler *c);
 void pass_tree(struct rego_compiler *c);
 void pass_conflicts(struct rego_compiler *c);
+void pass_metadata(struct rego_compiler *c);
 void pass_rewrite(struct rego_compiler *c);
 void pass_calls(struct rego_compiler *c);
 void pass_safety(struct rego_compiler *c);
 void pass_graph(struct rego_compiler *c);
 
 /* Tree lookups. */
-struct tree_node *tree_child(const struct tree_node *n, value key);
+struct tree_node *tree_child(const struct rego_compiler *c, const struct tree_node *n, value key);
+/* Node at the constant parts of a reference from data; *used is how many parts led there. */
+struct tree_node *tree_walk(const struct rego_compiler *c, const struct term *ref, uint32_t *used);
 
 /* Fresh variable of a rule. */
 uint32_t scope_add(struct rego_compiler *c, struct scope_vars *s, struct str name, struct pos pos);

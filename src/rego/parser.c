@@ -4,7 +4,6 @@
  */
 #include "rego/parser.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,11 +131,22 @@ void parser_scan_ws(struct parser *p)
 
 bool parser_at_keyword_ref(const struct parser *p)
 {
-    if (!token_is_keyword(p->s.tok.kind) || p->s.tok.kind == TOK_NULL || p->s.tok.kind == TOK_TRUE ||
-        p->s.tok.kind == TOK_FALSE)
+    if (!token_is_keyword(p->s.tok.kind))
         return false;
     size_t at = p->s.tok.pos.end;
     return at < p->s.lx.text.len && (p->s.lx.text.ptr[at] == '.' || p->s.lx.text.ptr[at] == '[');
+}
+
+/* `in` as an operator; `in.x` on the next line begins a reference. */
+static bool at_in(const struct parser *p)
+{
+    size_t at = p->s.tok.pos.end;
+    return p->s.tok.kind == TOK_IN && !(at < p->s.lx.text.len && p->s.lx.text.ptr[at] == '.');
+}
+
+static bool at_with(const struct parser *p)
+{
+    return p->s.tok.kind == TOK_WITH && !parser_at_keyword_ref(p);
 }
 
 /* Every recursion of the grammar passes here. */
@@ -233,7 +243,8 @@ static bool is_number_small_enough(struct str s)
     }
     if (!seen_digit)
         return true;
-    double bits = log2(lead) + (double)(exponent + point) * 3.3219280948873623;
+    static const double log2_of[] = {0, 0, 1, 1.585, 2, 2.322, 2.585, 2.807, 3, 3.17};
+    double bits = log2_of[lead] + (double)(exponent + point) * 3.3219280948873623;
     return bits < 100000.0 && bits > -100001.0;
 }
 
@@ -896,6 +907,8 @@ static struct term *parse_minus(struct parser *p)
 
 static struct term *parse_primary(struct parser *p, bool *finished)
 {
+    if (parser_at_keyword_ref(p))
+        return parse_var(p);
     switch (p->s.tok.kind) {
     case TOK_NULL:
         return ast_value(p->a, VALUE_NULL, parser_pos(p));
@@ -935,8 +948,6 @@ static struct term *parse_primary(struct parser *p, bool *finished)
     default:
         break;
     }
-    if (parser_at_keyword_ref(p))
-        return parse_var(p);
     parser_illegal(p, NULL);
     return NULL;
 }
@@ -1070,7 +1081,7 @@ static struct term *parse_in(struct parser *p, bool key_val)
         parser_scan(p);
         struct term *mhs = parse_operators(p, 1);
         struct term *rhs = NULL;
-        if (mhs != NULL && p->s.tok.kind == TOK_IN) {
+        if (mhs != NULL && at_in(p)) {
             parser_scan(p);
             rhs = parse_operators(p, 1);
         }
@@ -1079,7 +1090,7 @@ static struct term *parse_in(struct parser *p, bool key_val)
         else
             p->s = s;
     }
-    while (lhs != NULL && p->s.tok.kind == TOK_IN) {
+    while (lhs != NULL && at_in(p)) {
         parser_scan(p);
         struct term *rhs = parse_operators(p, 1);
         lhs = rhs == NULL ? NULL : member_call(p, (struct term *[]){lhs, rhs}, 2);
@@ -1113,7 +1124,7 @@ static bool parse_with(struct parser *p, struct expr *e)
 {
     struct with items[64];
     uint32_t n = 0;
-    while (p->s.tok.kind == TOK_WITH) {
+    while (at_with(p)) {
         if (n == ARRAY_LEN(items)) {
             parser_illegal(p, "too many with modifiers");
             return false;
@@ -1174,7 +1185,7 @@ static struct expr *parse_some(struct parser *p)
             return NULL;
         e->symbols[0] = t;
         e->symbol_count = 1;
-        return p->s.tok.kind == TOK_WITH && !parse_with(p, e) ? NULL : e;
+        return at_with(p) && !parse_with(p, e) ? NULL : e;
     }
 
     p->s = s;
@@ -1231,27 +1242,7 @@ static struct expr *parse_every(struct parser *p)
     if (e->body == NULL)
         return NULL;
     parser_scan(p);
-    return p->s.tok.kind == TOK_WITH && !parse_with(p, e) ? NULL : e;
-}
-
-static enum rego_relation relation_of(const struct term *call)
-{
-    static const struct {
-        const char *name;
-        enum rego_relation relation;
-    } table[] = {
-        {"equal", REGO_REL_EQUAL},
-        {"neq", REGO_REL_NOT_EQUAL},
-        {"lt", REGO_REL_LESS},
-        {"lte", REGO_REL_LESS_EQUAL},
-        {"gt", REGO_REL_GREATER},
-        {"gte", REGO_REL_GREATER_EQUAL},
-        {"internal.member_2", REGO_REL_IN},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (call->items[0]->generated && ast_is_var(call->items[0], table[i].name))
-            return table[i].relation;
-    return REGO_REL_OTHER;
+    return at_with(p) && !parse_with(p, e) ? NULL : e;
 }
 
 static struct expr *parse_expr(struct parser *p)
@@ -1278,7 +1269,7 @@ static struct expr *parse_expr(struct parser *p)
         if ((e = new_expr(p, EXPR_CALL, pos)) == NULL)
             return NULL;
         e->term = lhs;
-        e->relation = (uint8_t)relation_of(lhs);
+        e->relation = (uint8_t)ast_relation(lhs);
     } else {
         if ((e = new_expr(p, EXPR_TERM, pos)) == NULL)
             return NULL;
@@ -1362,6 +1353,10 @@ static struct expr *wrap_not(struct parser *p, struct expr *e, struct pos pos)
     return outer;
 }
 
+#define KEYWORDS_LOGIC (KEYWORD_BIT(TOK_AND) | KEYWORD_BIT(TOK_OR))
+
+static struct expr *parse_operand(struct parser *p, bool first);
+
 static struct expr *parse_not(struct parser *p)
 {
     struct pos pos = parser_pos(p);
@@ -1383,6 +1378,10 @@ static struct expr *parse_not(struct parser *p)
             p->s = s;
             e = parse_not_body(p, pos);
         }
+    } else if (p->s.tok.kind == TOK_LPAREN && (p->s.lx.keywords & KEYWORDS_LOGIC) != 0) {
+        e = parse_operand(p, false);
+        if (e != NULL && (e->kind == EXPR_NOT || e->with_count > 0))
+            return wrap_not(p, e, pos);
     } else {
         e = parse_expr(p);
     }
@@ -1400,8 +1399,6 @@ static struct expr *parse_not(struct parser *p)
 }
 
 /* ---- and, or ---- */
-
-#define KEYWORDS_LOGIC (KEYWORD_BIT(TOK_AND) | KEYWORD_BIT(TOK_OR))
 
 static struct expr *parse_or(struct parser *p);
 
@@ -1465,7 +1462,7 @@ static struct expr *parse_operand(struct parser *p, bool first)
         p->s = s;
         parser_scan(p);
         e = parse_or(p);
-        if (e == NULL)
+        if (e == NULL || (at_with(p) && !parse_with(p, e)))
             return NULL;
         if (p->s.tok.kind != TOK_RPAREN) {
             parser_error(p, parser_pos(p), "non-terminated expression");
@@ -1545,7 +1542,7 @@ struct expr *parse_literal(struct parser *p)
             e = parse_not(p);
         else
             e = parse_expr(p);
-        if (e != NULL && p->s.tok.kind == TOK_WITH && !parse_with(p, e))
+        if (e != NULL && at_with(p) && !parse_with(p, e))
             return NULL;
     }
     if (e == NULL || !check_depth(p, e))

@@ -146,7 +146,8 @@ bool rego_policy_reads_data(const struct rego_policy *p);
 
 /*
  * Some rule reads input at or below this path of names, or dynamically so that it
- * may: {"az-snp-vtpm", "measurement"}.
+ * may: {"az-snp-vtpm", "measurement"}.  `input.x` as a literal of its own asks only
+ * whether x is there, which reads no member of it.
  */
 bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *path, size_t len);
 
@@ -195,6 +196,10 @@ struct rego_eval {
     enum rego_trace_level trace;
     void *user;                /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */
+    /* For rego_eval_query(): whose rules the query may name, "a.b"; and "data.c as d". */
+    struct str query_package;
+    const struct str *query_imports;
+    size_t query_import_count;
 };
 
 /*
@@ -214,6 +219,9 @@ STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, str
 
 /* Why the last evaluation failed. */
 const struct rego_error *rego_ctx_error(const struct rego_ctx *ctx);
+
+/* The same, with all errors of a query that did not compile. */
+struct rego_errors rego_ctx_errors(const struct rego_ctx *ctx);
 
 uint64_t rego_ctx_steps(const struct rego_ctx *ctx);
 size_t rego_ctx_bytes(const struct rego_ctx *ctx);

@@ -301,7 +301,8 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     f->nested = nested;
     storage_base_init(&f->base, &files_ops);
 
-    /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to start. */
+    /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to
+     * start. */
     status_ignore(file_make_dirs(f->dir, NULL));
     *out = &f->base;
     return OK;

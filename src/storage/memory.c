@@ -28,8 +28,8 @@ static uint64_t hash_key(struct str key)
 static struct entry **find(struct memory *m, struct str key, uint64_t hash)
 {
     struct entry **at = &m->slots[hash & (m->slot_count - 1)];
-    while (*at != NULL && ((*at)->hash != hash ||
-                           !str_equal((struct str){(*at)->key, (*at)->key_len}, key)))
+    while (*at != NULL &&
+           ((*at)->hash != hash || !str_equal((struct str){(*at)->key, (*at)->key_len}, key)))
         at = &(*at)->next;
     return at;
 }
@@ -115,7 +115,8 @@ static enum status memory_get(struct storage *s, struct str key, struct buf *out
     return buf_status(out);
 }
 
-static enum status memory_remove(struct storage *s, struct str key, bool *existed, struct error *err)
+static enum status memory_remove(struct storage *s, struct str key, bool *existed,
+                                 struct error *err)
 {
     struct memory *m = (struct memory *)s;
     struct entry **at = find(m, key, hash_key(key));

@@ -29,8 +29,10 @@ bool storage_namespace_is_valid(struct str ns);
 STATUS storage_open_memory(struct storage **out, struct error *err);
 
 /* `<dir>/<ns>`; created when missing, and usable read-only when it cannot be. */
-STATUS storage_open_local_fs(const char *dir, struct str ns, struct storage **out, struct error *err);
-STATUS storage_open_local_json(const char *dir, struct str ns, struct storage **out, struct error *err);
+STATUS storage_open_local_fs(const char *dir, struct str ns, struct storage **out,
+                             struct error *err);
+STATUS storage_open_local_json(const char *dir, struct str ns, struct storage **out,
+                               struct error *err);
 
 /* `<dir>/<part>/<part>/<part>`; symbolic links are followed, as Kubernetes mounts need. */
 STATUS storage_open_nested(const char *dir, struct storage **out, struct error *err);

@@ -7,13 +7,14 @@
 #include "storage/storage.h"
 
 struct storage_ops {
-    STATUS (*set)(struct storage *s, struct str key, struct str bytes, bool overwrite,
-                  struct error *err);
+    STATUS (*set)
+    (struct storage *s, struct str key, struct str bytes, bool overwrite, struct error *err);
     STATUS (*get)(struct storage *s, struct str key, struct buf *out, struct error *err);
     STATUS (*remove)(struct storage *s, struct str key, bool *existed, struct error *err);
     /* Keys in any order; storage_list() sorts. */
-    STATUS (*list)(struct storage *s, struct arena *a, struct str *keys, size_t cap, size_t *count,
-                   struct error *err);
+    STATUS (*list)
+    (struct storage *s, struct arena *a, struct str *keys, size_t cap, size_t *count,
+     struct error *err);
     uint64_t (*version)(struct storage *s);
     void (*done)(struct storage *s);
     bool strict_keys; /* the key rule of kbs.md 10.2 holds for set */
@@ -22,7 +23,7 @@ struct storage_ops {
 struct storage {
     const struct storage_ops *ops;
     _Atomic unsigned refs;
-    pthread_mutex_t lock; /* of writers, and of memory's readers */
+    pthread_mutex_t lock;    /* of writers, and of memory's readers */
     _Atomic uint64_t writes; /* counted by this process */
 };
 

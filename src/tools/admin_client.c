@@ -102,9 +102,10 @@ enum status admin_token_sign(struct arena *a, const char *key_path, int64_t now_
                      (long long)(now_s + TOKEN_LIFETIME_S), (long long)now_s);
     CLEANUP(buf_done) struct buf token;
     buf_init_secret(&token, TOKEN_FILE_MAX);
-    st = claims.ptr == NULL ? arena_status(a)
-                            : jws_sign(key, STR("EdDSA"), STR("{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}"),
-                                       claims, &token, err);
+    st = claims.ptr == NULL
+             ? arena_status(a)
+             : jws_sign(key, STR("EdDSA"), STR("{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}"), claims,
+                        &token, err);
     if (st != OK)
         return st;
     *out = arena_str(a, buf_str(&token));
@@ -166,7 +167,8 @@ enum status admin_request(struct admin_client *c, const char *method, const char
     return st;
 }
 
-static enum status post(struct admin_client *c, const char *path, struct str body, struct error *err)
+static enum status post(struct admin_client *c, const char *path, struct str body,
+                        struct error *err)
 {
     CLEANUP(buf_done) struct buf answer;
     buf_init(&answer, ADMIN_ANSWER_MAX);

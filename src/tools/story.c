@@ -76,7 +76,8 @@ static void rules(struct buf *out, value list)
         int64_t row = 0;
         value_get_int64(value_get_lit(r, "row"), &row);
         buf_add_format(out, "    %.*s (%.*s:%lld)\n      %.*s\n", STR_ARG(member(r, "rule")),
-                       STR_ARG(member(r, "file")), (long long)row, STR_ARG(member(r, "expression")));
+                       STR_ARG(member(r, "file")), (long long)row,
+                       STR_ARG(member(r, "expression")));
         value_line(out, "        ", "left", value_get_lit(r, "left"));
         value_line(out, "        ", "right", value_get_lit(r, "right"));
     }
@@ -86,8 +87,8 @@ static void expired(struct buf *out, value list)
 {
     for (size_t i = 0; i < value_len(list); i++) {
         value e = value_at(list, i);
-        buf_add_format(out, "  expired   reference value %.*s, on %.*s\n", STR_ARG(member(e, "name")),
-                       STR_ARG(member(e, "expiration")));
+        buf_add_format(out, "  expired   reference value %.*s, on %.*s\n",
+                       STR_ARG(member(e, "name")), STR_ARG(member(e, "expiration")));
     }
 }
 

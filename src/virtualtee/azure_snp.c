@@ -100,6 +100,26 @@ static STATUS run_quote(struct run *r, struct buf *out)
     return azure_write_evidence(&r->b.az, out, r->err);
 }
 
+STATUS azure_snp_endorse(struct azure_snp *m, struct pki *p, const struct pubkey *ak,
+                         struct buf *hcl, struct cert **vcek, struct error *err)
+{
+    struct run r = {.m = m, .pki = p, .err = err};
+    azure_build_init(&r.b.az, &names, &m->vtpm, p, STR_EMPTY);
+    r.b.az.ak_public = ak;
+    r.b.hw.amd = m->amd;
+    enum status st = run_report(&r);
+    struct cert *cert = NULL;
+    if (st == OK)
+        st = vek_cache_get(&m->vcek, p, &r.b.hw.vek, &cert, err);
+    if (st == OK) {
+        buf_add(hcl, buf_str(&r.b.az.hcl));
+        st = buf_status(hcl);
+        *vcek = cert_ref(cert);
+    }
+    azure_build_done(&r.b.az);
+    return st;
+}
+
 STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault *fault,
                           struct str report_data, struct buf *out, struct error *err)
 {

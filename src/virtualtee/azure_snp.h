@@ -33,3 +33,11 @@ void azure_snp_done(struct azure_snp *m);
 /* Append the evidence JSON; `fault` may be NULL.  ERR_UNSUPPORTED: no such evidence version. */
 STATUS azure_snp_evidence(struct azure_snp *m, struct pki *p, const struct fault *fault,
                           struct str report_data, struct buf *out, struct error *err);
+
+/*
+ * What a paravisor puts into the vTPM and Azure's metadata service serves: the
+ * HCL report (appended to `hcl`) that names the attestation key `ak`, and the
+ * VCEK.  User data is that of the fields, else zeros.  The caller unrefs *vcek.
+ */
+STATUS azure_snp_endorse(struct azure_snp *m, struct pki *p, const struct pubkey *ak,
+                         struct buf *hcl, struct cert **vcek, struct error *err);

@@ -112,25 +112,30 @@ void azure_vtpm_extend(struct azure_vtpm *v, unsigned pcr, struct str digest)
  * in 2, 3 and 6, zeros where nothing is measured, ones where only a dynamic
  * launch would measure (TCG PC Client Platform Firmware Profile).
  */
-static void init_pcrs(struct azure_vtpm *v)
+bool azure_vtpm_boot_digest(unsigned pcr, struct digest *out)
 {
     static const uint8_t measured[] = {0, 1, 4, 5, 7, 9, 10, 11, 12, 14};
-    for (size_t i = 0; i < ARRAY_LEN(measured); i++) {
-        char label[32];
-        snprintf(label, sizeof(label), "virtual-tee pcr %u", measured[i]);
-        struct digest d;
-        digest_compute(DIGEST_SHA256, str_of(label), &d);
-        azure_vtpm_extend(v, measured[i], digest_str(&d));
+    if (pcr == 2 || pcr == 3 || pcr == 6) {
+        digest_compute(DIGEST_SHA256, STR("\0\0\0\0"), out);
+        return true;
     }
+    if (memchr(measured, (int)pcr, sizeof(measured)) == NULL)
+        return false;
+    char label[32];
+    snprintf(label, sizeof(label), "virtual-tee pcr %u", pcr);
+    digest_compute(DIGEST_SHA256, str_of(label), out);
+    return true;
+}
 
-    struct digest separator;
-    digest_compute(DIGEST_SHA256, STR("\0\0\0\0"), &separator);
-    static const uint8_t separated[] = {2, 3, 6};
-    for (size_t i = 0; i < ARRAY_LEN(separated); i++)
-        azure_vtpm_extend(v, separated[i], digest_str(&separator));
-
-    for (int n = 17; n <= 22; n++)
-        memset(v->pcrs[n], 0xff, VTPM_PCR_LEN);
+static void init_pcrs(struct azure_vtpm *v)
+{
+    for (unsigned n = 0; n < VTPM_PCRS; n++) {
+        struct digest d;
+        if (n >= 17 && n <= 22)
+            memset(v->pcrs[n], 0xff, VTPM_PCR_LEN);
+        else if (azure_vtpm_boot_digest(n, &d))
+            azure_vtpm_extend(v, n, digest_str(&d));
+    }
 }
 
 void azure_vtpm_init(struct azure_vtpm *v)
@@ -173,8 +178,8 @@ void azure_build_init(struct azure_build *b, const struct azure_names *names,
         .vtpm = *v,
         .report_data = report_data,
         .ak = pki_ak(p),
-        .ak_key = pki_ak(p),
-        .ek_key = pki_ek(p),
+        .ak_public = privkey_public(pki_ak(p)),
+        .ek_public = privkey_public(pki_ek(p)),
         .stranger_ak = pki_stranger_ak(p),
     };
     buf_init(&b->variable_data, HCL_BLOB_MAX);
@@ -200,12 +205,12 @@ void azure_build_done(struct azure_build *b)
 /* ---- variable data ---- */
 
 static STATUS write_key(struct json_writer *w, const char *kid, const char *op,
-                        const struct privkey *key, struct error *err)
+                        const struct pubkey *key, struct error *err)
 {
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, 64 * 1024);
     struct str n, e;
-    enum status st = pubkey_rsa_ne(privkey_public(key), &a, &n, &e);
+    enum status st = pubkey_rsa_ne(key, &a, &n, &e);
     if (st != OK) {
         error_set(err, "vTPM key \"%s\" is no RSA key", kid);
         return st;
@@ -256,9 +261,9 @@ STATUS azure_build_variable_data(struct azure_build *b, struct error *err)
     json_object_begin(&w);
     json_key(&w, "keys");
     json_array_begin(&w);
-    enum status st = write_key(&w, "HCLAkPub", "sign", b->ak_key, err);
+    enum status st = write_key(&w, "HCLAkPub", "sign", b->ak_public, err);
     if (st == OK && b->vtpm.ek_present)
-        st = write_key(&w, "HCLEkPub", "encrypt", b->ek_key, err);
+        st = write_key(&w, "HCLEkPub", "encrypt", b->ek_public, err);
     if (st != OK)
         return st;
 

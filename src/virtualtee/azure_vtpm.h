@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "virtualtee/fault.h"
 #include "virtualtee/field.h"
 #include "virtualtee/pki.h"
 
@@ -46,6 +47,9 @@ void azure_vtpm_init(struct azure_vtpm *v);
 /* Measure a digest of init data as a guest does: PCR 8 is extended with its first 32 bytes. */
 void azure_vtpm_extend(struct azure_vtpm *v, unsigned pcr, struct str digest);
 
+/* What the boot of such a machine extended a PCR with, once; false: with nothing. */
+bool azure_vtpm_boot_digest(unsigned pcr, struct digest *out);
+
 struct vtpm_pcr {
     uint8_t len;
     uint8_t bytes[2 * VTPM_PCR_LEN]; /* room for faults */
@@ -71,10 +75,10 @@ struct azure_names {
 struct azure_build {
     const struct azure_names *names;
     struct azure_vtpm vtpm;
-    struct str report_data;       /* borrowed */
-    const struct privkey *ak;     /* signs the quote */
-    const struct privkey *ak_key; /* named in the variable data */
-    const struct privkey *ek_key;
+    struct str report_data;         /* borrowed */
+    const struct privkey *ak;       /* signs the quote */
+    const struct pubkey *ak_public; /* named in the variable data */
+    const struct pubkey *ek_public;
     const struct privkey *stranger_ak; /* an attacker's, for faults */
     struct buf variable_data;
     uint8_t hardware[HCL_HARDWARE_LEN];
@@ -102,3 +106,11 @@ STATUS azure_write_evidence(const struct azure_build *b, struct buf *out, struct
 
 /* SHA-256 of the variable data: what the hardware report carries. */
 void azure_variable_data_digest(const struct azure_build *b, struct digest *out);
+
+/* Faults whose part of the build is a struct azure_build. */
+extern const struct fault azure_vtpm_faults[];
+extern const size_t azure_vtpm_fault_count;
+
+/* Two more, whose fields have other names in each TEE. */
+void azure_fault_other_machine(void *part);
+void azure_fault_endorsement_text(void *part);

@@ -6,7 +6,10 @@
 #include "base/encode.h"
 #include "base/file.h"
 #include "virtualtee/guest_http.h"
+#include "virtualtee/azure_snp.h"
 #include "virtualtee/load.h"
+#include "virtualtee/swtpm.h"
+#include "value/json.h"
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
@@ -33,6 +36,7 @@ enum option {
     OPT_GENERATION = 1 << 14,
     OPT_FORMAT = 1 << 15,
     OPT_NO_INITDATA_BODY = 1 << 16,
+    OPT_SWTPM = 1 << 17,
 };
 #define OPT_MACHINE                                                                                \
     (OPT_PKI | OPT_TEE | OPT_PCR | OPT_INITDATA | OPT_SET | OPT_FAULT | OPT_EVIDENCE_VERSION)
@@ -60,6 +64,7 @@ static const struct {
     {"--seconds", NULL, OPT_SECONDS, false},
     {"--generation", NULL, OPT_GENERATION, false},
     {"--format", "-f", OPT_FORMAT, false},
+    {"--swtpm", NULL, OPT_SWTPM, false},
     {"--no-initdata-body", NULL, OPT_NO_INITDATA_BODY, true},
 };
 
@@ -71,7 +76,7 @@ struct change {
 
 struct args {
     const char *pki, *tee, *report_data, *initdata, *fault, *evidence_version;
-    const char *url, *protocol, *tee_key, *cert_file, *connections, *seconds, *format;
+    const char *url, *protocol, *tee_key, *cert_file, *connections, *seconds, *format, *swtpm;
     bool no_initdata_body;
     unsigned generations;
     struct change changes[CHANGES_MAX];
@@ -117,6 +122,7 @@ static int take_value(struct args *a, unsigned option, const char *text)
         {OPT_CONNECTIONS, &a->connections},
         {OPT_SECONDS, &a->seconds},
         {OPT_FORMAT, &a->format},
+        {OPT_SWTPM, &a->swtpm},
     };
     for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
         if (slots[i].option == option) {
@@ -189,6 +195,7 @@ struct setup {
     struct machine *machine;
     struct buf init_data; /* the document */
     bool has_init_data;
+    struct digest init_data_digest;
     bool init_data_travels; /* in the body of 0.4.0 */
 };
 
@@ -238,6 +245,7 @@ static STATUS measure_init_data(struct setup *s, const struct args *a, struct er
     if (st != OK)
         return st;
     s->has_init_data = true;
+    s->init_data_digest = d;
     /*
      * A guest whose register holds another digest than the document's cannot
      * have it checked (guest-initdata.md 4, 7.4), and one that is no document
@@ -265,7 +273,7 @@ static STATUS setup_init(struct setup *s, const struct args *a, unsigned version
     enum status st = s->kind->needs_pki ? pki_open(a->pki, &s->pki, err) : OK;
     if (st == OK)
         st = machine_new(s->kind, s->pki, &s->machine, err);
-    if (st == OK && s->kind->version_offset != 0)
+    if (st == OK && s->kind->has_version)
         st = machine_set_version(s->machine, version, err);
     if (st == OK && a->fault != NULL)
         st = machine_set_fault(s->machine, str_of(a->fault), err);
@@ -323,8 +331,9 @@ static int cmd_faults(struct args *a)
     const struct machine_kind *kind = kind_of(a);
     if (kind == NULL)
         return usage("unknown TEE \"%s\"", QUOTED(str_of(a->tee)));
-    for (size_t i = 0; i < *kind->fault_count; i++)
-        printf("%s\t%s\t%s\n", kind->faults[i].name, kind->faults[i].check, kind->faults[i].what);
+    const struct fault *f;
+    for (size_t i = 0; (f = machine_kind_fault(kind, i)) != NULL; i++)
+        printf("%s\t%s\t%s\n", f->name, f->check, f->what);
     return write_out(STR_EMPTY);
 }
 
@@ -523,6 +532,109 @@ static int cmd_load(struct args *a)
     return rc != 0 ? rc : result.errors > 0 || result.done == 0 ? EXIT_REFUSED : 0;
 }
 
+/* ---- vtpm ---- */
+
+/* What Azure's metadata service serves beside the vTPM: THIM's JSON. */
+static STATUS print_thim(struct pki *p, const struct azure_snp *m, const struct cert *vcek,
+                         struct error *err)
+{
+    const struct pki_amd *amd = NULL;
+    CLEANUP(buf_done) struct buf leaf;
+    CLEANUP(buf_done) struct buf chain;
+    CLEANUP(buf_done) struct buf out;
+    buf_init(&leaf, 64 * 1024);
+    buf_init(&chain, 64 * 1024);
+    buf_init(&out, 256 * 1024);
+    uint8_t report[AMD_REPORT_LEN];
+    amd_report_write(&m->amd.report, report);
+    enum status st = pki_amd(p, amd_machine_generation(&m->amd), &amd, err);
+    if (st == OK)
+        st = cert_to_pem(vcek, &leaf);
+    if (st == OK)
+        st = cert_to_pem(amd->ask, &chain);
+    if (st == OK)
+        st = cert_to_pem(amd->ark, &chain);
+    if (st != OK)
+        return st;
+
+    char tcbm[17]; /* TCB_VERSION as one number: the last byte first */
+    snprintf(tcbm, sizeof(tcbm), "%016llX", (unsigned long long)load_le64(report + 0x180));
+    struct json_writer w;
+    json_begin(&w, &out);
+    json_object_begin(&w);
+    json_key(&w, "vcekCert");
+    json_string(&w, buf_str(&leaf));
+    json_key(&w, "tcbm");
+    json_cstring(&w, tcbm);
+    json_key(&w, "certificateChain");
+    json_string(&w, buf_str(&chain));
+    json_key(&w, "cacheControl");
+    json_cstring(&w, "86400");
+    json_object_end(&w);
+    st = json_finish(&w);
+    buf_add_byte(&out, '\n');
+    return st == OK && write_out(buf_str(&out)) != 0 ? ERR_IO : st;
+}
+
+/* Boot, and measure init data where there is some. */
+static STATUS measure(struct swtpm *t, const struct setup *s, struct error *err)
+{
+    enum status st = OK;
+    for (unsigned pcr = 0; pcr < VTPM_PCRS && st == OK; pcr++) {
+        struct digest d;
+        if (azure_vtpm_boot_digest(pcr, &d))
+            st = swtpm_extend(t, pcr, digest_str(&d), err);
+    }
+    if (st != OK || !s->has_init_data)
+        return st;
+    uint8_t fitted[VTPM_PCR_LEN] = {0};
+    memcpy(fitted, s->init_data_digest.bytes,
+           s->init_data_digest.len < sizeof(fitted) ? s->init_data_digest.len : sizeof(fitted));
+    return swtpm_extend(t, 8, str_bytes(fitted, sizeof(fitted)), err);
+}
+
+static STATUS furnish(struct swtpm *t, struct setup *s, struct error *err)
+{
+    CLEANUP(pubkey_cleanup) struct pubkey *ak = NULL;
+    CLEANUP(cert_cleanup) struct cert *vcek = NULL;
+    CLEANUP(buf_done) struct buf hcl;
+    buf_init(&hcl, HCL_BLOB_MAX);
+    struct azure_snp *m = machine_state(s->machine);
+    m->vtpm.hcl_size = SWTPM_NV_MAX;
+    m->vtpm.ek_present = false;
+    enum status st = swtpm_make_ak(t, &ak, err);
+    if (st == OK)
+        st = azure_snp_endorse(m, s->pki, ak, &hcl, &vcek, err);
+    if (st == OK)
+        st = swtpm_write_nv(t, SWTPM_HCL_INDEX, buf_str(&hcl), err);
+    if (st == OK)
+        st = measure(t, s, err);
+    return st == OK ? print_thim(s->pki, m, vcek, err) : st;
+}
+
+static int cmd_vtpm(struct args *a)
+{
+    if (a->swtpm == NULL)
+        return usage("--swtpm is missing");
+    for (size_t i = 0; i < a->change_count; i++) {
+        if (a->changes[i].option == OPT_PCR)
+            return usage("a real TPM's PCRs can only be extended: no --pcr here");
+    }
+    CLEANUP(setup_done) struct setup s;
+    struct error err = ERROR_INIT;
+    if (setup_init(&s, a, 1, &err) != OK)
+        return fail(EXIT_USAGE, &err);
+    if (strcmp(s.kind->tee, "az-snp-vtpm") != 0)
+        return usage("a vTPM is furnished as that of az-snp-vtpm only");
+
+    struct swtpm t;
+    if (swtpm_open(&t, a->swtpm, &err) != OK)
+        return fail(EXIT_USAGE, &err);
+    enum status st = furnish(&t, &s, &err);
+    swtpm_done(&t);
+    return st == OK ? 0 : fail(EXIT_REFUSED, &err);
+}
+
 /* ---- main ---- */
 
 static const struct {
@@ -536,6 +648,7 @@ static const struct {
     {"faults", cmd_faults, OPT_TEE, 0},
     {"evidence", cmd_evidence, OPT_MACHINE | OPT_REPORT_DATA, 0},
     {"get-resource", cmd_get_resource, OPT_EXCHANGE, 1},
+    {"vtpm", cmd_vtpm, OPT_PKI | OPT_TEE | OPT_INITDATA | OPT_SET | OPT_PCR | OPT_SWTPM, 0},
     {"load", cmd_load, OPT_EXCHANGE | OPT_CONNECTIONS | OPT_SECONDS | OPT_FORMAT, 1},
 };
 
@@ -550,6 +663,7 @@ static const char help[] =
     "  faults [--tee TEE]               list what --fault takes: name, check, what\n"
     "  evidence --report-data HEX       print evidence as JSON\n"
     "  get-resource --url URL PATH      attest, then print a resource's bytes\n"
+    "  vtpm --swtpm SOCKET              furnish a running swtpm as Azure's vTPM\n"
     "  load --url URL PATH              full exchanges: rate, p50, p99, errors\n"
     "\n"
     "the machine (evidence, get-resource, load):\n"
@@ -560,6 +674,7 @@ static const char help[] =
     "  --initdata FILE         measure an init-data document\n"
     "  --fault NAME            one deliberate mistake\n"
     "  --evidence-version N    0, 1 or 2\n"
+    "  --swtpm SOCKET          vtpm: data socket; control at SOCKET.ctrl\n"
     "\n"
     "the exchange (get-resource, load):\n"
     "  --url URL               of the KBS\n"

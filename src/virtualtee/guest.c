@@ -118,8 +118,10 @@ STATUS guest_get_resource(const struct guest *g, const char *path, struct str be
     CLEANUP(arena_done) struct arena a;
     arena_init_secret(&a, 4 * GUEST_ANSWER_MAX);
     struct str body = buf_str(&answer->body);
-    st = g->version == RCAR_0_1_1 ? jwe_decrypt_legacy(&a, body, g->key, out, err)
-                                  : jwe_decrypt(&a, body, g->key, out, err);
+    /* Guests of 0.1.1 have RSA keys only; a server that takes another answers in the new form. */
+    bool legacy = g->version == RCAR_0_1_1 && pubkey_kind(privkey_public(g->key)) == KEY_RSA;
+    st = legacy ? jwe_decrypt_legacy(&a, body, g->key, out, err)
+                : jwe_decrypt(&a, body, g->key, out, err);
     if (st == ERR_DENIED) {
         error_prefix(err, "the answer does not open with this guest's key: ");
         return ERR_INVALID;

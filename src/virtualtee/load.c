@@ -161,8 +161,9 @@ static void add_up(const struct worker *workers, size_t n, struct load_result *o
         for (size_t k = 0; k < BUCKETS; k++)
             buckets[k] += w->buckets[k];
     }
-    out->p50_ns = quantile(buckets, out->done, 0.50);
-    out->p99_ns = quantile(buckets, out->done, 0.99);
+    int64_t p50 = quantile(buckets, out->done, 0.50), p99 = quantile(buckets, out->done, 0.99);
+    out->p50_ns = p50 < out->max_ns ? p50 : out->max_ns; /* a bucket's top may be above all */
+    out->p99_ns = p99 < out->max_ns ? p99 : out->max_ns;
 }
 
 STATUS load_run(const struct load_options *o, struct load_result *out, struct error *err)

@@ -75,7 +75,8 @@ static void layer_etc(void)
     if (mkdir(base, 0755) != 0 || mkdir("/opt/.etc-layer/upper", 0755) != 0 ||
         mkdir("/opt/.etc-layer/work", 0755) != 0)
         skip("/opt");
-    snprintf(options, sizeof(options), "lowerdir=/etc,upperdir=%s/upper,workdir=%s/work", base, base);
+    snprintf(options, sizeof(options), "lowerdir=/etc,upperdir=%s/upper,workdir=%s/work", base,
+             base);
     if (mount("overlay", "/etc", "overlay", 0, options) != 0)
         skip("overlay on /etc");
 }
@@ -95,8 +96,8 @@ int main(int argc, char **argv)
         skip("mount and network namespaces");
     /* In a chroot "/" is no mount point, and cannot be made private before it is one. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 &&
-        (mount("/", "/", NULL, MS_BIND | MS_REC, NULL) != 0 || chdir("/") != 0 || chroot("/") != 0 ||
-         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
+        (mount("/", "/", NULL, MS_BIND | MS_REC, NULL) != 0 || chdir("/") != 0 ||
+         chroot("/") != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
         skip("a private root");
     if (mount("tmpfs", "/opt", "tmpfs", 0, "mode=0755") != 0)
         skip("tmpfs on /opt");

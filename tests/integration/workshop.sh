@@ -53,7 +53,7 @@ check "initdata decode gives the file" sh -c "initdata decode '$work/encoded' | 
 
 values=$coco/rvps/reference-values/reference-values.json
 fill_values() { sed "s|\${PCR8_HASH}|$PCR8_HASH|g; $1" "$files/reference-values.json.in" >"$values.new" && mv "$values.new" "$values"; }
-pcr() { sed -n "/\"pcr$1\"/,/value\":/p" "$files/reference-values.json.in" | sed -n 's/.*"value": *"\([0-9a-f]*\)".*/\1/p'; }
+pcr() { sed -n "/\"pcr$1\"/,/\"value\":/p" "$files/reference-values.json.in" | sed -n 's/.*"value": *"\([0-9a-f]*\)".*/\1/p'; }
 guest() {
     virtual-tee get-resource --pki "$pki" --tee az-snp-vtpm --url "$url" --pcr 3="$(pcr 03)" --pcr 9="$(pcr 09)" \
         --pcr 11="$(pcr 11)" --pcr 12="$(pcr 12)" --initdata "$work/initdata.toml" "$@" 2>"$work/stderr"

@@ -146,6 +146,34 @@ static void test_arena(void)
     CHECK(arena_alloc(&a, 1) == NULL && arena_status(&a) == ERR_INVALID);
 }
 
+/* A secret arena holds nothing of the last round, whichever way it was given back. */
+static void test_arena_wipes(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init_secret(&a, 1 << 20);
+    char *first = arena_alloc(&a, 64);
+    memset(first, 's', 64);
+    struct arena_mark mark = arena_mark(&a);
+    char *second = arena_alloc(&a, 64);
+    memset(second, 's', 64);
+    arena_rollback(&a, mark);
+    bool clean = true;
+    for (int i = 0; i < 64; i++)
+        clean &= second[i] == 0 && first[i] == 's';
+    CHECK(clean);
+    arena_reset(&a);
+    for (int i = 0; i < 64; i++)
+        clean &= first[i] == 0;
+    CHECK(clean);
+    first = arena_alloc(&a, 64);
+    memset(first, 's', 64);
+    CHECK(arena_alloc(&a, 100000) != NULL);
+    arena_reset(&a);
+    for (int i = 0; i < 64; i++)
+        clean &= first[i] == 0;
+    CHECK(clean);
+}
+
 static void test_hash(void)
 {
     /* SipHash-1-3 has no official vectors; what matters is that key, tweak and content count. */
@@ -343,6 +371,7 @@ int main(void)
     test_error();
     test_buf();
     test_arena();
+    test_arena_wipes();
     test_hash();
     test_clock();
     test_encode();

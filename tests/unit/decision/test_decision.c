@@ -13,8 +13,9 @@ static void test_checks(void)
     struct error err = ERROR_INIT;
     check_passed(&c, CHECK_NONCE);
     check_skipped(&c, CHECK_REVOCATION, "no CRL for %s", "Milan");
-    CHECK(check_failed(&c, &err, CHECK_PCR_DIGEST, "/evidence/tpm_quote/pcrs", check_hex(&c, STR("\x01")),
-                       check_hex(&c, STR("\x02")), "Digest of PCRs does not match") == ERR_DENIED);
+    CHECK(check_failed(&c, &err, CHECK_PCR_DIGEST, "/evidence/tpm_quote/pcrs",
+                       check_hex(&c, STR("\x01")), check_hex(&c, STR("\x02")),
+                       "Digest of PCRs does not match") == ERR_DENIED);
     CHECK_STR(str_of(err.text), STR("Digest of PCRs does not match"));
     /* The first reason stays. */
     CHECK(check_failed(&c, NULL, CHECK_TCB, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "later") ==

@@ -241,8 +241,8 @@ static void test_refused_answers(void)
         "null",
         "{\"protected\":1}",
         "{\"protected\":\"\",\"encrypted_key\":\"\",\"iv\":\"\",\"ciphertext\":\"\",\"tag\":\"\"}",
-        "{\"protected\":\"e30\",\"encrypted_key\":\"AAAA\",\"iv\":\"AAECAwQFBgcICQoL\","
-        "\"ciphertext\":\"\",\"tag\":\"AAAAAAAAAAAAAAAAAAAAAA\"}",
+        ("{\"protected\":\"e30\",\"encrypted_key\":\"AAAA\",\"iv\":\"AAECAwQFBgcICQoL\","
+         "\"ciphertext\":\"\",\"tag\":\"AAAAAAAAAAAAAAAAAAAAAA\"}"),
         "{\"protected\":\"e30\",\"protected\":\"e30\"}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {

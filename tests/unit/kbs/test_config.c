@@ -95,13 +95,16 @@ static void test_refused(void)
                "[admin.authorization.regex_acl]\n",
          "must set `public_key_uri` and/or `jwk_set_uri`"},
         {"pattern without anchors",
-         PLAIN "[admin]\ntype = \"Simple\"\n[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"/kbs\"\n",
+         PLAIN
+         "[admin]\ntype = \"Simple\"\n[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"/kbs\"\n",
          "Admin Role regex must be anchored"},
         {"role twice",
-         PLAIN "[admin]\ntype = \"Simple\"\n[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"^/kbs$\"\n"
-               "[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"^/kbs$\"\n",
+         PLAIN
+         "[admin]\ntype = \"Simple\"\n[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"^/kbs$\"\n"
+         "[[admin.roles]]\nid = \"a\"\nallowed_endpoints = \"^/kbs$\"\n",
          "duplicate role \"a\""},
-        {"another attestation service", PLAIN OLD_ADMIN "[attestation_service]\ntype = \"intel_ta\"\n",
+        {"another attestation service",
+         PLAIN OLD_ADMIN "[attestation_service]\ntype = \"intel_ta\"\n",
          "\"intel_ta\" is not in this build"},
         {"service without type", PLAIN OLD_ADMIN "[attestation_service]\ntimeout = 5\n",
          "attestation_service: missing `type`"},
@@ -131,7 +134,8 @@ static void test_values(void)
 {
     struct error err = ERROR_INIT;
     struct warnings w = {"", 0};
-    CLEANUP(kbs_config_cleanup) struct kbs_config *c = parse(
+    CLEANUP(kbs_config_cleanup)
+    struct kbs_config *c = parse(
         "[http_server]\nsockets = [\"0.0.0.0:8080\", \"[::1]:1\"]\ninsecure_http = \"true\"\n"
         "payload_request_size = \"7\"\nworker_cuont = 3\n"
         "[admin]\ntype = \"Simple\"\n[[admin.personas]]\nid = \"a\"\npublic_key_path = \"/a\"\n"
@@ -164,8 +168,10 @@ static void test_values(void)
 /* YAML and JSON carry the same keys. */
 static void test_formats(void)
 {
-    static const char json[] = "{\"http_server\":{\"insecure_http\":true},\"admin\":{\"insecure_api\":true}}";
-    static const char yaml[] = "http_server:\n  insecure_http: true\nadmin:\n  insecure_api: true\n";
+    static const char json[] =
+        "{\"http_server\":{\"insecure_http\":true},\"admin\":{\"insecure_api\":true}}";
+    static const char yaml[] =
+        "http_server:\n  insecure_http: true\nadmin:\n  insecure_api: true\n";
     struct kbs_config *c = NULL;
     struct error err = ERROR_INIT;
     CHECK_STATUS(kbs_config_parse(STR("c.json"), str_of(json), NULL, NULL, &c, &err), OK, &err);

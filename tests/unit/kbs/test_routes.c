@@ -15,7 +15,8 @@ static const char new_config[] =
     "[admin]\nauthorization_mode = \"AuthenticatedAuthorization\"\n"
     "[[admin.authentication.bearer_jwt.identity_providers]]\n"
     "public_key_uri = \"@DIR@/admin.pub\"\nissuer = \"us\"\naudience = \"kbs\"\n"
-    "[[admin.authorization.regex_acl.acls]]\nrole = \"admin\"\nallowed_endpoints = \"^/kbs/v0/.*$\"\n"
+    "[[admin.authorization.regex_acl.acls]]\nrole = \"admin\"\nallowed_endpoints = "
+    "\"^/kbs/v0/.*$\"\n"
     "[[admin.authorization.regex_acl.acls]]\nrole = \"team-a\"\n"
     "allowed_endpoints = \"^/kbs/v0/resource/team-a/.*$\"\n"
     "[[admin.authorization.regex_acl.acls]]\nrole = \"odd\"\n"
@@ -32,18 +33,19 @@ static const char old_config[] =
     "[attestation_service.verifier_config.sample_verifier]\n"
     "[attestation_service.attestation_token_broker]\ntype = \"Ear\"\npolicy_dir = \"@DIR@/as\"\n"
     "[attestation_service.rvps_config]\ntype = \"BuiltIn\"\n"
-    "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\nfile_path = \"@DIR@/rv.json\"\n"
+    "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\nfile_path = "
+    "\"@DIR@/rv.json\"\n"
     "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\ndir_path = \"@DIR@/repo\"\n"
     "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n";
 
 /* Credentials that a row can name. */
 enum credential {
     NOBODY,
-    GARBAGE,       /* a header that is no bearer token */
-    WRONG_KEY,     /* signed by a stranger */
-    EXPIRED,       /* the right key, an hour too late */
-    ANOTHER_USE,   /* the right key, for another audience */
-    TEAM_A,        /* the right key, a role for other paths */
+    GARBAGE,     /* a header that is no bearer token */
+    WRONG_KEY,   /* signed by a stranger */
+    EXPIRED,     /* the right key, an hour too late */
+    ANOTHER_USE, /* the right key, for another audience */
+    TEAM_A,      /* the right key, a role for other paths */
     ADMIN,
     CREDENTIALS,
 };
@@ -53,7 +55,8 @@ static const char *const credential_names[] = {"nobody",      "garbage", "wrong 
 static struct str headers_of(struct world *w, enum credential c)
 {
     static const char *const claims[CREDENTIALS] = {
-        [WRONG_KEY] = "{\"exp\":1787277131,\"role\":\"admin\",\"iss\":\"us\",\"aud\":[\"x\",\"kbs\"]}",
+        [WRONG_KEY] =
+            "{\"exp\":1787277131,\"role\":\"admin\",\"iss\":\"us\",\"aud\":[\"x\",\"kbs\"]}",
         [EXPIRED] = "{\"exp\":1787273431,\"role\":\"admin\",\"iss\":\"us\",\"aud\":\"kbs\"}",
         [ANOTHER_USE] = "{\"exp\":1787277131,\"role\":\"admin\",\"iss\":\"us\",\"aud\":\"else\"}",
         [TEAM_A] = "{\"exp\":1787277131,\"role\":\"team-a\",\"iss\":\"us\",\"aud\":\"kbs\"}",
@@ -70,48 +73,104 @@ static struct str headers_of(struct world *w, enum credential c)
 static bool error_is(const struct answer *a, const char *variant)
 {
     char want[128];
-    snprintf(want, sizeof(want), "{\"type\":\"https://github.com/confidential-containers/kbs/errors/%s\",",
-             variant);
+    snprintf(want, sizeof(want),
+             "{\"type\":\"https://github.com/confidential-containers/kbs/errors/%s\",", variant);
     return str_has_prefix(a->body, str_of(want));
 }
 
 /* Answers by credential: status, and for errors the variant. */
 struct route {
     const char *method, *target, *body;
-    const char *variant;          /* of refusals */
-    int status[CREDENTIALS];      /* 0: not asked */
-    bool public;                  /* no decision, no credentials */
+    const char *variant;     /* of refusals */
+    int status[CREDENTIALS]; /* 0: not asked */
+    bool public;             /* no decision, no credentials */
 };
 
 static const struct route routes[] = {
     /* administration: 401 to all but the administrator */
-    {"GET", "/kbs/v0/resource-policy", "", "AdminAuthAccess", {401, 401, 401, 401, 401, 401, 200}, false},
-    {"POST", "/kbs/v0/resource-policy", "{\"policy\":\"cGFja2FnZSBwb2xpY3k\"}", "AdminAuthAccess",
-     {401, 401, 401, 401, 401, 401, 200}, false},
-    {"POST", "/kbs/v0/attestation-policy",
+    {"GET",
+     "/kbs/v0/resource-policy",
+     "",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"POST",
+     "/kbs/v0/resource-policy",
+     "{\"policy\":\"cGFja2FnZSBwb2xpY3k\"}",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"POST",
+     "/kbs/v0/attestation-policy",
      "{\"type\":\"rego\",\"policy_id\":\"x\",\"policy\":"
      "\"cGFja2FnZSBwb2xpY3kKdHJ1c3RfY2xhaW1zIDo9IHsiaGFyZHdhcmUiOiAyfQ\"}",
-     "AdminAuthAccess", {401, 401, 401, 401, 401, 401, 200}, false},
-    {"POST", "/kbs/v0/reference-value",
-     "{\"version\":\"0.1.0\",\"type\":\"sample\",\"payload\":\"eyJhIjoxfQ==\"}", "AdminAuthAccess",
-     {401, 401, 401, 401, 401, 401, 200}, false},
-    {"GET", "/kbs/v0/reference-value/a", "", "AdminAuthAccess", {401, 401, 401, 401, 401, 401, 200}, false},
-    {"GET", "/kbs/v0/reference-value", "", "AdminAuthAccess", {401, 401, 401, 401, 401, 401, 200}, false},
-    {"POST", "/kbs/v0/resource/r/t/k", "secret", "AdminAuthInitialization",
-     {401, 401, 401, 401, 401, 401, 200}, false},
-    {"POST", "/kbs/v0/resource/team-a/t/k", "secret", "AdminAuthInitialization",
-     {401, 401, 401, 401, 401, 200, 200}, false},
-    {"DELETE", "/kbs/v0/resource/r/t/k", "", "AdminAuthInitialization",
-     {401, 401, 401, 401, 401, 401, 200}, false},
-    {"GET", "/kbs/v0/sample/x", "", "AdminAuthInitialization", {401, 401, 401, 401, 401, 401, 200}, false},
-    {"GET", "/kbs/v0/decision/0123456789abcdef0123456789abcdef", "", "AdminAuthAccess",
-     {401, 401, 401, 401, 401, 401, 404}, false},
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"POST",
+     "/kbs/v0/reference-value",
+     "{\"version\":\"0.1.0\",\"type\":\"sample\",\"payload\":\"eyJhIjoxfQ==\"}",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"GET",
+     "/kbs/v0/reference-value/a",
+     "",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"GET",
+     "/kbs/v0/reference-value",
+     "",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"POST",
+     "/kbs/v0/resource/r/t/k",
+     "secret",
+     "AdminAuthInitialization",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"POST",
+     "/kbs/v0/resource/team-a/t/k",
+     "secret",
+     "AdminAuthInitialization",
+     {401, 401, 401, 401, 401, 200, 200},
+     false},
+    {"DELETE",
+     "/kbs/v0/resource/r/t/k",
+     "",
+     "AdminAuthInitialization",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"GET",
+     "/kbs/v0/sample/x",
+     "",
+     "AdminAuthInitialization",
+     {401, 401, 401, 401, 401, 401, 200},
+     false},
+    {"GET",
+     "/kbs/v0/decision/0123456789abcdef0123456789abcdef",
+     "",
+     "AdminAuthAccess",
+     {401, 401, 401, 401, 401, 401, 404},
+     false},
     /* resources: an administrator's token opens none */
     {"GET", "/kbs/v0/resource/r/t/k", "", "TokenNotFound", {401, 401, 0, 0, 0, 0, 0}, false},
-    {"GET", "/kbs/v0/resource/r/t/k", "", "TokenVerifierError", {0, 0, 401, 401, 401, 401, 401}, false},
+    {"GET",
+     "/kbs/v0/resource/r/t/k",
+     "",
+     "TokenVerifierError",
+     {0, 0, 401, 401, 401, 401, 401},
+     false},
     {"PUT", "/kbs/v0/resource/r/t/k", "x", "TokenNotFound", {401, 401, 0, 0, 0, 0, 0}, false},
     /* the protocol: no credentials, but a body and a cookie */
-    {"POST", "/kbs/v0/attest", "{}", "AttestationError", {401, 401, 401, 401, 401, 401, 401}, false},
+    {"POST",
+     "/kbs/v0/attest",
+     "{}",
+     "AttestationError",
+     {401, 401, 401, 401, 401, 401, 401},
+     false},
     {"POST", "/kbs/v0/auth", "{}", "AttestationError", {401, 401, 401, 401, 401, 401, 401}, false},
     /* what there is not */
     {"GET", "/kbs/v0/auth", "", "PluginNotFound", {404, 404, 404, 404, 404, 404, 404}, false},
@@ -136,7 +195,8 @@ static void test_table(struct world *w)
             if (route->status[c] == 0)
                 continue;
             char row[256];
-            snprintf(row, sizeof(row), "%s %s, %s", route->method, route->target, credential_names[c]);
+            snprintf(row, sizeof(row), "%s %s, %s", route->method, route->target,
+                     credential_names[c]);
             struct answer a = world_send(w, route->method, route->target, headers_of(w, c).ptr,
                                          str_of(route->body));
             if (!CHECK_ROW(a.status == route->status[c], row))
@@ -150,7 +210,8 @@ static void test_table(struct world *w)
                 CHECK_STR_ROW(answer_header(&a, "Allow"), STR("GET, POST, PUT, DELETE"), row);
             /* README 10: the id is the last member of the error. */
             if (refused) {
-                struct str tail = arena_format(&w->arena, "\"decision_id\":\"%.*s\"}", STR_ARG(a.decision));
+                struct str tail =
+                    arena_format(&w->arena, "\"decision_id\":\"%.*s\"}", STR_ARG(a.decision));
                 CHECK_ROW(str_has_suffix(a.body, tail), row);
                 CHECK_ROW(answer_header(&a, "Content-Type").len == 0, row);
             }
@@ -162,9 +223,9 @@ static void test_table(struct world *w)
 static void test_paths(struct world *w)
 {
     static const char *const bad[] = {
-        "/kbs/v0/resource//a/b/c",     "/kbs/v0/resource/a/../b/c", "/kbs/v0/resource/./a/b",
-        "/kbs/v0/resource/a%2Fb/c/d",  "/kbs/v0/resource/%2e%2e/b/c", "/kbs/v0/resource/a/b/c/",
-        "/kbs/v0/resource/a%00/b/c",   "/kbs/v0//resource/a/b/c",   "/kbs/v0/resource/%zz/b/c",
+        "/kbs/v0/resource//a/b/c",    "/kbs/v0/resource/a/../b/c",   "/kbs/v0/resource/./a/b",
+        "/kbs/v0/resource/a%2Fb/c/d", "/kbs/v0/resource/%2e%2e/b/c", "/kbs/v0/resource/a/b/c/",
+        "/kbs/v0/resource/a%00/b/c",  "/kbs/v0//resource/a/b/c",     "/kbs/v0/resource/%zz/b/c",
         "/kbs/v0/resource/%ff/b/c",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -183,10 +244,18 @@ static void test_resource_names(struct world *w)
         const char *path;
         int status;
     } rows[] = {
-        {"default/1/2", 200},       {"repo/type/tag", 200}, {"123--_default/1Abff-_/___-afds44BC", 200},
-        {"1.ok/2ok./3...", 200},    {"1/2", 401},           {".1.ok/2ok./3...", 401},
-        {"1.ok/.2ok./3...", 401},   {"1.ok/2ok./.3...", 401}, {"a/b/c/d", 401},
-        {"a/b@/c", 401},            {"a/b/c%20d", 401},     {"a/b/c%3F", 401},
+        {"default/1/2", 200},
+        {"repo/type/tag", 200},
+        {"123--_default/1Abff-_/___-afds44BC", 200},
+        {"1.ok/2ok./3...", 200},
+        {"1/2", 401},
+        {".1.ok/2ok./3...", 401},
+        {"1.ok/.2ok./3...", 401},
+        {"1.ok/2ok./.3...", 401},
+        {"a/b/c/d", 401},
+        {"a/b@/c", 401},
+        {"a/b/c%20d", 401},
+        {"a/b/c%3F", 401},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct str target = arena_format(&w->arena, "/kbs/v0/resource/%s", rows[i].path);
@@ -200,15 +269,16 @@ static void test_resource_names(struct world *w)
 static void test_patterns(struct world *w)
 {
     struct str team = headers_of(w, TEAM_A);
-    struct answer a = world_send(w, "POST", "/kbs/v0/resource/team-b/x/y?/resource/team-a/k/v", team.ptr,
-                                 STR("x"));
+    struct answer a = world_send(w, "POST", "/kbs/v0/resource/team-b/x/y?/resource/team-a/k/v",
+                                 team.ptr, STR("x"));
     CHECK(a.status == 401 && error_is(&a, "AdminAuthInitialization"));
     a = world_send(w, "POST", "/kbs/v0/resource/team-a/x/y?a=b", team.ptr, STR("x"));
     CHECK(a.status == 401 && error_is(&a, "PluginInternalError"));
     a = world_send(w, "POST", "/kbs/v0/resource/%74eam-a/x/y", team.ptr, STR("x"));
     CHECK(a.status == 200); /* the canonical path is the same */
 
-    struct str bearer = world_bearer(w, "admin", "{\"exp\":1787277131,\"role\":\"odd\",\"iss\":\"us\",\"aud\":\"kbs\"}");
+    struct str bearer = world_bearer(
+        w, "admin", "{\"exp\":1787277131,\"role\":\"odd\",\"iss\":\"us\",\"aud\":\"kbs\"}");
     struct str odd = arena_format(&w->arena, "Authorization: %.*s\n", STR_ARG(bearer));
     a = world_send(w, "POST", "/kbs/v0/resource/a/b/x", odd.ptr, STR("x"));
     CHECK(a.status == 401);
@@ -222,7 +292,8 @@ static void test_patterns(struct world *w)
 
 static struct answer auth(struct world *w, const char *version, const char *tee)
 {
-    struct str body = arena_format(&w->arena, "{\"version\":\"%s\",\"tee\":\"%s\",\"extra-params\":\"\"}", version, tee);
+    struct str body = arena_format(
+        &w->arena, "{\"version\":\"%s\",\"tee\":\"%s\",\"extra-params\":\"\"}", version, tee);
     return world_send(w, "POST", "/kbs/v0/auth", NULL, body);
 }
 
@@ -237,8 +308,12 @@ static void test_auth(struct world *w)
         {"0.4.0", "az-snp-vtpm", NULL},
         {"0.4.0+build.7", "tdx", NULL},
         {"0.4.0", "tpm", NULL},
-        {"0.4.0-rc1", "sample", "KBS Client Protocol Version Mismatch: expect =0.1.1, =0.2.0, =0.4.0 while the request is 0.4.0-rc1"},
-        {"0.1.0", "sample", "KBS Client Protocol Version Mismatch: expect =0.1.1, =0.2.0, =0.4.0 while the request is 0.1.0"},
+        {"0.4.0-rc1", "sample",
+         "KBS Client Protocol Version Mismatch: expect =0.1.1, =0.2.0, =0.4.0 while the request is "
+         "0.4.0-rc1"},
+        {"0.1.0", "sample",
+         "KBS Client Protocol Version Mismatch: expect =0.1.1, =0.2.0, =0.4.0 while the request is "
+         "0.1.0"},
         {"0.3.0", "sample", "KBS Client Protocol Version Mismatch"},
         {"0.4", "sample", "failed to parse KBS version"},
         {"v0.4.0", "sample", "failed to parse KBS version"},
@@ -261,15 +336,23 @@ static void test_auth(struct world *w)
                           str_has_suffix(a.body, STR("\",\"extra-params\":\"\"}")),
                       row);
             CHECK_STR_ROW(answer_header(&a, "Content-Type"), STR("application/json"), row);
-            CHECK_ROW(strstr(a.headers.ptr, "Expires=Fri, 21 Aug 2026 01:55:31 GMT; Max-Age=300") != NULL, row);
+            CHECK_ROW(strstr(a.headers.ptr, "Expires=Fri, 21 Aug 2026 01:55:31 GMT; Max-Age=300") !=
+                          NULL,
+                      row);
         } else {
-            struct str want = arena_format(&w->arena, "\"detail\":\"Attestation error: RCAR handshake Auth failed: %s", rows[i].error);
+            struct str want = arena_format(
+                &w->arena, "\"detail\":\"Attestation error: RCAR handshake Auth failed: %s",
+                rows[i].error);
             CHECK_ROW(a.status == 401 && error_is(&a, "AttestationError"), row);
             CHECK_ROW(strstr(a.body.ptr, want.ptr) != NULL, row);
         }
     }
     static const char *const bad[] = {
-        "", "{", "[]", "null", "{\"version\":\"0.4.0\",\"tee\":\"sample\"}",
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"version\":\"0.4.0\",\"tee\":\"sample\"}",
         "{\"version\":1,\"tee\":\"sample\",\"extra-params\":\"\"}",
         "{\"version\":\"0.4.0\",\"version\":\"0.4.0\",\"tee\":\"sample\",\"extra-params\":\"\"}",
         "{\"version\":\"0.4.0\",\"tee\":\"sample\",\"extra-params\":\"\"} x",
@@ -305,7 +388,9 @@ static void test_old_era(void)
     world_make_key(&w, "stranger");
     struct answer a = world_send(&w, "POST", "/kbs/v0/resource-policy", NULL, STR("{}"));
     CHECK(a.status == 401 && error_is(&a, "AdminAuth"));
-    CHECK(strstr(a.body.ptr, "\"detail\":\"Admin auth error: Failed to parse HTTP Auth Bearer header\"") != NULL);
+    CHECK(strstr(a.body.ptr,
+                 "\"detail\":\"Admin auth error: Failed to parse HTTP Auth Bearer header\"") !=
+          NULL);
     a = world_send(&w, "POST", "/kbs/v0/resource/a/b/c", headers_of(&w, WRONG_KEY).ptr, STR("x"));
     CHECK(a.status == 401 && error_is(&a, "AdminAuth"));
     CHECK(strstr(a.body.ptr, "Admin auth error: Admin Token verification failed") != NULL);
@@ -355,20 +440,22 @@ static void test_policy(struct world *w)
     } rows[] = {
         {"x", "ParsePolicyError", "Failed to parse policy: Illegal SetPolicy Request Json"},
         {"[]", "ParsePolicyError", "No `policy` field inside SetPolicy Request Json"},
-        {"{\"policy\":1}", "ParsePolicyError", "`policy` field is not a string in SetPolicy Request Json"},
+        {"{\"policy\":1}", "ParsePolicyError",
+         "`policy` field is not a string in SetPolicy Request Json"},
         {"{\"policy\":\"a=\"}", "ParsePolicyError", "Failed to decode policy: "},
         /* "package policy\nallow if {" */
         {"{\"policy\":\"cGFja2FnZSBwb2xpY3kKYWxsb3cgaWYgew\"}", "PolicyEngineError",
          "Policy engine error: Failed to load policy: "},
         /* "package policy\nallow if http.send({}).x" (README 18) */
-        {"{\"policy\":\"cGFja2FnZSBwb2xpY3kKYWxsb3cgaWYgaHR0cC5zZW5kKHt9KS54\"}", "PolicyEngineError",
-         "http.send"},
+        {"{\"policy\":\"cGFja2FnZSBwb2xpY3kKYWxsb3cgaWYgaHR0cC5zZW5kKHt9KS54\"}",
+         "PolicyEngineError", "http.send"},
         /* "allow := true" without a package */
         {"{\"policy\":\"YWxsb3cgOj0gdHJ1ZQ\"}", "PolicyEngineError", "Failed to load policy"},
     };
     struct str admin = headers_of(w, ADMIN);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct answer a = world_send(w, "POST", "/kbs/v0/resource-policy", admin.ptr, str_of(rows[i].body));
+        struct answer a =
+            world_send(w, "POST", "/kbs/v0/resource-policy", admin.ptr, str_of(rows[i].body));
         if (!CHECK_ROW(a.status == 401 && error_is(&a, rows[i].variant), rows[i].body))
             printf("# %d %.*s\n", a.status, STR_ARG(a.body));
         CHECK_ROW(strstr(a.body.ptr, rows[i].text) != NULL, rows[i].body);

@@ -122,9 +122,9 @@ static void test_session(void)
         struct session s = {STR("0.4.0"), STR("0123456789abcdef0123456789abcdef"),
                             big_claims(&w.arena, rows[i].items, rows[i].compressible), NOW + 300};
         struct str cookie;
-        CHECK_ROW(session_seal(&w.arena, w.sealer, w.store, &s, NOW, &random_system, &cookie,
-                               NULL) == OK,
-                  rows[i].name);
+        CHECK_ROW(
+            session_seal(&w.arena, w.sealer, w.store, &s, NOW, &random_system, &cookie, NULL) == OK,
+            rows[i].name);
         CHECK_ROW(cookie.len <= SESSION_COOKIE_MAX && cookie_text_is_plain(cookie), rows[i].name);
         CHECK_ROW((cookie.len == 32) == rows[i].stored, rows[i].name);
 

@@ -67,11 +67,10 @@ static void write_config(struct world *w, const char *config)
     world_write(w, "kbs.toml", text.ptr);
 }
 
-bool world_start(struct world *w, const char *config, int64_t now_s, struct error *err)
+void world_prepare(struct world *w, const char *config, int64_t now_s)
 {
     static int number;
-    struct str script = w->script;
-    *w = (struct world){.script = script};
+    *w = (struct world){.script = STR_EMPTY};
     snprintf(w->dir, sizeof(w->dir), "%s/world-%d", tap_tmpdir(), number++);
     mkdir(w->dir, 0700);
     arena_init(&w->arena, 256 << 20);
@@ -80,11 +79,26 @@ bool world_start(struct world *w, const char *config, int64_t now_s, struct erro
     w->random = (struct random_source){scripted_fill, w};
     world_make_key(w, "admin");
     write_config(w, config);
+}
+
+bool world_run(struct world *w, struct error *err)
+{
     char path[8192];
     snprintf(path, sizeof(path), "%s/kbs.toml", w->dir);
     const struct kbs_options options = {
-        .config_path = path, .clock = &w->clock, .random = &w->random};
+        .config_path = path,
+        .extra_anchor_dirs = w->anchors,
+        .extra_anchor_count = w->anchors[0] != NULL,
+        .clock = &w->clock,
+        .random = &w->random,
+    };
     return kbs_new(&options, &w->kbs, err) == OK;
+}
+
+bool world_start(struct world *w, const char *config, int64_t now_s, struct error *err)
+{
+    world_prepare(w, config, now_s);
+    return world_run(w, err);
 }
 
 void world_stop(struct world *w)

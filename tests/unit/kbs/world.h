@@ -15,8 +15,9 @@ struct world {
     char dir[4096];
     int64_t now_ns;
     struct clock clock;
-    struct str script; /* random bytes to give out first */
+    struct str script; /* random bytes to give out first; set it after the start */
     struct random_source random;
+    const char *anchors[1]; /* a folder of extra trust anchors; set between prepare and run */
     struct kbs *kbs;
     struct arena arena; /* of answers */
 };
@@ -27,6 +28,10 @@ struct world {
  * *err says why.
  */
 bool world_start(struct world *w, const char *config, int64_t now_s, struct error *err);
+
+/* The same in two steps, so that files can be written between. */
+void world_prepare(struct world *w, const char *config, int64_t now_s);
+bool world_run(struct world *w, struct error *err);
 void world_stop(struct world *w);
 
 /* A file below the folder. */
@@ -35,9 +40,9 @@ void world_write(struct world *w, const char *name, const char *text);
 struct answer {
     int status;
     struct str body;
-    struct str headers; /* "Name: value\r\n" lines */
+    struct str headers;  /* "Name: value\r\n" lines */
     struct str decision; /* x-decision-id, or empty */
-    struct str cookie;  /* value of kbs-session-id set, or empty */
+    struct str cookie;   /* value of kbs-session-id set, or empty */
 };
 
 /* One request.  `headers` is "Name: value" lines ended by LF, or NULL. */

@@ -34,6 +34,24 @@ static enum http_next answer(struct fixture *f, struct http_exchange *x)
         x->close = true;
     } else if (str_is(x->path, "/header")) {
         buf_add(&x->out, http_header(x, "a"));
+    } else if (str_is(x->path, "/redirect")) {
+        x->status = 302;
+        http_add_header(x, "Location", x->query);
+    } else if (str_is(x->path, "/loop")) {
+        x->status = 307;
+        http_add_header(x, "Location", STR("/loop"));
+    } else if (str_is(x->path, "/retry")) {
+        x->status = 503;
+        http_add_header(x, "Retry-After", STR("7"));
+    } else if (str_is(x->path, "/cookie")) {
+        http_add_header(x, "Set-Cookie", STR("kbs-session-id=abc"));
+        buf_add(&x->out, http_cookie(x, "kbs-session-id"));
+    } else if (str_is(x->path, "/count")) {
+        buf_add_format(&x->out, "%d", atomic_fetch_add(&f->counter, 1) + 1);
+    } else if (str_is(x->path, "/method")) {
+        buf_add(&x->out, x->head->method);
+        buf_add_format(&x->out, " %s", http_header(x, "content-type").ptr != NULL ? "typed" : "-");
+        buf_add_format(&x->out, " %s", http_header(x, "expect").ptr != NULL ? "expects" : "-");
     } else if (str_is(x->path, "/none")) {
         x->status = 204;
     } else if (str_is(x->path, "/silent")) {
@@ -52,7 +70,9 @@ static enum http_next quick(void *user, struct http_exchange *x)
 static void work(void *user, struct http_exchange *x)
 {
     struct fixture *f = user;
-    while (str_is(x->path, "/slow") && atomic_load(&f->released) == 0)
+    bool slow = str_is(x->path, "/slow");
+    atomic_fetch_add(&f->slow, slow);
+    while (slow && atomic_load(&f->released) == 0)
         usleep(200);
     x->status = 200;
     buf_add(&x->out, x->body);

@@ -9,6 +9,12 @@
  *   /slow       from a worker, when fixture_release() was called
  *   /close      closes the connection
  *   /header     the value of the header "A"
+ *   /redirect   302 to what the query says; /loop: 307 to itself
+ *   /retry      503 with Retry-After: 7
+ *   /cookie     sets the session cookie, answers with the one that came
+ *   /count      how often it was asked for
+ *   /method     the method, and whether there was a content type and an expectation
+ *   /none       204; /silent: the handler sets no status
  *   others      404, empty
  */
 #pragma once
@@ -23,7 +29,7 @@ struct fixture {
     pthread_t thread;
     char address[64];
     enum status result;
-    atomic_int done_calls, released;
+    atomic_int done_calls, released, counter, slow;
     atomic_size_t last_sent;
 };
 

@@ -93,13 +93,13 @@ static void test_traffic(void)
          false},
         {"CL.TE",
          STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 6\r\nTransfer-Encoding: "
-                                         "chunked\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+             "chunked\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
          {400},
          "",
          false},
         {"TE.CL",
          STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: "
-                                         "6\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
+             "6\r\n\r\n0\r\n\r\nGET /none HTTP/1.1\r\n" H "\r\n"),
          {400},
          "",
          false},
@@ -225,6 +225,8 @@ static void test_bytes(void)
     CHECK(raw_at_end(fd));
     close(fd);
     CHECK(atomic_load(&f.done_calls) == 3); /* not for what we refused */
+    struct http_stats stats = http_server_stats(f.server);
+    CHECK(stats.requests == 3 && stats.refused == 1);
     raw_answer_done(&a);
     CHECK(fixture_stop(&f));
 }
@@ -412,7 +414,7 @@ static void test_timeouts(void)
     CHECK(fixture_stop(&f));
 }
 
-/* HARDEN against slowloris: a byte now and then does not prolong the time for a head. */
+/* Slowloris: a byte now and then does not prolong the time for a head. */
 static void test_slow_head(void)
 {
     struct http_limits l = fixture_limits();

@@ -92,6 +92,22 @@ static void test_query(void)
     CHECK(http_query_parse(&small, STR("a=b"), &v, NULL) == ERR_LIMIT && !value_is_defined(v));
 }
 
+/* Whatever allocation fails: ERR_NOMEM, and the output is untouched. */
+static void test_query_sweep(void)
+{
+    enum status st = ERR_NOMEM;
+    for (long n = 1; n < 100 && st != OK; n++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 1 << 20);
+        value v = VALUE_UNDEFINED;
+        tap_fail_malloc_after(n);
+        st = http_query_parse(&a, STR("a=1&b=%41&c=x+y&d=&e=5"), &v, NULL);
+        tap_fail_malloc_after(0);
+        CHECK(st == OK ? value_len(v) == 5 : st == ERR_NOMEM && !value_is_defined(v));
+    }
+    CHECK(st == OK);
+}
+
 static void test_cookie(void)
 {
     const struct {
@@ -171,6 +187,7 @@ int main(void)
     test_percent();
     test_form();
     test_query();
+    test_query_sweep();
     test_cookie();
     test_add_header();
     test_words();

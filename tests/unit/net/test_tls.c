@@ -1,14 +1,13 @@
 /* TLS: contexts and their refusals, handshakes by version, reload, renegotiation, dirty ends. */
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cert.h"
 #include "fixture.h"
 #include "net/tls.h"
 #include "tap.h"
@@ -19,42 +18,25 @@
 
 static char cert_a[256], key_a[256], cert_b[256], key_b[256], junk[256], empty[256], locked[256];
 
-static void make_pair(const char *name, char cert_path[256], char key_path[256])
+/* The same key under a passphrase. */
+static void make_locked(void)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    X509_set_version(cert, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME *subject = X509_get_subject_name(cert);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(cert, subject);
-    X509_sign(cert, key, EVP_sha256());
-
-    snprintf(cert_path, 256, "%s/%s.crt", tap_tmpdir(), name);
-    snprintf(key_path, 256, "%s/%s.key", tap_tmpdir(), name);
-    FILE *f = fopen(cert_path, "w");
-    PEM_write_X509(f, cert);
-    fclose(f);
-    f = fopen(key_path, "w");
-    PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
-    fclose(f);
-    if (locked[0] == '\0') {
-        snprintf(locked, sizeof(locked), "%s/locked.key", tap_tmpdir());
-        f = fopen(locked, "w");
-        PEM_write_PKCS8PrivateKey(f, key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
-        fclose(f);
-    }
-    X509_free(cert);
+    FILE *f = fopen(key_a, "r");
+    EVP_PKEY *key = f == NULL ? NULL : PEM_read_PrivateKey(f, NULL, NULL, NULL);
+    CHECK(key != NULL && fclose(f) == 0);
+    snprintf(locked, sizeof(locked), "%s/locked.key", tap_tmpdir());
+    f = fopen(locked, "w");
+    CHECK(f != NULL &&
+          PEM_write_PKCS8PrivateKey(f, key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL) == 1 &&
+          fclose(f) == 0);
     EVP_PKEY_free(key);
 }
 
 static void make_files(void)
 {
-    make_pair("a", cert_a, key_a);
-    make_pair("b", cert_b, key_b);
+    make_cert("a", cert_a, key_a);
+    make_cert("b", cert_b, key_b);
+    make_locked();
     snprintf(junk, sizeof(junk), "%s/junk", tap_tmpdir());
     snprintf(empty, sizeof(empty), "%s/empty", tap_tmpdir());
     CLEANUP(buf_done) struct buf b;
@@ -157,7 +139,8 @@ static void test_contexts(void)
     CLEANUP(tls_server_cleanup) struct tls_server *t = NULL;
     CHECK(tls_server_new(&o, &t, NULL) == OK);
     SSL_CTX *probe = SSL_CTX_new(TLS_method());
-    bool pq = SSL_CTX_set1_groups_list(probe, "X25519MLKEM768") == 1;
+    char best[] = "X25519MLKEM768"; /* the macro casts const away */
+    bool pq = SSL_CTX_set1_groups_list(probe, best) == 1;
     SSL_CTX_free(probe);
     ERR_clear_error();
     CHECK(str_has_prefix(str_of(tls_server_groups(t)),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "value/json.h"
 
 /* The test's own call: the engine has another. */
@@ -154,6 +155,8 @@ size_t rego_call_output_max(struct rego_call *call)
     return of(call)->output_max;
 }
 
+static void set_error(struct harness *h, const char *code, const char *format, va_list ap)
+    PRINTF_LIKE(3, 0);
 static void set_error(struct harness *h, const char *code, const char *format, va_list ap)
 {
     char text[800];
@@ -344,6 +347,21 @@ enum rego_outcome harness_eval(struct harness *h, struct str expression, value *
     return r.failed;
 }
 
+/* Line feeds as "⏎", so that an error is one line of the table. */
+static struct str error_line(struct harness *h)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 8192);
+    buf_add(&b, STR("ERROR "));
+    for (const char *p = h->error; *p != '\0'; p++) {
+        if (*p == '\n')
+            buf_add(&b, STR("⏎"));
+        else
+            buf_add_byte(&b, *p);
+    }
+    return arena_str(&h->arena, buf_str(&b));
+}
+
 struct str harness_line(struct harness *h, struct str expression)
 {
     value v = VALUE_UNDEFINED;
@@ -353,7 +371,7 @@ struct str harness_line(struct harness *h, struct str expression)
     case REGO_UNDEFINED:
         return STR("undef");
     default:
-        return arena_format(&h->arena, "ERROR %s", h->error);
+        return error_line(h);
     }
     const struct rego_builtin *b = rego_builtin_find(str_of(h->name));
     if (b == NULL || (b->flags & REGO_NEEDS_ALL) == 0)

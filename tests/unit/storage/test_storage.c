@@ -1,4 +1,5 @@
-/* Every back end: the same table of operations (kbs.md 14, "Storage"), then what is special to each. */
+/* Every back end: the same table of operations (kbs.md 14, "Storage"), then what is special to
+ * each. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -113,10 +114,10 @@ static void test_keys(void)
         struct str key;
         bool strict_ok;
     } rows[] = {
-        {STR("a.b-c_D9/e"), true}, {STR(""), false},       {STR("a//b"), false},
-        {STR("/a"), false},        {STR("a/"), false},     {STR("../x"), false},
-        {STR("a/../b"), false},    {STR("."), false},      {STR("a b"), false},
-        {STR("a:b"), false},       {STR("a\0b"), false},   {STR("a\\x2Fb"), false},
+        {STR("a.b-c_D9/e"), true}, {STR(""), false},     {STR("a//b"), false},
+        {STR("/a"), false},        {STR("a/"), false},   {STR("../x"), false},
+        {STR("a/../b"), false},    {STR("."), false},    {STR("a b"), false},
+        {STR("a:b"), false},       {STR("a\0b"), false}, {STR("a\\x2Fb"), false},
         {STR("\xc3\xa4"), false},
     };
     for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
@@ -162,7 +163,8 @@ static void test_layouts(void)
     CHECK(file_write(path, STR("[]"), 0600, NULL) == OK);
     CHECK(storage_set(json, STR("k"), STR("v"), true, NULL) == ERR_INVALID);
     CHECK(file_write(path, STR(""), 0600, NULL) == OK);
-    CHECK(storage_set(json, STR("k"), STR("v"), true, NULL) == OK && holds(json, STR("k"), STR("v")));
+    CHECK(storage_set(json, STR("k"), STR("v"), true, NULL) == OK &&
+          holds(json, STR("k"), STR("v")));
 
     /* A Kubernetes Secret: default/<secret> with ..data -> a folder, and a link a key. */
     CLEANUP(storage_cleanup) struct storage *nested = open_kind(NESTED, subdir("mount"));

@@ -1,5 +1,6 @@
 /* kbs-client - attest, get resources, administer a KBS.  See man/kbs-client.1. */
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,10 +70,13 @@ struct options {
     size_t word_count;
 };
 
-static int usage_error(const char *format, const char *detail)
+PRINTF_LIKE(1, 2) static int usage_error(const char *format, ...)
 {
+    va_list ap;
+    va_start(ap, format);
     fputs("kbs-client: ", stderr);
-    fprintf(stderr, format, detail);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
     fputs("\ntry 'kbs-client --help'\n", stderr);
     return 2;
 }
@@ -93,26 +97,65 @@ static void built_in(struct options *o, const char *policy)
 static bool take_option(struct options *o, int c)
 {
     switch (c) {
-    case O_URL: o->url = optarg; return true;
-    case O_CERT: o->cert = optarg; return true;
-    case O_PATH: o->path = optarg; return true;
-    case O_TEE_KEY: o->tee_key = optarg; return true;
-    case O_TOKEN: o->token = optarg; return true;
-    case O_ADMIN_TOKEN: o->admin_token = optarg; return true;
-    case O_AUTH_KEY: o->auth_key = optarg; return true;
-    case O_TYPE: o->type = optarg; return true;
-    case O_ID: o->id = optarg; return true;
-    case O_POLICY: o->policy = optarg; return true;
-    case O_RESOURCE: o->resource = optarg; return true;
-    case O_ALLOW_ALL: built_in(o, policy_allow_all); return true;
-    case O_DENY_ALL: built_in(o, policy_deny_all); return true;
-    case O_AFFIRMING: built_in(o, policy_affirming); return true;
-    case O_DEFAULT: built_in(o, policy_default); return true;
-    case O_INTEGER: o->as_integer = true; return true;
-    case O_BOOL: o->as_bool = true; return true;
-    case O_SINGLE: o->single = true; return true;
-    case 'f': o->format = optarg; return true;
-    default: return false;
+    case O_URL:
+        o->url = optarg;
+        return true;
+    case O_CERT:
+        o->cert = optarg;
+        return true;
+    case O_PATH:
+        o->path = optarg;
+        return true;
+    case O_TEE_KEY:
+        o->tee_key = optarg;
+        return true;
+    case O_TOKEN:
+        o->token = optarg;
+        return true;
+    case O_ADMIN_TOKEN:
+        o->admin_token = optarg;
+        return true;
+    case O_AUTH_KEY:
+        o->auth_key = optarg;
+        return true;
+    case O_TYPE:
+        o->type = optarg;
+        return true;
+    case O_ID:
+        o->id = optarg;
+        return true;
+    case O_POLICY:
+        o->policy = optarg;
+        return true;
+    case O_RESOURCE:
+        o->resource = optarg;
+        return true;
+    case O_ALLOW_ALL:
+        built_in(o, policy_allow_all);
+        return true;
+    case O_DENY_ALL:
+        built_in(o, policy_deny_all);
+        return true;
+    case O_AFFIRMING:
+        built_in(o, policy_affirming);
+        return true;
+    case O_DEFAULT:
+        built_in(o, policy_default);
+        return true;
+    case O_INTEGER:
+        o->as_integer = true;
+        return true;
+    case O_BOOL:
+        o->as_bool = true;
+        return true;
+    case O_SINGLE:
+        o->single = true;
+        return true;
+    case 'f':
+        o->format = optarg;
+        return true;
+    default:
+        return false;
     }
 }
 

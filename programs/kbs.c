@@ -13,9 +13,9 @@
 #include "net/http.h"
 #include "net/tls.h"
 
-#define REFRESH_MS 500   /* "within one second" (spec/README.md 19) */
-#define LINGER_MS 5000   /* after SIGTERM: serve on, /healthz says 503 (DESIGN.md) */
-#define DRAIN_MS 30000   /* then wait this long for running requests */
+#define REFRESH_MS 500 /* "within one second" (spec/README.md 19) */
+#define LINGER_MS 5000 /* after SIGTERM: serve on, /healthz says 503 (DESIGN.md) */
+#define DRAIN_MS 30000 /* then wait this long for running requests */
 
 static const char usage_text[] =
     "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]...\n"
@@ -207,7 +207,8 @@ static void announce_sockets(const struct running *run)
         int n = snprintf(list + len, sizeof(list) - len, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(a));
         len += n < 0 ? 0 : (size_t)n;
     }
-    log_info("kbs", "Starting %s server at [%s]", run->first->insecure_http ? "HTTP" : "HTTPS", list);
+    log_info("kbs", "Starting %s server at [%s]", run->first->insecure_http ? "HTTP" : "HTTPS",
+             list);
 }
 
 static int serve(struct kbs *kbs)

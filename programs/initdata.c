@@ -2,6 +2,7 @@
  * initdata - a pod's init data: encoded, decoded, measured, checked
  * (../shared/INTERFACES.md, Tools).
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -183,9 +184,22 @@ static const struct {
     {"pcr8", pcr8, true},     {"check", check, true},
 };
 
+static enum status read_stdin(struct buf *out, struct error *err)
+{
+    char chunk[4096];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
+        buf_add(out, str_bytes(chunk, n));
+    if (ferror(stdin))
+        return error_errno(err, errno, "could not read standard input");
+    if (buf_status(out) == ERR_LIMIT)
+        error_set(err, "standard input is longer than %zu bytes", out->max);
+    return buf_status(out);
+}
+
 static enum status read_input(const char *path, struct buf *out, struct error *err)
 {
-    return file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, out, err);
+    return strcmp(path, "-") == 0 ? read_stdin(out, err) : file_read(path, out, err);
 }
 
 int main(int argc, char **argv)

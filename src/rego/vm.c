@@ -1,0 +1,1019 @@
+/*
+ * The machine.  One loop over instructions; a failing instruction goes to its
+ * target d and leaves its place in `fail_pc`, which explanations read.
+ */
+#include "rego/vm.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "rego/index.h"
+#include "value/number.h"
+
+/* ---- errors ---- */
+
+enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code, const struct prog_pos *pos, const char *format,
+               ...)
+{
+    if (ctx->status != OK)
+        return ctx->status;
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    ctx->status = st;
+    ctx->error = (struct rego_error){.code = code, .message = arena_str(&ctx->arena, str_of(text))};
+    if (ctx->error.message.ptr == NULL)
+        ctx->error.message = STR("out of memory");
+    if (pos != NULL) {
+        ctx->error.file = pos->file;
+        ctx->error.row = pos->row;
+        ctx->error.col = pos->col;
+    }
+    return st;
+}
+
+enum status vm_no_memory(struct rego_ctx *ctx)
+{
+    if (ctx->status != OK)
+        return ctx->status;
+    enum status st = arena_status(&ctx->arena);
+    ctx->status = st == OK ? ERR_NOMEM : st;
+    ctx->error = (struct rego_error){
+        .code = "eval_cancel_error",
+        .message = st == ERR_LIMIT ? STR("evaluation needs more memory than allowed") : STR("out of memory"),
+    };
+    return ctx->status;
+}
+
+struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
+{
+    uint32_t lo = 0;
+    uint32_t hi = p->line_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (p->lines[mid].pc <= pc)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == 0 || p->lines[lo - 1].expr >= p->expr_count)
+        return (struct prog_pos){0};
+    return p->exprs[p->lines[lo - 1].expr].pos;
+}
+
+/* ---- steps ---- */
+
+static bool spend(struct rego_ctx *ctx, uint64_t units)
+{
+    if (ctx->steps_left < units) {
+        ctx->steps_left = 0;
+        vm_fail(ctx, ERR_LIMIT, "eval_cancel_error", NULL, "evaluation took more than %llu steps",
+                      (unsigned long long)ctx->steps_max);
+        return false;
+    }
+    ctx->steps_left -= units;
+    if (ctx->until_deadline > units) {
+        ctx->until_deadline -= (uint32_t)units;
+        return true;
+    }
+    ctx->until_deadline = DEADLINE_STEPS;
+    if (ctx->limits.deadline_ns != 0 && clock_monotonic_ns() > ctx->limits.deadline_ns) {
+        vm_fail(ctx, ERR_CANCELLED, "eval_cancel_error", NULL, "evaluation took too long");
+        return false;
+    }
+    return true;
+}
+
+bool rego_call_charge(struct rego_call *call, uint64_t units)
+{
+    return spend(call->ctx, units);
+}
+
+/* ---- register stack ---- */
+
+static bool next_segment(struct rego_ctx *ctx, size_t need)
+{
+    struct segment *s = ctx->segment->next;
+    if (s == NULL || (size_t)(s->end - s->start) < need) {
+        size_t size = need > 4096 ? need : 4096;
+        s = arena_new(&ctx->arena, struct segment);
+        value *regs = arena_alloc(&ctx->arena, size * sizeof(value));
+        if (s == NULL || regs == NULL)
+            return false;
+        *s = (struct segment){.prev = ctx->segment, .start = regs, .end = regs + size};
+        ctx->segment->next = s;
+    }
+    ctx->segment = s;
+    ctx->top = s->start;
+    return true;
+}
+
+static struct frame *push_frame(struct rego_ctx *ctx, uint32_t fn)
+{
+    const struct prog_fn *f = &ctx->policy->fns[fn];
+    if (ctx->frame_count >= ctx->limits.depth) {
+        vm_fail(ctx, ERR_LIMIT, "eval_cancel_error", &f->pos, "more than %u calls within calls",
+                      ctx->limits.depth);
+        return NULL;
+    }
+    if (ctx->frame_count == ctx->frame_cap) {
+        uint32_t cap = ctx->frame_cap * 2;
+        struct frame *frames = realloc(ctx->frames, cap * sizeof(*frames));
+        if (frames == NULL) {
+            vm_no_memory(ctx);
+            return NULL;
+        }
+        ctx->frames = frames;
+        ctx->frame_cap = cap;
+    }
+    value *top = ctx->top;
+    if (UNLIKELY((size_t)(ctx->segment->end - ctx->top) < f->regs) && !next_segment(ctx, f->regs)) {
+        vm_no_memory(ctx);
+        return NULL;
+    }
+    struct frame *fr = &ctx->frames[ctx->frame_count++];
+    *fr = (struct frame){.regs = ctx->regs, .top = top, .view = ctx->view, .fn = fn};
+    ctx->regs = ctx->top;
+    ctx->top += f->regs;
+    if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF))
+        for (uint32_t i = 0; i < f->regs; i++)
+            ctx->regs[i] = VALUE_UNDEFINED;
+    return fr;
+}
+
+static void pop_frame(struct rego_ctx *ctx)
+{
+    struct frame *fr = &ctx->frames[--ctx->frame_count];
+    ctx->regs = fr->regs;
+    ctx->top = fr->top;
+    ctx->view = fr->view;
+    while (ctx->top < ctx->segment->start || ctx->top > ctx->segment->end)
+        ctx->segment = ctx->segment->prev;
+}
+
+/* ---- memo ---- */
+
+static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
+{
+    struct view *view = ctx->view;
+    if (view->memo == NULL) {
+        view->memo = arena_new_array(&ctx->arena, value, ctx->policy->fn_count);
+        if (view->memo == NULL)
+            return false;
+    }
+    view->memo[fn] = v;
+    return true;
+}
+
+static uint64_t call_hash(uint32_t fn, const value *args, uint32_t n)
+{
+    uint64_t h = 0x9e3779b97f4a7c15u ^ fn;
+    for (uint32_t i = 0; i < n; i++)
+        h = hash_mix(h, value_hash(args[i]));
+    return h ^ h >> 29;
+}
+
+static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t fn, const value *args, uint32_t n)
+{
+    for (uint64_t at = hash;; at++) {
+        struct call_entry *e = &m->slots[at & (m->cap - 1)];
+        if (e->n == UINT32_MAX)
+            return e;
+        if (e->hash != hash || e->fn != fn || e->n != n)
+            continue;
+        uint32_t i = 0;
+        while (i < n && value_equal(e->args[i], args[i]))
+            i++;
+        if (i == n)
+            return e;
+    }
+}
+
+static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args, uint32_t n, value *out)
+{
+    struct call_memo *m = &ctx->view->calls;
+    if (m->cap == 0)
+        return false;
+    struct call_entry *e = find_call(m, hash, fn, args, n);
+    if (e->n == UINT32_MAX)
+        return false;
+    *out = e->result;
+    return true;
+}
+
+static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args, uint32_t n, value result)
+{
+    struct call_memo *m = &ctx->view->calls;
+    if (m->len * 2 >= m->cap) {
+        struct call_memo bigger = {.cap = m->cap == 0 ? 16 : m->cap * 2};
+        bigger.slots = arena_alloc(&ctx->arena, bigger.cap * sizeof(*bigger.slots));
+        if (bigger.slots == NULL)
+            return false;
+        for (uint32_t i = 0; i < bigger.cap; i++)
+            bigger.slots[i].n = UINT32_MAX;
+        for (uint32_t i = 0; i < m->cap; i++)
+            if (m->slots[i].n != UINT32_MAX)
+                *find_call(&bigger, m->slots[i].hash, m->slots[i].fn, m->slots[i].args, m->slots[i].n) = m->slots[i];
+        bigger.len = m->len;
+        *m = bigger;
+    }
+    struct call_entry *e = find_call(m, hash, fn, args, n);
+    if (e->n == UINT32_MAX)
+        m->len++;
+    *e = (struct call_entry){hash, fn, n, args, result};
+    return true;
+}
+
+/* ---- external calls ---- */
+
+/* A built-in error: recorded, and the call is undefined. */
+static void record_error(struct rego_ctx *ctx, const struct prog_external *e, uint32_t pc)
+{
+    if (ctx->has_builtin_error)
+        return;
+    struct prog_pos pos = vm_position(ctx->policy, pc);
+    ctx->has_builtin_error = true;
+    ctx->builtin_error = ctx->call_error;
+    if (ctx->builtin_error.code == NULL) {
+        ctx->builtin_error.code = "eval_builtin_error";
+        ctx->builtin_error.message = arena_format(&ctx->arena, "%.*s: failed", STR_ARG(e->name));
+    }
+    ctx->builtin_error.file = pos.file;
+    ctx->builtin_error.row = pos.row;
+    ctx->builtin_error.col = pos.col;
+}
+
+/* One call; *out is undefined when there is no result. False: the evaluation ends. */
+static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args, uint32_t pc, value *out)
+{
+    struct rego_call call = {ctx, e->name};
+    ctx->pc = pc;
+    ctx->call_error.code = NULL;
+    enum rego_outcome got = REGO_FAILED;
+    if (e->fn == NULL)
+        (void)rego_call_error(&call, "built-in function is not available");
+    else
+        got = e->fn(&call, args, out);
+    switch (got) {
+    case REGO_VALUE:
+        if (value_is_defined(*out))
+            return true;
+        vm_no_memory(ctx);
+        return false;
+    case REGO_UNDEFINED:
+        *out = VALUE_UNDEFINED;
+        return true;
+    case REGO_FAILED:
+        record_error(ctx, e, pc);
+        *out = VALUE_UNDEFINED;
+        return true;
+    case REGO_FATAL:
+        break;
+    }
+    if (ctx->status == OK)
+        vm_no_memory(ctx);
+    return false;
+}
+
+/* Host functions that promise it are called once for the same operands. */
+static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args, uint32_t n, uint32_t pc, value *out)
+{
+    const struct prog_external *e = &ctx->policy->externals[index];
+    if (!e->host || (e->flags & REGO_PURE) == 0)
+        return call_external(ctx, e, args, pc, out);
+    uint32_t key = index | REPLACEMENT_EXTERNAL;
+    uint64_t hash = call_hash(key, args, n);
+    if (lookup_call(ctx, hash, key, args, n, out))
+        return true;
+    value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
+    if (copy == NULL) {
+        vm_no_memory(ctx);
+        return false;
+    }
+    memcpy(copy, args, n * sizeof(value));
+    return call_external(ctx, e, copy, pc, out) && store_call(ctx, hash, key, copy, n, *out);
+}
+
+/* ---- slow paths of single instructions ---- */
+
+static const struct prog_external infix[] = {
+    {.name = {"plus", 4}}, {.name = {"minus", 5}}, {.name = {"mul", 3}},
+};
+
+static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32_t pc, value *out)
+{
+    struct prog_external e = infix[sign == '+' ? 0 : sign == '-' ? 1 : 2];
+    const struct rego_builtin *b = rego_builtin_find(e.name);
+    e.fn = b == NULL ? NULL : b->fn;
+    value args[2] = {x, y};
+    return call_external(ctx, &e, args, pc, out);
+}
+
+static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
+{
+    size_t n = value_len(c);
+    *out = false;
+    switch (value_kind(c)) {
+    case VALUE_KIND_SET:
+        *out = value_set_has(c, x);
+        return true;
+    case VALUE_KIND_ARRAY:
+        for (size_t i = 0; i < n && !*out; i++)
+            *out = value_equal(value_items(c)[i], x);
+        break;
+    case VALUE_KIND_OBJECT:
+        for (size_t i = 0; i < n && !*out; i++)
+            *out = value_equal(value_pairs(c)[i].val, x);
+        break;
+    default:
+        return true;
+    }
+    return n < 256 || spend(ctx, n / 256);
+}
+
+/* The next key and value of a loop; false at its end. */
+static bool next_item(value c, size_t i, value *key, value *val)
+{
+    if (i >= value_len(c))
+        return false;
+    switch (value_kind(c)) {
+    case VALUE_KIND_OBJECT:
+        *key = value_pairs(c)[i].key;
+        *val = value_pairs(c)[i].val;
+        return true;
+    case VALUE_KIND_ARRAY:
+        *key = value_small_int((int64_t)i);
+        *val = value_items(c)[i];
+        return true;
+    default:
+        *key = *val = value_items(c)[i];
+        return true;
+    }
+}
+
+static value make_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
+{
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, n);
+    for (uint32_t i = 0; i < n; i++)
+        value_builder_put(&b, pairs[2 * i], pairs[2 * i + 1]);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
+{
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, n);
+    for (uint32_t i = 0; i < n; i++)
+        value_builder_add(&b, items[i]);
+    return value_set_finish(&b);
+}
+
+static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
+{
+    const struct prog_fn *f = &ctx->policy->fns[fn];
+    const char *text = f->keyed                 ? "object keys must be unique"
+                       : f->kind == FN_FUNCTION ? "functions must not produce multiple outputs for same inputs"
+                                                : "complete rules must not produce multiple outputs";
+    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "%s", text);
+}
+
+/* Child of a tree node by key; FN_NONE: none. */
+static uint32_t child_node(const struct rego_policy *p, uint32_t node, value key)
+{
+    const struct prog_node *n = &p->nodes[node];
+    uint32_t lo = 0;
+    uint32_t hi = n->child_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int order = value_compare(key, p->nodes[n->children[mid]].key);
+        if (order == 0)
+            return n->children[mid];
+        if (order < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return FN_NONE;
+}
+
+#define CURSOR_VALUE value_small_int(-1)
+
+/*
+ * One step of a cursor: *out gets node and base document.  Returns the function
+ * that must be evaluated first, or FN_NONE; *defined is false when the step
+ * leads nowhere.
+ */
+static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, value *out, bool *defined)
+{
+    const struct rego_policy *p = ctx->policy;
+    value base = value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
+    int64_t node = value_small(from[0]);
+    uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
+    *defined = true;
+    if (child != FN_NONE && !vm_is_hidden(ctx, child)) {
+        uint32_t fn = p->nodes[child].fn;
+        if (fn == FN_NONE) {
+            out[0] = value_small_int(child);
+            out[1] = base;
+            return FN_NONE;
+        }
+        if (p->fns[fn].kind != FN_FUNCTION) {
+            base = vm_memo(ctx, fn);
+            if (base.word == 0)
+                return fn;
+        }
+    }
+    out[0] = CURSOR_VALUE;
+    out[1] = base;
+    *defined = value_is_defined(base);
+    return FN_NONE;
+}
+
+/* Base keys first, then those of the rule tree (spec 5.10). */
+static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, value *key)
+{
+    value val;
+    int64_t i = value_small(state[1]);
+    state[1] = value_small_int(i + 1);
+    size_t n = value_is_defined(cursor[1]) ? value_len(cursor[1]) : 0;
+    if ((size_t)i < n)
+        return next_item(cursor[1], (size_t)i, key, &val);
+    int64_t node = value_small(cursor[0]);
+    size_t k = (size_t)i - n;
+    if (node < 0 || k >= ctx->policy->nodes[node].child_count)
+        return false;
+    *key = ctx->policy->nodes[ctx->policy->nodes[node].children[k]].key;
+    return true;
+}
+
+static void *untag(value v)
+{
+    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
+}
+
+static value tag(const void *p)
+{
+    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
+}
+
+/* ---- the loop ---- */
+
+#define X(operand) ((operand) & OPERAND_CONST ? consts[(operand) & ~OPERAND_CONST] : R[operand])
+#define FAIL                                                                                       \
+    {                                                                                              \
+        fail_pc = pc;                                                                              \
+        pc = i->d;                                                                                 \
+        continue;                                                                                  \
+    }
+#define NEXT                                                                                       \
+    {                                                                                              \
+        pc++;                                                                                      \
+        continue;                                                                                  \
+    }
+/* A constructor ran out of memory. */
+#define CHECK_BUILT(v)                                                                             \
+    if (UNLIKELY(!value_is_defined(v))) {                                                          \
+        vm_no_memory(ctx);                                                                   \
+        return ctx->status;                                                                        \
+    }
+
+/* Enter function `fn_`; its first arguments are in `args_`. */
+#define ENTER(fn_, how_)                                                                           \
+    {                                                                                              \
+        struct frame *fr_ = push_frame(ctx, (fn_));                                                \
+        if (fr_ == NULL)                                                                           \
+            return ctx->status;                                                                    \
+        fr_->back = pc;                                                                            \
+        fr_->fail_pc = fail_pc;                                                                    \
+        fr_->how = (how_);                                                                         \
+        R = ctx->regs;                                                                             \
+        pc = p->fns[(fn_)].entry;                                                                  \
+        fail_pc = pc;                                                                              \
+    }
+
+static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
+{
+    const struct rego_policy *p = ctx->policy;
+    const struct insn *code = p->code;
+    const value *consts = p->consts;
+    uint32_t bottom = ctx->frame_count;
+    uint32_t pc = 0;
+    uint32_t fail_pc = 0;
+    value *R = ctx->regs;
+
+    ENTER(start, RETURN_HOST)
+    for (;;) {
+        const struct insn *i = &code[pc];
+        switch ((enum opcode)i->op) {
+        case OP_MOVE:
+            R[i->a] = X(i->b);
+            NEXT
+        case OP_LOADK:
+            R[i->a] = consts[i->d];
+            NEXT
+        case OP_UNDEF:
+            R[i->a] = VALUE_UNDEFINED;
+            NEXT
+        case OP_JUMP:
+            pc = i->d;
+            continue;
+        case OP_FAIL:
+            FAIL
+        case OP_INPUT:
+            if (!value_is_defined(ctx->view->input))
+                FAIL
+            R[i->a] = ctx->view->input;
+            NEXT
+        case OP_DATA:
+            if (!value_is_defined(ctx->view->data))
+                FAIL
+            R[i->a] = ctx->view->data;
+            NEXT
+        case OP_GET: {
+            value v = i->n == 0 ? value_lookup(X(i->b), X(i->c)) : vm_document_lookup(ctx, X(i->b), X(i->c));
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_PATH: {
+            value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
+            const struct prog_path *path = &p->paths[i->c];
+            for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
+                v = i->n < 2 ? value_lookup(v, path->keys[k]) : vm_document_lookup(ctx, v, path->keys[k]);
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_TEST:
+            if (X(i->a).word == VALUE_FALSE.word)
+                FAIL
+            NEXT
+        case OP_EQ:
+            if (!value_equal(X(i->a), X(i->b)))
+                FAIL
+            NEXT
+        case OP_NEQ:
+            if (value_equal(X(i->a), X(i->b)))
+                FAIL
+            NEXT
+        case OP_LT:
+        case OP_LE: {
+            value x = X(i->a);
+            value y = X(i->b);
+            int order = value_is_small(x) && value_is_small(y)
+                            ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
+                            : value_compare(x, y);
+            if (i->op == OP_LT ? order >= 0 : order > 0)
+                FAIL
+            NEXT
+        }
+        case OP_IN: {
+            bool found;
+            if (!is_member(ctx, X(i->a), X(i->b), &found))
+                return ctx->status;
+            if (!found)
+                FAIL
+            NEXT
+        }
+        case OP_COMPARE: {
+            value x = X(i->b);
+            value y = X(i->c);
+            bool holds = i->n == 0   ? value_equal(x, y)
+                         : i->n == 1 ? !value_equal(x, y)
+                         : i->n == 2 ? value_compare(x, y) < 0
+                                     : value_compare(x, y) <= 0;
+            R[i->a] = value_bool(holds);
+            NEXT
+        }
+        case OP_ARITH: {
+            value x = X(i->b);
+            value y = X(i->c);
+            int64_t n;
+            if (value_is_small(x) && value_is_small(y)) {
+                bool overflow = i->n == '+'   ? __builtin_add_overflow(value_small(x), value_small(y), &n)
+                                : i->n == '-' ? __builtin_sub_overflow(value_small(x), value_small(y), &n)
+                                              : __builtin_mul_overflow(value_small(x), value_small(y), &n);
+                if (!overflow && value_small_fits(n)) {
+                    R[i->a] = value_small_int(n);
+                    NEXT
+                }
+            }
+            value v = VALUE_UNDEFINED;
+            if (!slow_arith(ctx, (char)i->n, x, y, pc, &v))
+                return ctx->status;
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_SCAN: {
+            value c = X(i->b);
+            if (value_kind(c) < VALUE_KIND_ARRAY || (i->n == 0 && value_len(c) == 0))
+                FAIL
+            R[i->a] = c;
+            R[i->a + 1] = value_small_int(0);
+            NEXT
+        }
+        case OP_NEXT: {
+            value key, val;
+            int64_t k = value_small(R[i->a + 1]);
+            if (!next_item(R[i->a], (size_t)k, &key, &val)) {
+                pc = i->d;
+                continue;
+            }
+            if (!spend(ctx, 1))
+                return ctx->status;
+            R[i->a + 1] = value_small_int(k + 1);
+            if (i->b != OPERAND_NONE)
+                R[i->b] = key;
+            if (i->c != OPERAND_NONE)
+                R[i->c] = val;
+            NEXT
+        }
+        case OP_ARRAY: {
+            value v = value_array(&ctx->arena, &R[i->b], i->c);
+            CHECK_BUILT(v)
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_SET: {
+            value v = make_set(ctx, &R[i->b], i->c);
+            CHECK_BUILT(v)
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_OBJECT: {
+            value v = make_object(ctx, &R[i->b], i->c);
+            CHECK_BUILT(v)
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_IS_ARRAY:
+            if (!value_is_array(R[i->a]) || value_len(R[i->a]) != i->c)
+                FAIL
+            NEXT
+        case OP_ITEM:
+            R[i->a] = value_items(R[i->b])[i->c];
+            NEXT
+        case OP_IS_OBJECT:
+            if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
+                FAIL
+            NEXT
+        case OP_BUILD: {
+            struct vm_builder *b = builder_new(ctx, i->n);
+            if (b == NULL)
+                return vm_no_memory(ctx);
+            R[i->a] = tag(b);
+            NEXT
+        }
+        case OP_ADD: {
+            struct vm_builder *b = untag(R[i->a]);
+            value_builder_add(&b->b, X(i->b));
+            if (b->b.failed)
+                return vm_no_memory(ctx);
+            NEXT
+        }
+        case OP_PUT:
+            if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
+                return vm_no_memory(ctx);
+            NEXT
+        case OP_NEST:
+        case OP_NEST_ADD:
+            if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD, i->d))
+                return vm_no_memory(ctx);
+            NEXT
+        case OP_FINISH: {
+            value v = VALUE_UNDEFINED;
+            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
+                return vm_no_memory(ctx);
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_CALL:
+        case OP_CALL_ALL: {
+            const struct prog_external *e = &p->externals[i->c];
+            value v = VALUE_UNDEFINED;
+            if (!spend(ctx, 1))
+                return ctx->status;
+            const struct mock *m = e->mocked ? find_mock(ctx->view, false, i->c) : NULL;
+            if (m == NULL) {
+                if (!call_cached(ctx, i->c, &R[i->b], i->n, pc, &v))
+                    return ctx->status;
+            } else if (m->is_value) {
+                v = m->val;
+            } else {
+                struct view *view = view_without(ctx, false, i->c);
+                if (view == NULL)
+                    return ctx->status;
+                if ((m->replacement & REPLACEMENT_EXTERNAL) != 0) {
+                    struct view *before = ctx->view;
+                    ctx->view = view;
+                    bool ok = call_cached(ctx, m->replacement & ~REPLACEMENT_EXTERNAL, &R[i->b], i->n, pc, &v);
+                    ctx->view = before;
+                    if (!ok)
+                        return ctx->status;
+                } else {
+                    const value *args = &R[i->b];
+                    uint32_t n = i->n;
+                    struct view *before = ctx->view;
+                    ENTER(m->replacement, RETURN_VALUE)
+                    ctx->frames[ctx->frame_count - 1].view = before;
+                    ctx->frames[ctx->frame_count - 1].memo_args = NULL;
+                    ctx->view = view;
+                    memcpy(R, args, n * sizeof(value));
+                    continue;
+                }
+            }
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_CALL_RULE: {
+            uint32_t fn = i->c;
+            struct view *before = ctx->view;
+            struct view *inside = before;
+            if (!spend(ctx, 1))
+                return ctx->status;
+            if (UNLIKELY(p->fns[fn].mocked)) {
+                const struct mock *m = find_mock(before, true, fn);
+                if (m != NULL && m->is_value) {
+                    R[i->a] = m->val;
+                    NEXT
+                }
+                if (m != NULL) {
+                    inside = view_without(ctx, true, fn);
+                    if (inside == NULL)
+                        return ctx->status;
+                    fn = m->replacement;
+                }
+            }
+            const value *args = &R[i->b];
+            uint32_t n = i->n;
+            if ((fn & REPLACEMENT_EXTERNAL) != 0) {
+                value v = VALUE_UNDEFINED;
+                ctx->view = inside;
+                bool ok = call_cached(ctx, fn & ~REPLACEMENT_EXTERNAL, args, n, pc, &v);
+                ctx->view = before;
+                if (!ok)
+                    return ctx->status;
+                if (!value_is_defined(v))
+                    FAIL
+                R[i->a] = v;
+                NEXT
+            }
+            uint64_t hash = call_hash(fn, args, n);
+            value known;
+            if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
+                if (!value_is_defined(known))
+                    FAIL
+                R[i->a] = known;
+                NEXT
+            }
+            value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
+            if (copy == NULL)
+                return vm_no_memory(ctx);
+            memcpy(copy, args, n * sizeof(value));
+            ENTER(fn, RETURN_VALUE)
+            ctx->view = inside;
+            ctx->frames[ctx->frame_count - 1].memo_hash = hash;
+            ctx->frames[ctx->frame_count - 1].memo_args = copy;
+            memcpy(R, copy, n * sizeof(value));
+            continue;
+        }
+        case OP_RULE: {
+            uint32_t fn = i->c;
+            value v = vm_memo(ctx, fn);
+            if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
+                v = vm_base(ctx, p->fns[fn].node);
+            } else if (v.word == 0) {
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_VALUE)
+                continue;
+            }
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_RULE_KEY: {
+            value key = X(i->b);
+            value v = vm_memo(ctx, i->c);
+            uint32_t fn = p->fns[i->c].by_key;
+            if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
+                v = vm_base(ctx, p->fns[fn].node);
+                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key) : v;
+            } else if (v.word != 0) {
+                v = value_is_defined(v) ? value_lookup(v, key) : v;
+            } else {
+                uint64_t hash = call_hash(fn, &key, 1);
+                if (!lookup_call(ctx, hash, fn, &key, 1, &v)) {
+                    value *copy = arena_alloc(&ctx->arena, sizeof(value));
+                    if (copy == NULL)
+                        return vm_no_memory(ctx);
+                    *copy = key;
+                    if (!spend(ctx, 1))
+                        return ctx->status;
+                    ENTER(fn, RETURN_VALUE)
+                    ctx->frames[ctx->frame_count - 1].memo_hash = hash;
+                    ctx->frames[ctx->frame_count - 1].memo_args = copy;
+                    R[0] = key;
+                    continue;
+                }
+            }
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_EXTENT: {
+            uint32_t at = value_is_defined(R[i->b]) ? (uint32_t)value_small(R[i->b]) : i->c;
+            uint32_t fn = vm_missing(ctx, i->c, &at);
+            if (fn != FN_NONE) {
+                R[i->b] = value_small_int(at);
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_AGAIN)
+                continue;
+            }
+            value v = vm_document(ctx, i->c);
+            if (!value_is_defined(v)) {
+                if (arena_status(&ctx->arena) != OK)
+                    return vm_no_memory(ctx);
+                FAIL
+            }
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_TREE:
+            R[i->a] = vm_is_hidden(ctx, i->c) ? CURSOR_VALUE : value_small_int(i->c);
+            R[i->a + 1] = vm_base(ctx, i->c);
+            NEXT
+        case OP_TREE_STEP: {
+            bool defined;
+            uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
+            if (fn != FN_NONE) {
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_AGAIN)
+                continue;
+            }
+            if (!defined)
+                FAIL
+            NEXT
+        }
+        case OP_TREE_SCAN:
+            R[i->a] = VALUE_NULL;
+            R[i->a + 1] = value_small_int(0);
+            NEXT
+        case OP_TREE_NEXT: {
+            value key;
+            if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
+                pc = i->d;
+                continue;
+            }
+            if (!spend(ctx, 1))
+                return ctx->status;
+            R[i->c] = key;
+            NEXT
+        }
+        case OP_TREE_END: {
+            int64_t node = value_small(R[i->b]);
+            if (node < 0) {
+                if (!value_is_defined(R[i->b + 1]))
+                    FAIL
+                R[i->a] = R[i->b + 1];
+                NEXT
+            }
+            value *scratch = &R[i->b + 2];
+            uint32_t at = value_is_defined(*scratch) ? (uint32_t)value_small(*scratch) : (uint32_t)node;
+            uint32_t fn = vm_missing(ctx, (uint32_t)node, &at);
+            if (fn != FN_NONE) {
+                *scratch = value_small_int(at);
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_AGAIN)
+                continue;
+            }
+            value v = vm_document(ctx, (uint32_t)node);
+            if (!value_is_defined(v)) {
+                if (arena_status(&ctx->arena) != OK)
+                    return vm_no_memory(ctx);
+                FAIL
+            }
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_WITH: {
+            struct view *v = view_enter(ctx, &p->withs[i->c], &R[i->b]);
+            if (v == NULL)
+                return ctx->status;
+            ctx->view = v;
+            R[i->a] = tag(v);
+            NEXT
+        }
+        case OP_WITH_END:
+            ctx->view = ctx->view->outer;
+            NEXT
+        case OP_WITH_AGAIN:
+            ctx->view = untag(R[i->a]);
+            NEXT
+        case OP_RESULT: {
+            value v = X(i->b);
+            if (!value_is_defined(R[i->a])) {
+                R[i->a] = v;
+            } else if (!value_equal(R[i->a], v)) {
+                conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
+                return ctx->status;
+            }
+            NEXT
+        }
+        case OP_RETURN: {
+            value v = X(i->a);
+            struct frame fr = ctx->frames[ctx->frame_count - 1];
+            const struct prog_fn *f = &p->fns[fr.fn];
+            if (f->kind != FN_FUNCTION) {
+                if (!store_memo(ctx, fr.fn, v))
+                    return vm_no_memory(ctx);
+            } else if (fr.memo_args != NULL &&
+                       !store_call(ctx, fr.memo_hash, fr.fn, fr.memo_args, f->args, v)) {
+                return vm_no_memory(ctx);
+            }
+            pop_frame(ctx);
+            R = ctx->regs;
+            pc = fr.back;
+            fail_pc = fr.fail_pc;
+            if (fr.how == RETURN_VALUE) {
+                i = &code[pc];
+                if (!value_is_defined(v))
+                    FAIL
+                R[i->a] = v;
+                NEXT
+            }
+            if (fr.how == RETURN_AGAIN)
+                continue;
+            if (ctx->frame_count == bottom) {
+                *out = v;
+                return OK;
+            }
+            continue;
+        }
+        case OP_IF_DEFINED:
+            pc = value_is_defined(R[i->a]) ? i->d : pc + 1;
+            continue;
+        case OP_MISS:
+            if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
+                (i->a == OPERAND_NONE || !value_is_defined(R[i->a])))
+                trace_miss(ctx, R, i->d, fail_pc);
+            NEXT
+        case OP_VALUE:
+            if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) && X(i->a).word == VALUE_FALSE.word)
+                trace_false(ctx, R, i->d, pc);
+            NEXT
+        case OP_INDEX: {
+            struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
+            if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
+                return vm_no_memory(ctx);
+            R[i->a] = tag(l);
+            R[i->a + 1] = tag(p->indexes[i->d]);
+            NEXT
+        }
+        case OP_INDEX_NEXT: {
+            struct index_list *l = untag(R[i->a]);
+            if (l->len == 0) {
+                pc = i->d;
+                continue;
+            }
+            const struct prog_index *x = untag(R[i->a + 1]);
+            pc = x->entries[*l->rules];
+            l->rules++;
+            l->len--;
+            continue;
+        }
+        case OP_HALT:
+        case OP_COUNT:
+            break;
+        }
+        return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
+    }
+}
+
+STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out)
+{
+    uint32_t frames = ctx->frame_count;
+    struct view *view = ctx->view;
+    enum status st = run(ctx, fn, out);
+    while (ctx->frame_count > frames)
+        pop_frame(ctx);
+    ctx->view = view;
+    return st;
+}

@@ -1,0 +1,218 @@
+/*
+ * vm - the state of one evaluation.
+ *
+ * Rules and functions run in frames of the machine, never on the C stack; the
+ * registers of a frame are a window of the register stack.  Everything that an
+ * evaluation makes is in the context's arena.
+ */
+#pragma once
+
+#include "rego/program.h"
+
+/* Pointers of the machine in registers (builders): no kind of value has these low bits. */
+#define VM_TAG 4u
+
+#define STEPS_DEFAULT 10000000ull
+#define MEMORY_DEFAULT ((size_t)64 << 20)
+#define DEPTH_DEFAULT 512u
+#define WITH_DEPTH_MAX 64u
+#define OUTPUT_DEFAULT ((size_t)16 << 20)
+#define TRACE_MAX 10000u
+#define DEADLINE_STEPS 1024u
+
+struct hide {
+    uint32_t pre, post; /* tree nodes that a `with data...` covers */
+    const struct hide *next;
+};
+
+struct mock {
+    bool rule;      /* `what` is a function of the program, else an external */
+    bool is_value;
+    uint32_t what;
+    uint32_t replacement;
+    value val;
+    const struct mock *next;
+};
+
+/* Results of function calls, by function and arguments. */
+struct call_memo {
+    struct call_entry *slots;
+    uint32_t cap, len;
+};
+struct call_entry {
+    uint64_t hash;
+    uint32_t fn; /* program function, or external with REPLACEMENT_EXTERNAL */
+    uint32_t n;  /* arguments; UINT32_MAX: free */
+    const value *args;
+    value result;
+};
+
+/* What `with` changes; the outermost one has the documents of the evaluation. */
+struct view {
+    struct view *outer;
+    value input;
+    value data;
+    const struct hide *hides;
+    const struct mock *mocks;
+    value *memo; /* by function: word 0 = not known; NULL until needed */
+    struct call_memo calls;
+    uint32_t depth;
+};
+
+/* How a frame's result is delivered. */
+enum frame_return { RETURN_VALUE, RETURN_AGAIN, RETURN_HOST };
+
+struct frame {
+    value *regs;
+    value *top; /* of the register stack when the caller runs */
+    struct view *view;
+    uint32_t fn;   /* that the frame runs */
+    uint32_t back; /* pc of the calling instruction */
+    uint32_t fail_pc;
+    uint8_t how;
+    uint64_t memo_hash; /* functions: where the result is remembered */
+    const value *memo_args;
+};
+
+struct segment {
+    struct segment *next, *prev;
+    value *start, *end;
+};
+
+/* Builders of sets, arrays and objects; see vm.c. */
+struct vm_builder {
+    struct value_builder b;
+    uint32_t *rules; /* objects: the rule of each pair */
+    uint32_t rules_cap;
+    uint32_t kind;
+    struct nest_entry *nests;
+    uint32_t nest_len, nest_cap;
+};
+
+struct memo_item {
+    struct memo_item *next;
+    const char *name;
+    value key;
+    value val;
+};
+
+struct cached {
+    struct cached *next;
+    const char *kind;
+    char *key;
+    size_t key_len;
+    void *object;
+    void (*destroy)(void *);
+};
+#define CACHE_MAX 256
+
+struct rego_ctx {
+    struct arena arena;
+    struct rego_limits limits;
+    const struct rego_policy *policy;
+    struct rego_eval params;
+    struct view root;
+    struct view *view;
+
+    struct frame *frames;
+    uint32_t frame_count, frame_cap;
+    value *regs;
+    value *top;
+    struct segment *segment; /* the current one */
+    struct segment first;
+
+    uint64_t steps_left;
+    uint64_t steps_max;
+    uint32_t until_deadline;
+
+    struct rego_error error;
+    struct rego_errors errors; /* of a query's compiler; empty: `error` is the only one */
+    enum status status;
+    struct rego_error builtin_error; /* the first one recorded */
+    bool has_builtin_error;
+    struct rego_error call_error; /* of the call that is being made */
+
+    struct rego_trace_rule *trace;
+    uint32_t trace_len, trace_cap;
+
+    struct memo_item *memo_items;
+    struct cached *cache;
+    uint32_t cache_len;
+    uint64_t random_state[2];
+    int64_t now_ns;
+    bool has_now;
+    uint32_t pc; /* of the call that is being made */
+
+    struct rego_policy *query_policy; /* of the last rego_eval_query() */
+    struct str query_text;
+    const struct rego_policy *query_of;
+};
+
+struct rego_call {
+    struct rego_ctx *ctx;
+    struct str name;
+};
+
+/* Run function `fn` without arguments to its end; *out may be undefined. */
+STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out);
+
+/* The document at a tree node; all rules below have been evaluated. */
+value vm_document(struct rego_ctx *ctx, uint32_t node);
+
+/* Base document at a node, or undefined. */
+value vm_base(struct rego_ctx *ctx, uint32_t node);
+
+/* A member of a base document: a number also finds the member of that name, as in OPA's store. */
+static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key)
+{
+    char scratch[VALUE_NUMBER_SCRATCH];
+    if (UNLIKELY(value_kind(key) == VALUE_KIND_NUMBER) && value_is_object(base)) {
+        value v = value_get_str(base, value_number_text(key, scratch));
+        if (value_is_defined(v))
+            return v;
+    }
+    return value_lookup(base, key);
+}
+
+/* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all are there. */
+uint32_t vm_missing(struct rego_ctx *ctx, uint32_t top, uint32_t *at);
+
+bool vm_is_hidden(const struct rego_ctx *ctx, uint32_t node);
+value vm_memo(const struct rego_ctx *ctx, uint32_t fn);
+
+/* End the evaluation with an error; returns the status. */
+enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code, const struct prog_pos *pos, const char *format,
+               ...) PRINTF_LIKE(5, 6);
+enum status vm_no_memory(struct rego_ctx *ctx);
+
+/* Position of the literal at `pc`. */
+struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc);
+
+/* ---- ctx.c ---- */
+
+/* Take over the parameters, and forget the caches of others. */
+void rego_ctx_begin(struct rego_ctx *ctx, const struct rego_eval *params);
+/* What the evaluation ends with: strict mode turns a recorded error into a failure. */
+STATUS rego_ctx_finish(struct rego_ctx *ctx, enum status st);
+
+/* ---- trace.c ---- */
+
+void trace_miss(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t fail_pc);
+void trace_false(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t pc);
+
+/* ---- build.c ---- */
+
+struct vm_builder *builder_new(struct rego_ctx *ctx, uint32_t kind);
+bool builder_put(struct rego_ctx *ctx, struct vm_builder *b, value key, value val, uint32_t rule);
+bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len, value val, bool element,
+                  uint32_t rule);
+/* False: the error is in the context. */
+bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, value *out);
+
+/* ---- modify.c ---- */
+
+/* A new view on top of the present one. */
+struct view *view_enter(struct rego_ctx *ctx, const struct prog_with *w, const value *values);
+/* The present view without the replacements of one function. */
+struct view *view_without(struct rego_ctx *ctx, bool rule, uint32_t what);
+const struct mock *find_mock(const struct view *v, bool rule, uint32_t what);

@@ -1,0 +1,145 @@
+/*
+ * regotool_internal - what the commands share.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "regotool/regotool.h"
+
+#define TOOL_FILE_MAX ((size_t)256 << 20)
+#define TOOL_SOURCE_MAX ((size_t)16 << 20)
+#define TOOL_LOAD_MEMORY ((size_t)4 << 30)
+/* A person waits: more than the engine allows a server by default. */
+#define TOOL_STEPS 2000000000ull
+#define TOOL_MEMORY ((size_t)2 << 30)
+
+enum tool_format {
+    FORMAT_JSON,
+    FORMAT_VALUES,
+    FORMAT_BINDINGS,
+    FORMAT_PRETTY,
+    FORMAT_RAW,
+    FORMAT_DISCARD,
+    FORMAT_TEXT,
+};
+
+struct tool_list {
+    const char **items;
+    size_t len, cap;
+};
+
+/* What the command line says. */
+struct tool_options {
+    const char *command;
+    struct tool_list data, bundles, imports, arguments, ignore;
+    const char *input, *package, *run;
+    bool stdin_query, stdin_input;
+    enum tool_format format;
+    bool has_format;
+    bool fail, fail_defined;
+    bool strict, strict_builtin_errors, show_builtin_errors;
+    bool v0, v1;
+    bool verbose, coverage, bench_mode, exit_zero;
+    bool bundle_mode;
+    bool write, list, diff, rego_v1, drop_v0_imports;
+    double threshold;
+    int64_t timeout_ns; /* 0: none */
+    uint64_t count;     /* of repetitions */
+    uint64_t threads;
+    bool experimental;
+    const char *schema; /* claims that exist: --claims */
+};
+
+/* -1: go on; else the exit status. */
+int tool_options_read(int argc, char **argv, struct tool_options *o);
+void tool_options_done(struct tool_options *o);
+
+/* A policy text on its way to the compiler. */
+struct tool_module {
+    struct str file, text;
+    value roots; /* of its bundle; undefined: anything is permitted */
+};
+
+/* Everything that -d, -b and -i name. */
+struct tool_files {
+    struct arena arena;
+    struct tool_module *modules;
+    size_t module_count, module_cap;
+    value data; /* an object */
+};
+
+void tool_files_init(struct tool_files *f);
+void tool_files_done(struct tool_files *f);
+
+/* An error that may stand in OPA's list: a message, and a position when there is one. */
+struct tool_error {
+    const char *code; /* NULL: none */
+    struct str message;
+    struct str file;
+    uint32_t row, col;
+    bool has_location;
+    struct str line; /* of a parse error: the text of its line; ptr NULL: none */
+};
+
+/* As many as the compiler reports, and one. */
+struct tool_errors {
+    struct tool_error items[16];
+    size_t len;
+};
+
+/* Texts are copied into the arena; what finds no room is dropped. */
+void tool_error_text(struct tool_errors *e, struct arena *a, const char *text);
+void tool_error_rego(struct tool_errors *e, struct arena *a, const struct rego_error *r);
+
+/* `path` as OPA's --data takes it: "file", "dir", "a.b:file", "file://..."; or a bundle. */
+STATUS tool_load(struct tool_files *f, const struct tool_options *o, const char *path, bool bundle,
+                 struct error *err);
+/* All of the options' data and bundles; the first failure ends it. */
+STATUS tool_load_all(struct tool_files *f, const struct tool_options *o, struct error *err);
+
+/* The bundle of a module permits its package. */
+STATUS tool_check_roots(const struct tool_module *m, struct str package, struct error *err);
+
+/* JSON or, when it is none, YAML. */
+STATUS tool_parse_document(struct arena *a, struct str text, value *out, struct error *err);
+STATUS tool_read(const char *path, struct buf *out, struct error *err);
+STATUS tool_read_stdin(struct buf *out, struct error *err);
+/* Undefined when no input was named. */
+STATUS tool_load_input(struct tool_files *f, const struct tool_options *o, value *out,
+                       struct error *err);
+
+/* --claims: what the host produces, for warnings. */
+STATUS tool_load_claims(struct tool_files *f, const struct tool_options *o, value *out,
+                        struct error *err);
+
+/* Options of the compiler that the command line chose. */
+struct rego_options tool_rego_options(const struct tool_options *o);
+/* Compile what was loaded; errors (and what they point to) go to `errors`. */
+STATUS tool_compile(struct tool_files *f, const struct rego_options *options,
+                    struct rego_policy **out, struct tool_errors *errors);
+struct rego_limits tool_limits(const struct tool_options *o);
+
+/* print() and trace() lines, on standard error. */
+void tool_print(void *user, struct str line);
+
+/* ---- output ---- */
+
+/* {"errors": [...]}, in OPA's order of members. */
+void tool_write_errors_json(FILE *out, const struct tool_errors *errors);
+/* "1 error occurred: file:1: code: message". */
+void tool_write_errors_text(FILE *out, const struct tool_errors *errors);
+void tool_write_json(FILE *out, value v, bool pretty);
+/* A result set in one of OPA's forms. */
+void tool_write_results(FILE *out, value set, enum tool_format format);
+
+/* ---- commands ---- */
+
+int tool_eval(struct tool_options *o);
+int tool_check(struct tool_options *o);
+int tool_test(struct tool_options *o);
+int tool_fmt(struct tool_options *o);
+int tool_explain(struct tool_options *o);
+int tool_bench(struct tool_options *o);
+int tool_disasm(struct tool_options *o);
+int tool_repl(struct tool_options *o);

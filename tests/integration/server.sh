@@ -1,0 +1,156 @@
+#!/bin/bash
+# The server as an operator meets it: TLS, reload, broken files, SIGTERM, kill -9.
+set -u
+. "$(dirname "$0")/lib.sh"
+
+kills=${CLAVIGER_KILLS:-12}
+openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
+openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
+certificate() { # CN
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/tls.key.new" -out "$work/tls.crt.new" \
+        -days 2 -subj "/CN=$1" -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" 2>/dev/null
+    mv "$work/tls.key.new" "$work/tls.key"
+    mv "$work/tls.crt.new" "$work/tls.crt"
+}
+certificate first
+mkdir -p "$work/store"
+config() { # extra lines of [http_server]
+    cat >"$work/kbs.toml.new" <<TOML
+[http_server]
+sockets = ["127.0.0.1:0"]
+private_key = "$work/tls.key"
+certificate = "$work/tls.crt"
+payload_request_size = 1
+$1
+[admin]
+type = "Simple"
+[[admin.personas]]
+id = "ops"
+public_key_path = "$work/admin.pub"
+[attestation_service]
+type = "coco_as_builtin"
+[attestation_service.verifier_config.sample_verifier]
+[storage_backend]
+storage_type = "LocalFs"
+[storage_backend.backends.local_fs]
+dir_path = "$work/store"
+[[plugins]]
+name = "resource"
+TOML
+    mv "$work/kbs.toml.new" "$work/kbs.toml"
+}
+config ""
+client() { kbs-client --url "$url" --cert-file "$work/tls.crt" "$@"; }
+admin() { client config --auth-private-key "$work/admin.key" "$@"; }
+code() { curl -s -o /dev/null -w '%{http_code}' --cacert "$work/tls.crt" "$@"; }
+
+check "kbs starts with TLS" start_kbs "$work/kbs.toml"
+url=${url/127.0.0.1/localhost}
+check "/healthz" equal "$(code "$url/healthz")" 200
+check "the certificate is checked by clients" sh -c "! curl -s $url/healthz"
+check "plain HTTP on a TLS port gets nothing" sh -c "! curl -s -m 5 http://${url#https://}/healthz"
+check "TLS 1.2 and 1.3, nothing older" sh -c "for v in 1.2 1.3; do curl -s --tlsv\$v --tls-max \$v --cacert '$work/tls.crt' $url/healthz || exit 1; done
+    ! curl -s --tls-max 1.1 --cacert '$work/tls.crt' $url/healthz"
+
+printf 'a secret' >"$work/secret"
+check "an administrator stores a secret" admin set-resource --path a/b/c --resource-file "$work/secret"
+check "and a policy" admin set-resource-policy --allow-all
+check "a guest gets it" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
+check "the store has upstream's layout" cmp "$work/store/repository/a\\x2Fb\\x2Fc" "$work/secret"
+
+head -c 1100000 /dev/zero >"$work/large"
+check "a body over the limit is 413" equal "$(code -X POST --data-binary "@$work/large" "$url/kbs/v0/auth")" 413
+check "and says so" has "$(curl -s --cacert "$work/tls.crt" -X POST --data-binary "@$work/large" "$url/kbs/v0/auth")" "payload reached size limit"
+
+# Reload: a client in a loop sees no failed request.
+(
+    failures=0
+    for _ in $(seq 150); do
+        [ "$(code "$url/healthz")" = 200 ] || failures=$((failures + 1))
+    done
+    echo $failures >"$work/failures"
+) &
+loop=$!
+for _ in 1 2 3 4 5; do
+    kill -HUP "$kbs_pid"
+    sleep 0.2
+done
+config 'tls_profile = "moden"'
+kill -HUP "$kbs_pid"
+sleep 0.3
+check "a broken configuration is refused with file, line and key" \
+    has "$(grep 'reload refused' "$work/kbs.log")" "kbs.toml:6: http_server.tls_profile: expected one of"
+check "and the old state serves on" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
+config ""
+certificate second
+kill -HUP "$kbs_pid"
+sleep 0.3
+wait $loop
+check "no request failed meanwhile" equal "$(cat "$work/failures")" 0
+check "a new certificate is served after a reload" \
+    has "$(echo | openssl s_client -connect "${url#https://}" 2>/dev/null | openssl x509 -noout -subject)" second
+
+# Files are followed within a second.
+printf 'package policy\nallow if {\n' >"$work/store/kbs/resource-policy.rego"
+sleep 1.2
+check "a broken policy file: the old policy serves on" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
+check "and the log says where it is broken" has "$(cat "$work/kbs.log")" "resource-policy.rego:"
+printf 'package policy\ndefault allow := false\n' >"$work/store/kbs/resource-policy.rego"
+sleep 1.2
+check "a new policy file is in force" sh -c "! kbs-client --url $url --cert-file $work/tls.crt get-resource --path a/b/c"
+printf 'changed' >"$work/store/repository/a\\x2Fb\\x2Fc"
+check "an administrator opens again" admin set-resource-policy --allow-all
+check "a resource changed by hand is served at once" equal "$(client get-resource --path a/b/c)" "$(printf changed | base64)"
+
+# Every acknowledged write is there after kill -9, and none is half there.
+lost=0
+for round in $(seq "$kills"); do
+    (
+        n=0
+        while :; do
+            n=$((n + 1))
+            { printf '%s-%s ' "$round" "$n"; head -c 60000 /dev/zero | tr '\0' x; echo " $round-$n"; } >"$work/value.$round"
+            admin set-resource --path w/r/k --resource-file "$work/value.$round" >/dev/null 2>&1 || break
+            echo "$round-$n" >"$work/acknowledged"
+        done
+    ) &
+    writer=$!
+    sleep 0.$((RANDOM % 3 + 1))
+    kill -9 "$kbs_pid"
+    wait "$kbs_pid" 2>/dev/null
+    wait $writer
+    kbs_pid=""
+    start_kbs "$work/kbs.toml" >/dev/null
+    url=${url/127.0.0.1/localhost}
+    file=$work/store/repository/w\\x2Fr\\x2Fk
+    [ -f "$file" ] || continue
+    first=$(head -c 20 "$file" | cut -d' ' -f1)
+    last=$(tail -c 20 "$file" | awk '{print $NF}')
+    want=$(cat "$work/acknowledged" 2>/dev/null)
+    if [ "$first" != "$last" ]; then lost=$((lost + 1)); fi
+    # The one after the last acknowledged may have been written, too.
+    if [ "${want%-*}" = "$round" ] && [ "${first#*-}" -lt "${want#*-}" ]; then lost=$((lost + 1)); fi
+done
+check "$kills times kill -9: nothing lost, nothing torn" equal "$lost" 0
+check "no temporary file is listed as a resource" sh -c "! kbs-client --url $url --cert-file $work/tls.crt get-resource --path .claviger-tmp/x/y"
+
+# SIGTERM: 503 on /healthz, requests are served for a while, then the end.
+kill -TERM "$kbs_pid"
+sleep 0.3
+check "after SIGTERM /healthz is 503" equal "$(code "$url/healthz")" 503
+check "and requests are served on" equal "$(client get-resource --path a/b/c)" "$(printf changed | base64)"
+start=$SECONDS
+wait "$kbs_pid"
+check "the process ends with status 0" equal "$?" 0
+kbs_pid=""
+check "within seven seconds" [ $((SECONDS - start)) -le 7 ]
+
+# A broken file at start: the server starts, /healthz is 503, requests get the policy engine's error.
+printf 'package policy\nallow if {\n' >"$work/store/kbs/resource-policy.rego"
+check "kbs starts with a broken policy" start_kbs "$work/kbs.toml"
+url=${url/127.0.0.1/localhost}
+check "/healthz is 503" equal "$(code "$url/healthz")" 503
+check "a request gets the policy engine's error" has "$(client get-resource --path a/b/c 2>&1)" PolicyEngineError
+log=$(cat "$work/kbs.log")
+check "no secret is in the log" lacks "$log" "a secret"
+finish
