@@ -48,14 +48,14 @@ static uint8_t (*pcrs(void *m))[32]
 static STATUS add_key(struct tpm_build *b, struct error *err)
 {
     CLEANUP(privkey_cleanup) struct privkey *other = NULL;
-    const struct privkey *key = b->az.ak;
+    const struct pubkey *key = b->az.ak_public;
     enum status st = OK;
     if (b->ec_key) {
         st = privkey_generate(KEY_EC_P256, 0, &other, err);
-        key = other;
+        key = other == NULL ? NULL : privkey_public(other);
     }
     if (st == OK)
-        st = pubkey_to_der(privkey_public(key), &b->az.endorsement);
+        st = pubkey_to_der(key, &b->az.endorsement);
     if (st != OK)
         error_set(err, "could not write the attestation key: %s", status_name(st));
     return st;
@@ -151,6 +151,8 @@ static enum status evidence(void *m, struct pki *p, const struct fault *fault,
     struct tpm_build b = {.scheme = ALG_RSASSA, .hash = ALG_SHA256};
     azure_build_init(&b.az, NULL, m, p, str_bytes(nonce, sizeof(nonce)));
     enum status st = pki_tpm_ak(p, &b.az.ak, err);
+    if (st == OK)
+        b.az.ak_public = privkey_public(b.az.ak);
     if (st == OK)
         st = build(&b, fault, out, err);
     azure_build_done(&b.az);
