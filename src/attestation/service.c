@@ -185,7 +185,9 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     if (arena_status(&s->arena) != OK)
         return error_nomem(err);
 
-    enum status st = as_config_read(&s->arena, o, &s->config, err);
+    enum status st = explain_cache_new(&s->explanations, err);
+    if (st == OK)
+        st = as_config_read(&s->arena, o, &s->config, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
     if (st == OK)
@@ -232,6 +234,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_ctx_free(atomic_load(&s->contexts[i]));
     for (size_t i = 0; i < s->builtin_count; i++)
         rego_policy_unref(s->builtins[i].rego);
+    explain_cache_free(s->explanations);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

@@ -77,6 +77,12 @@ static struct rvps_snapshot *snapshot_free(struct rvps_snapshot *s)
     return NULL;
 }
 
+struct rvps_snapshot *rvps_snapshot_ref(struct rvps_snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
 struct rvps_snapshot *rvps_snapshot_unref(struct rvps_snapshot *s)
 {
     if (s != NULL && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
