@@ -610,18 +610,23 @@ static void resolve_assign(struct resolver *r, struct expr *e)
     resolve_withs(r, e, true);
 }
 
+struct name_use {
+    struct str name;
+    bool found;
+};
+
 static bool uses_name(void *user, struct term *t)
 {
-    struct str *name = user;
-    if (t->kind == TERM_VAR && str_equal(t->var.name, *name))
-        name->ptr = NULL;
-    return name->ptr != NULL;
+    struct name_use *use = user;
+    use->found = use->found || (t->kind == TERM_VAR && str_equal(t->var.name, use->name));
+    return !use->found;
 }
 
 static bool occurs_in(struct term *t, struct str name)
 {
-    walk_term(t, uses_name, &name);
-    return name.ptr == NULL;
+    struct name_use use = {.name = name};
+    walk_term(t, uses_name, &use);
+    return use.found;
 }
 
 /* Variables of a pattern of `some ... in` that do not occur in the collection. */

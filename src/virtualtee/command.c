@@ -668,7 +668,7 @@ static const char help[] =
     "\n"
     "the machine (evidence, get-resource, load):\n"
     "  --pki DIR               keys of its makers\n"
-    "  --tee TEE               az-snp-vtpm (default), snp, sample\n"
+    "  --tee TEE               az-snp-vtpm (default), snp, az-tdx-vtpm, tdx, sgx, sample\n"
     "  --set FIELD=VALUE       change a field; repeatable, the last wins\n"
     "  --pcr N=HEX             set a PCR; repeatable, the last wins\n"
     "  --initdata FILE         measure an init-data document\n"

@@ -10,6 +10,7 @@
 #include "base/encode.h"
 #include "value/json.h"
 
+#define FMSPC_TEXT "FF906ED50000" /* PKI_FMSPC */
 #define ORGANISATION ",O=Claviger virtual TEE"
 #define TEXT_MAX (128 * 1024)
 #define ISSUE_DATE "2020-01-01T00:00:00Z"
@@ -131,7 +132,7 @@ static void write_tcb_info(struct json_writer *w, bool tdx)
     number(w, "version", 3);
     member(w, "issueDate", ISSUE_DATE);
     member(w, "nextUpdate", NEXT_UPDATE);
-    member(w, "fmspc", "FF906ED50000"); /* PKI_FMSPC */
+    member(w, "fmspc", FMSPC_TEXT);
     member(w, "pceId", "0000");
     number(w, "tcbType", 0);
     number(w, "tcbEvaluationDataNumber", 17);
@@ -338,7 +339,7 @@ static STATUS save_bundle(const char *dir, const struct makers *m, bool tdx, boo
     json_object_begin(&w);
     member(&w, "version", "3.1");
     member(&w, "tee", tdx ? "TDX" : "SGX");
-    member(&w, "fmspc", "FF906ED50000");
+    member(&w, "fmspc", FMSPC_TEXT);
     st = add_chain(&w, "pck_crl_issuer_chain", m->certs[ca], m->certs[ROOT]);
     if (st == OK)
         st = add_crl(&w, "root_ca_crl", m, ROOT, err);
@@ -367,6 +368,113 @@ static STATUS save_bundle(const char *dir, const struct makers *m, bool tdx, boo
                     ".json", buf_str(&out), 0644, err);
 }
 
+/* ---- one file for all: the form of Intel's PcsClientTool (4.2) ---- */
+
+/* Headers carry certificates with %XX for all but unreserved characters (RFC 3986, 2.3). */
+static void add_percent(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain)
+            buf_add_byte(out, c);
+        else
+            buf_add_format(out, "%%%02X", (unsigned)(uint8_t)c);
+    }
+}
+
+static STATUS add_encoded_chain(struct json_writer *w, const char *key, const struct makers *m,
+                                enum intel_role leaf)
+{
+    CLEANUP(buf_done) struct buf pem;
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&pem, TEXT_MAX);
+    buf_init(&text, TEXT_MAX);
+    enum status st = cert_to_pem(m->certs[leaf], &pem);
+    if (st == OK)
+        st = cert_to_pem(m->certs[ROOT], &pem);
+    add_percent(&text, buf_str(&pem));
+    json_key(w, key);
+    json_string(w, buf_str(&text));
+    return st != OK ? st : buf_status(&text);
+}
+
+static STATUS add_signed(struct json_writer *w, const char *key, const struct makers *m, bool tdx,
+                         bool identity, struct error *err)
+{
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, TEXT_MAX);
+    enum status st = signed_text(tdx, identity, m->keys[TCB_SIGNING], &text, err);
+    json_key(w, key);
+    json_raw(w, st == OK ? buf_str(&text) : STR("null"));
+    return st;
+}
+
+static STATUS write_tool_file(struct json_writer *w, const struct makers *m, struct error *err)
+{
+    json_object_begin(w);
+    json_key(w, "collaterals");
+    json_object_begin(w);
+    member(w, "version", "3.1");
+    json_key(w, "tcbinfos");
+    json_array_begin(w);
+    json_object_begin(w);
+    member(w, "fmspc", FMSPC_TEXT);
+    enum status st = add_signed(w, "sgx_tcbinfo", m, false, false, err);
+    if (st == OK)
+        st = add_signed(w, "tdx_tcbinfo", m, true, false, err);
+    json_object_end(w);
+    json_array_end(w);
+    json_key(w, "pckcacrl");
+    json_object_begin(w);
+    if (st == OK)
+        st = add_crl(w, "processorCrl", m, PROCESSOR_CA, err);
+    if (st == OK)
+        st = add_crl(w, "platformCrl", m, PLATFORM_CA, err);
+    json_object_end(w);
+    if (st == OK)
+        st = add_signed(w, "qeidentity", m, false, true, err);
+    if (st == OK)
+        st = add_signed(w, "tdqeidentity", m, true, true, err);
+    json_key(w, "certificates");
+    json_object_begin(w);
+    if (st == OK)
+        st = add_encoded_chain(w, "TCB-Info-Issuer-Chain", m, TCB_SIGNING);
+    if (st == OK)
+        st = add_encoded_chain(w, "SGX-Enclave-Identity-Issuer-Chain", m, TCB_SIGNING);
+    json_key(w, "SGX-PCK-Certificate-Issuer-Chain");
+    json_object_begin(w);
+    if (st == OK)
+        st = add_encoded_chain(w, "PROCESSOR", m, PROCESSOR_CA);
+    if (st == OK)
+        st = add_encoded_chain(w, "PLATFORM", m, PLATFORM_CA);
+    json_object_end(w);
+    json_object_end(w);
+    if (st == OK)
+        st = add_crl(w, "rootcacrl", m, ROOT, err);
+    member(w, "rootcacrl_cdp", ROOT_CRL_URL);
+    json_object_end(w);
+    json_object_end(w);
+    return st;
+}
+
+static STATUS save_tool_file(const char *dir, const struct makers *m, struct error *err)
+{
+    CLEANUP(buf_done) struct buf out;
+    buf_init(&out, 8 * TEXT_MAX);
+    struct json_writer w;
+    json_begin(&w, &out);
+    enum status st = write_tool_file(&w, m, err);
+    if (st == OK)
+        st = json_finish(&w);
+    if (st != OK) {
+        error_set(err, "could not write Intel's collateral: %s", status_name(st));
+        return st;
+    }
+    return pki_save(dir, "collateral", "platform_collaterals", ".json", buf_str(&out), 0644, err);
+}
+
 STATUS intel_pki_make(const char *dir, struct error *err)
 {
     CLEANUP(makers_done) struct makers m = {.keys = {NULL}};
@@ -380,7 +488,7 @@ STATUS intel_pki_make(const char *dir, struct error *err)
     }
     for (int i = 0; st == OK && i < 4; i++)
         st = save_bundle(dir, &m, (i & 1) != 0, (i & 2) != 0, err);
-    return st;
+    return st == OK ? save_tool_file(dir, &m, err) : st;
 }
 
 /* ---- reading ---- */

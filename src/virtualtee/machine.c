@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "value/document.h"
 #include "virtualtee/azure_snp.h"
+#include "virtualtee/intel_tee.h"
 #include "virtualtee/plain_snp.h"
 #include "virtualtee/sample.h"
 
@@ -134,7 +135,8 @@ static const struct machine_kind snp = {
     .evidence = snp_evidence,
 };
 
-static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp, &sample_kind};
+static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp,      &azure_tdx_kind,
+                                                   &tdx_kind,    &sgx_kind, &sample_kind};
 
 const struct machine_kind *const *machine_kinds(size_t *count)
 {
