@@ -131,7 +131,8 @@ void parser_scan_ws(struct parser *p)
 
 bool parser_at_keyword_ref(const struct parser *p)
 {
-    if (!token_is_keyword(p->s.tok.kind))
+    enum token t = p->s.tok.kind;
+    if (!token_is_keyword(t) || t == TOK_TRUE || t == TOK_FALSE || t == TOK_NULL)
         return false;
     size_t at = p->s.tok.pos.end;
     return at < p->s.lx.text.len && (p->s.lx.text.ptr[at] == '.' || p->s.lx.text.ptr[at] == '[');
@@ -664,6 +665,53 @@ static struct term *parse_set(struct parser *p, const struct parse_state *s, str
     return closed_list(p, TERM_SET, &l, from);
 }
 
+static bool same_key(const struct term *a, const struct term *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == TERM_VALUE)
+        return value_equal(a->val, b->val);
+    return a->kind == TERM_VAR && !a->wildcard && str_equal(a->var.name, b->var.name);
+}
+
+/*
+ * {"a": x, "a": y} is {"a": y}: the first value is not even evaluated.  OPA
+ * does so for any equal keys; ours are constants and variables.
+ */
+static bool drop_repeated_keys(struct parser *p, struct terms *l)
+{
+    size_t cap = 16;
+    while (cap < l->len)
+        cap *= 2;
+    uint32_t *slots = arena_new_array(p->a, uint32_t, cap); /* index of the key + 1 */
+    if (slots == NULL)
+        return false;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->len; i += 2) {
+        struct term *key = l->items[i];
+        uint32_t at = UINT32_MAX;
+        if (key->kind == TERM_VALUE || key->kind == TERM_VAR) {
+            uint64_t h = key->kind == TERM_VALUE ? value_hash(key->val)
+                                                 : hash_bytes(key->var.name.ptr, key->var.name.len, 1);
+            size_t k = h & (cap - 1);
+            while (slots[k] != 0 && !same_key(l->items[slots[k] - 1], key))
+                k = (k + 1) & (cap - 1);
+            if (slots[k] != 0)
+                at = slots[k] - 1;
+            else
+                slots[k] = n + 1;
+        }
+        if (at == UINT32_MAX) {
+            at = n;
+            n += 2;
+            l->items[at] = key;
+        }
+        l->items[at + 1] = l->items[i + 1];
+    }
+    l->len = n;
+    return true;
+}
+
 static struct term *parse_object_finish(struct parser *p, struct term *key, struct term *val,
                                         bool maybe_comprehension, struct pos from)
 {
@@ -683,6 +731,10 @@ static struct term *parse_object_finish(struct parser *p, struct term *key, stru
         parser_scan(p);
         if (!parse_pair_list(p, TOK_RBRACE, &l))
             return NULL;
+    }
+    if (l.len > 2 && !drop_repeated_keys(p, &l)) {
+        p->failed = true;
+        return NULL;
     }
     return closed_list(p, TERM_OBJECT, &l, from);
 }
