@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "attestation/explain_cache.h"
 
 typedef void (*attestation_warn)(void *user, const char *text);
 
@@ -260,8 +261,10 @@ struct attestation_service {
     pthread_mutex_t work; /* one refresh or change at a time */
     uint64_t policy_versions[POLICY_SOURCES_MAX];
     bool policies_looked;
-    pthread_mutex_t pin; /* guards the pointer only */
+    struct error told_policies, told_values; /* the last trouble that was warned about */
+    pthread_mutex_t pin;                     /* guards the pointer only */
     struct policy_set *policies;
+    struct explain_cache *explanations;
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };
 

@@ -205,8 +205,8 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
 }
 
-static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
-                                     struct explanation *out, struct error *err)
+static enum status explain_anew(struct call *c, const struct appraisal *ap,
+                                struct explanation *out, struct error *err)
 {
     const struct verifier *v = ap->source->verifier;
     struct explain_alias alias = {STR_EMPTY, STR_EMPTY};
@@ -233,6 +233,25 @@ static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
         .now_s = c->now_s,
     };
     return explain(c->a, &subject, out, err);
+}
+
+/* The same machine in the same state is explained once (explain_cache.h). */
+static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
+                                     struct explanation *out, struct error *err)
+{
+    struct str salt = arena_format(c->a, "%.*s %s %d", STR_ARG(ap->policy->id),
+                                   ap->source->verifier->tee, (int)c->s->options.era);
+    struct explain_key key;
+    bool kept = salt.ptr != NULL &&
+                explain_key_make(&key, c->a, ap->policy->rego,
+                                 str_bytes(ap->policy->sha384, sizeof(ap->policy->sha384)), salt,
+                                 ap->evidence, c->values, c->now_s);
+    if (kept && explain_cache_get(c->s->explanations, &key, c->a, out))
+        return OK;
+    enum status st = explain_anew(c, ap, out, err);
+    if (st == OK && kept)
+        explain_cache_put(c->s->explanations, &key, out);
+    return st;
 }
 
 /* The worst appraisal is explained; its reason goes to the recorder though a token is issued. */

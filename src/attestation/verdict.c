@@ -260,6 +260,14 @@ static struct rego_eval eval_parameters(struct rego_ctx *ctx, const struct polic
     };
 }
 
+static enum status without_data(struct rego_ctx *ctx, struct error *err)
+{
+    if (arena_status(rego_ctx_arena(ctx)) != OK)
+        return error_nomem(err);
+    error_set(err, "the reference values could not be read");
+    return ERR_DENIED;
+}
+
 enum status policy_evaluate(struct rego_ctx *ctx, struct arena *a, const struct policy *p,
                             value input, struct reference_view *references,
                             struct rego_trace *trace, struct policy_outcome *out,
@@ -276,10 +284,8 @@ enum status policy_evaluate(struct rego_ctx *ctx, struct arena *a, const struct 
 
     rego_ctx_reset(ctx);
     struct rego_eval eval = eval_parameters(ctx, p, input, references, trace != NULL);
-    if (!value_is_defined(eval.data)) {
-        error_set(err, "the reference values could not be read");
-        return ERR_DENIED;
-    }
+    if (!value_is_defined(eval.data))
+        return without_data(ctx, err);
     enum status st;
     if (p->kind == POLICY_TRUST_CLAIMS || p->kind == POLICY_RESULT)
         st = evaluate_object(ctx, a, &eval, p, trace, out, check, err);
@@ -311,10 +317,8 @@ enum status policy_allows(struct rego_ctx *ctx, const struct policy *p, value in
     }
     rego_ctx_reset(ctx);
     struct rego_eval eval = eval_parameters(ctx, p, input, references, trace != NULL);
-    if (!value_is_defined(eval.data)) {
-        error_set(err, "the reference values could not be read");
-        return ERR_DENIED;
-    }
+    if (!value_is_defined(eval.data))
+        return without_data(ctx, err);
     value v;
     enum status st = evaluate_path(ctx, &eval, STR("data.policy.allow"), trace, &v, err);
     if (st != OK)

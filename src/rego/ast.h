@@ -153,12 +153,19 @@ struct head {
     struct pos pos;
 };
 
+struct rule;
+
+/* A "# METADATA" comment block; see metadata.c. */
 struct annotation {
     struct pos pos;
     struct str yaml;
     value parsed; /* undefined until somebody asks */
-    enum { SCOPE_RULE, SCOPE_DOCUMENT, SCOPE_PACKAGE, SCOPE_SUBPACKAGES } scope;
+    uint32_t scope;   /* enum annotation_scope */
+    bool on_package;  /* stands before the package, else before `rule` */
+    struct rule *rule;
 };
+
+enum annotation_scope { SCOPE_RULE, SCOPE_DOCUMENT, SCOPE_PACKAGE, SCOPE_SUBPACKAGES };
 
 struct rule {
     struct module *module;

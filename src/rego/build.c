@@ -165,8 +165,12 @@ static bool build_nest(struct rego_ctx *ctx, const struct nest_entry *e, uint32_
     return value_is_defined(*out);
 }
 
-bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, value *out)
+bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, value *out)
 {
+    if (kind == 4 && b->nest_len == 0) {
+        *out = VALUE_UNDEFINED;
+        return true;
+    }
     switch (b->kind) {
     case 0:
         *out = value_array_finish(&b->b);

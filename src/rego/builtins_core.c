@@ -27,6 +27,8 @@ DEFINE(member_2)
 DEFINE(member_3)
 DEFINE(internal_print)
 DEFINE(template_string)
+DEFINE(metadata_chain)
+DEFINE(metadata_rule)
 
 enum rego_outcome builtin_eq(struct rego_call *call, const value *args, value *out)
 {
@@ -302,4 +304,15 @@ enum rego_outcome builtin_template_string(struct rego_call *call, const value *a
     if (buf_status(&text) != OK)
         return rego_call_status(call, buf_status(&text), NULL);
     return built(call, value_string(rego_call_arena(call), buf_str(&text)), out);
+}
+
+/* Inside of rules the compiler has replaced these calls. */
+enum rego_outcome builtin_metadata_chain(struct rego_call *call, const value *args, value *out)
+{
+    return rego_call_error(call, "the rego.metadata.chain function must only be called within the scope of a rule");
+}
+
+enum rego_outcome builtin_metadata_rule(struct rego_call *call, const value *args, value *out)
+{
+    return rego_call_error(call, "the rego.metadata.rule function must only be called within the scope of a rule");
 }

@@ -55,7 +55,7 @@ bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *p
         size_t k = 0;
         while (k < len && k < r->len && r->parts[k].ptr != NULL && str_equal(r->parts[k], path[k]))
             k++;
-        if (k == len || k == r->len)
+        if (k == len || (k == r->len && !r->tested))
             return true;
     }
     return false;

@@ -36,6 +36,7 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
         break;
     case OP_CALL_RULE:
     case OP_RULE:
+    case OP_RULE_KEY:
         buf_add(out, p->fns[k].name);
         break;
     case OP_PUT:

@@ -134,6 +134,7 @@ struct body *parse_query_text(struct rego_compiler *c, struct module *m);
 void pass_resolve(struct rego_compiler *c);
 void pass_tree(struct rego_compiler *c);
 void pass_conflicts(struct rego_compiler *c);
+void pass_metadata(struct rego_compiler *c);
 void pass_rewrite(struct rego_compiler *c);
 void pass_calls(struct rego_compiler *c);
 void pass_safety(struct rego_compiler *c);

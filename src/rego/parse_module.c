@@ -307,7 +307,7 @@ static bool head_from_term(struct parser *p, struct term *t, struct head *h)
     if (t->kind == TERM_CALL) {
         h->args = t->items + 1;
         h->arg_count = t->len - 1;
-        h->has_args = true;
+        h->has_args = h->arg_count > 0; /* f() is a rule like f */
         t = t->items[0];
     }
     if (t->kind == TERM_VAR) {

@@ -1,6 +1,7 @@
 /*
  * Rules and the program as a whole.
  */
+#include "rego/index.h"
 #include "rego/plan.h"
 
 #include <stdlib.h>
@@ -16,7 +17,7 @@ const struct opcode_info rego_opcodes[OP_COUNT] = {
 /* ---- rules ---- */
 
 /* How the rules of a group deliver what they found. */
-enum delivery { DELIVER_RESULT, DELIVER_SET, DELIVER_OBJECT, DELIVER_NESTED };
+enum delivery { DELIVER_RESULT, DELIVER_SET, DELIVER_OBJECT, DELIVER_NESTED, DELIVER_KEY };
 
 struct group_plan {
     struct rule_group *g;
@@ -25,6 +26,11 @@ struct group_plan {
     uint32_t depth;     /* nested: parts of the reference before this are the group's own */
     bool constant;      /* all rules give this same constant: the first solution decides */
     bool may_return;    /* the function ends with the result */
+    bool by_key;        /* register 0 holds the key that is asked for */
+    uint32_t key_at;    /* part of the reference that is the key */
+    struct prog_index *index;
+    operand cursor;     /* of the index */
+    uint32_t next;      /* label: the next rule that the index admits */
 };
 
 static bool same_constants(const struct rule_group *g)
@@ -69,7 +75,7 @@ static void match_args(struct plan *p, struct rule *r)
 /* The path below the group's own, in consecutive registers. */
 static operand nested_path(struct plan *p, const struct group_plan *gp, const struct rule *r, uint32_t *len)
 {
-    *len = r->head.ref->len - gp->depth;
+    *len = r->head.ref->len > gp->depth ? r->head.ref->len - gp->depth : 0;
     GROWING(operand) xs = {0};
     for (uint32_t i = gp->depth; i < r->head.ref->len; i++)
         PLAN_PUSH(p, xs, plan_value(p, r->head.ref->items[i]));
@@ -92,6 +98,9 @@ static bool is_only_rule(const struct rule_group *g, const struct rule *rule)
 static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r, bool final)
 {
     switch (gp->how) {
+    case DELIVER_KEY:
+        emit(p, OP_RETURN, 0, 0, 0, 0, 0);
+        return;
     case DELIVER_SET:
         emit(p, OP_ADD, 0, gp->into, plan_value(p, r->head.key), 0, 0);
         return;
@@ -120,6 +129,12 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
     }
 }
 
+/* The part of the head that a lookup with a known key asks for. */
+static struct term *key_term(const struct group_plan *gp, const struct rule *r)
+{
+    return gp->g->kind == GROUP_SET ? r->head.key : r->head.ref->items[gp->key_at];
+}
+
 static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *rule)
 {
     uint32_t end = new_label(p);
@@ -135,6 +150,8 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
         p->expr = EXPR_NONE;
         mark_line(p, EXPR_NONE);
         match_args(p, r);
+        if (gp->by_key)
+            plan_match(p, key_term(gp, r), 0);
         plan_body(p, r->body);
         bool loops = p->fail != after;
         deliver(p, gp, r, is_only && !loops);
@@ -153,6 +170,35 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
     p->next_reg = base;
 }
 
+/* All rules of the group but its default, by the index where there is one. */
+static void plan_rules(struct plan *p, struct group_plan *gp)
+{
+    gp->index = index_build(p, gp->g);
+    uint32_t done = 0;
+    if (gp->index != NULL) {
+        done = new_label(p);
+        gp->next = new_label(p);
+        gp->cursor = new_regs(p, 2);
+        uint32_t index = PLAN_PUSH(p, p->indexes, gp->index);
+        emit(p, OP_INDEX, 0, gp->cursor, 0, 0, index);
+        place_label(p, gp->next);
+        emit(p, OP_INDEX_NEXT, 0, gp->cursor, 0, 0, done);
+    }
+    uint32_t n = 0;
+    for (struct rule *r = gp->g->first; r != NULL && !p->failed; r = r->next_in_group) {
+        if (r->is_default)
+            continue;
+        if (gp->index != NULL)
+            gp->index->entries[n++] = p->code.len;
+        plan_rule(p, gp, r);
+        if (gp->index != NULL)
+            emit(p, OP_JUMP, 0, 0, 0, 0, gp->next);
+    }
+    if (gp->index != NULL)
+        place_label(p, done);
+    gp->index = NULL;
+}
+
 static operand plan_default(struct plan *p, struct rule *r, uint32_t quit)
 {
     start_rule(p, r);
@@ -168,9 +214,7 @@ static void plan_complete(struct plan *p, struct group_plan *gp)
     struct rule_group *g = gp->g;
     gp->constant = same_constants(g);
     emit(p, OP_UNDEF, 0, gp->into, 0, 0, 0);
-    for (struct rule *r = g->first; r != NULL && !p->failed; r = r->next_in_group)
-        if (!r->is_default)
-            plan_rule(p, gp, r);
+    plan_rules(p, gp);
     if (g->default_rule == NULL)
         return;
     uint32_t done = new_label(p);
@@ -207,16 +251,19 @@ static void plan_absorbed(struct plan *p, struct group_plan *top, struct rule_gr
     struct group_plan gp = *top;
     gp.g = g;
     if (g->kind != GROUP_COMPLETE) {
-        for (struct rule *r = g->first; r != NULL && !p->failed; r = r->next_in_group)
-            plan_rule(p, &gp, r);
+        plan_rules(p, &gp);
         return;
     }
     uint32_t base = p->next_reg;
+    uint32_t missing = new_label(p);
     gp.how = DELIVER_RESULT;
     gp.into = new_reg(p);
     gp.may_return = false;
+    if (gp.by_key) {
+        emit(p, OP_EQ, 0, 0, constant(p, g->first->head.ref->items[top->key_at]->val), 0, missing);
+        gp.by_key = false;
+    }
     plan_complete(p, &gp);
-    uint32_t missing = new_label(p);
     uint32_t defined = new_label(p);
     emit(p, OP_IF_DEFINED, 0, gp.into, 0, 0, defined);
     emit(p, OP_JUMP, 0, 0, 0, 0, missing);
@@ -234,8 +281,7 @@ static void plan_object(struct plan *p, struct group_plan *gp)
     bool simple = is_simple_object(g);
     gp->how = simple ? DELIVER_OBJECT : DELIVER_NESTED;
     emit(p, OP_BUILD, simple ? 2 : 3, gp->into, 0, 0, 0);
-    for (struct rule *r = g->first; r != NULL && !p->failed; r = r->next_in_group)
-        plan_rule(p, gp, r);
+    plan_rules(p, gp);
     for (struct tree_node *n = g->node->children; n != NULL && !p->failed; n = next_below(n, g->node))
         if (n->group != NULL)
             plan_absorbed(p, gp, n->group);
@@ -246,9 +292,91 @@ static void plan_set(struct plan *p, struct group_plan *gp)
 {
     gp->how = DELIVER_SET;
     emit(p, OP_BUILD, 1, gp->into, 0, 0, 0);
-    for (struct rule *r = gp->g->first; r != NULL && !p->failed; r = r->next_in_group)
-        plan_rule(p, gp, r);
+    plan_rules(p, gp);
     emit(p, OP_FINISH, 1, gp->into, gp->into, 0, 0);
+}
+
+static void end_function(struct plan *p, struct prog_fn *f)
+{
+    patch_labels(p);
+    f->entry = p->first_pc;
+    f->end = p->code.len;
+    f->regs = (uint16_t)(p->max_reg < OPERAND_MAX ? p->max_reg + 1 : OPERAND_MAX);
+}
+
+/* ---- lookups with a known key ---- */
+
+struct key_use {
+    uint32_t id;
+    bool found;
+};
+
+static bool uses_as_key(void *user, struct term *t)
+{
+    struct key_use *k = user;
+    for (uint32_t i = 1; t->kind == TERM_REF && i < t->len; i++)
+        k->found |= t->items[i]->kind == TERM_VAR && t->items[i]->var.id == k->id;
+    return !k->found;
+}
+
+/* A known element saves a loop; otherwise the whole set, once, is better. */
+static bool helps_set(const struct rule_group *g)
+{
+    for (const struct rule *r = g->first; r != NULL; r = r->next_in_group) {
+        struct key_use k = {.found = r->head.key->kind != TERM_VAR};
+        if (!k.found) {
+            k.id = r->head.key->var.id;
+            walk_body(r->body, uses_as_key, &k);
+        }
+        if (!k.found)
+            return false;
+    }
+    return true;
+}
+
+bool plan_has_key_entry(const struct rule_group *g)
+{
+    return g->kind == GROUP_OBJECT || (g->kind == GROUP_SET && helps_set(g));
+}
+
+/* p[k] with a known k: only rules that give this key, with the key bound before the body. */
+static void plan_keyed(struct plan *p, struct rule_group *g, struct prog_fn *f, const struct prog_fn *main)
+{
+    plan_begin(p, 1);
+    struct group_plan gp = {
+        .g = g,
+        .into = new_reg(p),
+        .depth = g->first->ground_len + 1,
+        .by_key = true,
+        .key_at = g->first->ground_len,
+        .may_return = true,
+    };
+    start_rule(p, g->first);
+    if (g->kind == GROUP_SET) {
+        gp.how = DELIVER_KEY;
+        emit(p, OP_UNDEF, 0, gp.into, 0, 0, 0);
+        plan_rules(p, &gp);
+    } else if (is_simple_object(g)) {
+        gp.how = DELIVER_RESULT;
+        emit(p, OP_UNDEF, 0, gp.into, 0, 0, 0);
+        plan_rules(p, &gp);
+    } else {
+        gp.how = DELIVER_NESTED;
+        emit(p, OP_BUILD, 3, gp.into, 0, 0, 0);
+        plan_rules(p, &gp);
+        for (struct tree_node *n = g->node->children; n != NULL && !p->failed; n = next_below(n, g->node))
+            if (n->group != NULL)
+                plan_absorbed(p, &gp, n->group);
+        /* n 4: nothing built is undefined */
+        emit(p, OP_FINISH, 4, gp.into, gp.into, 0, 0);
+    }
+    emit(p, OP_RETURN, 0, gp.into, 0, 0, 0);
+    *f = *main;
+    f->kind = FN_FUNCTION;
+    f->keyed = true;
+    f->args = 1;
+    f->by_key = FN_NONE;
+    end_function(p, f);
 }
 
 static struct str group_name(struct plan *p, const struct rule_group *g)
@@ -261,7 +389,7 @@ static struct str group_name(struct plan *p, const struct rule_group *g)
     return s;
 }
 
-static void begin_function(struct plan *p, uint32_t args)
+void plan_begin(struct plan *p, uint32_t args)
 {
     p->first_pc = p->code.len;
     p->next_reg = args;
@@ -271,16 +399,9 @@ static void begin_function(struct plan *p, uint32_t args)
     p->rule = NULL;
 }
 
-static void end_function(struct plan *p, struct prog_fn *f)
-{
-    patch_labels(p);
-    f->entry = p->first_pc;
-    f->regs = (uint16_t)(p->max_reg < OPERAND_MAX ? p->max_reg + 1 : OPERAND_MAX);
-}
-
 static void plan_group(struct plan *p, struct rule_group *g, struct prog_fn *f)
 {
-    begin_function(p, g->arity);
+    plan_begin(p, g->arity);
     struct group_plan gp = {
         .g = g,
         .how = DELIVER_RESULT,
@@ -301,6 +422,7 @@ static void plan_group(struct plan *p, struct rule_group *g, struct prog_fn *f)
     f->args = (uint16_t)g->arity;
     f->kind = (uint8_t)g->kind;
     f->mocked = g->callee.mocked;
+    f->by_key = FN_NONE;
     f->pos = (struct prog_pos){g->first->module->file, g->first->pos.row, g->first->pos.col};
     end_function(p, f);
 }
@@ -382,14 +504,14 @@ static bool index_names(struct plan *p)
 {
     struct rego_policy *pol = p->policy;
     uint32_t cap = 16;
-    while (cap < pol->fn_count * 2)
+    while (cap < pol->named_fn_count * 2)
         cap *= 2;
     pol->fn_by_name = arena_new_array(p->out, uint32_t, cap);
     if (pol->fn_by_name == NULL)
         return false;
     pol->fn_by_name_cap = cap;
     memset(pol->fn_by_name, 0xff, cap * sizeof(uint32_t));
-    for (uint32_t i = 0; i < pol->fn_count; i++) {
+    for (uint32_t i = 0; i < pol->named_fn_count; i++) {
         uint64_t at = hash_bytes(pol->fns[i].name.ptr, pol->fns[i].name.len, 0);
         while (pol->fn_by_name[at & (cap - 1)] != FN_NONE)
             at++;
@@ -451,13 +573,24 @@ static bool plan_all(struct plan *p)
     for (struct rule_group *g = c->groups; g != NULL; g = g->next)
         if (!g->absorbed)
             g->index = n++;
-    p->policy->fns = arena_new_array(p->out, struct prog_fn, n + 1);
-    if (p->policy->fns == NULL || !copy_sources(p))
+    uint32_t keyed = n;
+    for (struct rule_group *g = c->groups; g != NULL; g = g->next)
+        keyed += !g->absorbed && plan_has_key_entry(g);
+    struct prog_fn *fns = p->policy->fns = arena_new_array(p->out, struct prog_fn, keyed + 1);
+    if (fns == NULL || !copy_sources(p))
         return false;
-    p->policy->fn_count = n;
-    for (struct rule_group *g = c->groups; g != NULL && !p->failed; g = g->next)
-        if (!g->absorbed)
-            plan_group(p, g, &p->policy->fns[g->index]);
+    p->policy->fn_count = keyed;
+    p->policy->named_fn_count = n;
+    keyed = n;
+    for (struct rule_group *g = c->groups; g != NULL && !p->failed; g = g->next) {
+        if (g->absorbed)
+            continue;
+        plan_group(p, g, &fns[g->index]);
+        if (!plan_has_key_entry(g) || p->failed)
+            continue;
+        fns[g->index].by_key = keyed;
+        plan_keyed(p, g, &fns[keyed++], &fns[g->index]);
+    }
     p->policy->query_fn = FN_NONE;
     if (c->query != NULL && !p->failed)
         plan_query(p);
@@ -480,14 +613,17 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
         return arena_status(&c->arena);
     if (!ok)
         return ERR_INVALID;
+    uint32_t at;
+    enum status st = program_verify(pol, &at);
+    if (st != OK) {
+        front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "internal error: instruction %u is not valid",
+                    (unsigned)at);
+        return st;
+    }
     *out = TAKE(pol);
     return OK;
 }
 
-void plan_begin(struct plan *p, uint32_t args)
-{
-    begin_function(p, args);
-}
 
 void plan_end(struct plan *p, struct prog_fn *f)
 {

@@ -130,6 +130,13 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out);
 void plan_begin(struct plan *p, uint32_t args);
 void plan_start_rule(struct plan *p, struct rule *r);
 void plan_end(struct plan *p, struct prog_fn *f);
+/* Lookups with a known key evaluate only what gives this key. */
+bool plan_has_key_entry(const struct rule_group *g);
+
+/* ---- index.c ---- */
+
+/* NULL: not worth it.  The entries are set by the caller. */
+struct prog_index *index_build(struct plan *p, const struct rule_group *g);
 
 /* ---- query.c ---- */
 

@@ -194,6 +194,13 @@ static operand plan_data_ref(struct plan *p, const struct term *ref)
             p->failed = true;
             return 0;
         }
+        if (i < ref->len && plan_has_key_entry(n->group) && can_evaluate(p, ref->items[i]) &&
+            ref->items[i]->kind != TERM_REF) {
+            operand key = plan_value(p, ref->items[i]);
+            operand v = new_reg(p);
+            emit(p, OP_RULE_KEY, 0, v, key, n->group->index, p->fail);
+            return plan_parts(p, v, ref, i + 1);
+        }
         operand r = new_reg(p);
         emit(p, OP_RULE, 0, r, 0, n->group->index, p->fail);
         return plan_parts(p, r, ref, i);

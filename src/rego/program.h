@@ -56,15 +56,15 @@ enum fn_kind { FN_COMPLETE, FN_SET, FN_OBJECT, FN_FUNCTION };
 /* All rules of one path as code. */
 struct prog_fn {
     struct str name; /* data.policy.allow */
-    uint32_t entry;
+    uint32_t entry, end; /* its code */
     uint32_t node;
     uint16_t regs;
     uint16_t args;
     uint8_t kind; /* enum fn_kind */
     bool mocked;  /* some `with` replaces it */
+    bool keyed;   /* lookup of one key of a partial rule: the argument */
+    uint32_t by_key; /* of a partial rule: the function for that, or FN_NONE */
     struct prog_pos pos;
-    /* A rule that only names a part of input or data: for paths in explanations. */
-    const struct prog_side *alias;
 };
 
 /* A node of the tree below data; its id is its number in a depth-first walk. */
@@ -149,6 +149,7 @@ struct prog_source {
 struct prog_read {
     uint32_t len;
     const struct str *parts; /* ptr NULL: not a string */
+    bool tested; /* a bare literal: only whether it is there counts, its members do not */
 };
 
 struct prog_constant_call {
@@ -170,6 +171,7 @@ struct rego_policy {
     uint32_t path_count;
     struct prog_fn *fns;
     uint32_t fn_count;
+    uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */
     struct prog_node *nodes;
     uint32_t node_count;
     struct prog_external *externals;
@@ -200,5 +202,8 @@ struct rego_policy {
     uint32_t query_fn; /* FN_NONE: no query */
 };
 
-/* The node of a path text, "data.a.b[\"c\"]"; *rest is what is not in the tree. */
+/* ERR_INTERNAL when the code would make the machine misbehave: *at is where. */
+STATUS program_verify(const struct rego_policy *p, uint32_t *at);
+
+/* The function of a rule by its path text, as in prog_fn.name; ERR_NOT_FOUND. */
 STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn);

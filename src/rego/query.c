@@ -271,7 +271,7 @@ static bool run_passes(struct rego_compiler *c)
     *end = NULL;
     pass_conflicts(c);
     *end = c->query_module;
-    void (*const passes[])(struct rego_compiler *) = {pass_calls, pass_rewrite, pass_safety};
+    void (*const passes[])(struct rego_compiler *) = {pass_calls, pass_metadata, pass_rewrite, pass_safety};
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);
         if (c->errors.total > 0 || arena_status(&c->arena) != OK)

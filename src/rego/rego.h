@@ -146,7 +146,8 @@ bool rego_policy_reads_data(const struct rego_policy *p);
 
 /*
  * Some rule reads input at or below this path of names, or dynamically so that it
- * may: {"az-snp-vtpm", "measurement"}.
+ * may: {"az-snp-vtpm", "measurement"}.  `input.x` as a literal of its own asks only
+ * whether x is there, which reads no member of it.
  */
 bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *path, size_t len);
 

@@ -36,6 +36,17 @@ static void fail_at(struct resolver *r, struct pos pos, const char *before, stru
     front_error(r->c, COMPILE_ERROR, r->m, pos, "%s%.*s%s", before, STR_ARG(name), after);
 }
 
+/* The checks of v1 modules, spec 2.2. */
+static bool is_modern(const struct resolver *r)
+{
+    return r->m->version == REGO_V1 || r->m->rego_v1 || r->c->options.strict;
+}
+
+static bool is_root_name(struct str name)
+{
+    return str_is(name, "input") || str_is(name, "data");
+}
+
 /* ---- scopes ---- */
 
 static struct name_entry *declared(struct resolver *r, struct str name)
@@ -592,7 +603,7 @@ static void resolve_assign(struct resolver *r, struct expr *e)
         return;
     }
     const struct term *lhs = e->term->items[1];
-    if (ast_is_var(lhs, "input") || ast_is_var(lhs, "data")) {
+    if (lhs->kind == TERM_VAR && is_root_name(lhs->var.name) && is_modern(r)) {
         front_error(r->c, COMPILE_ERROR, r->m, e->pos, "variables must not shadow %.*s (use a different variable name)",
                     STR_ARG(lhs->var.name));
         return;
@@ -603,18 +614,23 @@ static void resolve_assign(struct resolver *r, struct expr *e)
     resolve_withs(r, e, true);
 }
 
+struct name_use {
+    struct str name;
+    bool found;
+};
+
 static bool uses_name(void *user, struct term *t)
 {
-    struct str *name = user;
-    if (name->ptr != NULL && t->kind == TERM_VAR && str_equal(t->var.name, *name))
-        name->ptr = NULL;
-    return name->ptr != NULL;
+    struct name_use *use = user;
+    use->found = use->found || (t->kind == TERM_VAR && str_equal(t->var.name, use->name));
+    return !use->found;
 }
 
 static bool occurs_in(struct term *t, struct str name)
 {
-    walk_term(t, uses_name, &name);
-    return name.ptr == NULL;
+    struct name_use use = {.name = name};
+    walk_term(t, uses_name, &use);
+    return use.found;
 }
 
 /* Variables of a pattern of `some ... in` that do not occur in the collection. */
@@ -793,7 +809,7 @@ static void declare_args(struct resolver *r, struct term *t)
 {
     uint32_t id;
     if (t->kind == TERM_VAR && !t->wildcard) {
-        if (str_is(t->var.name, "input") || str_is(t->var.name, "data")) {
+        if (is_root_name(t->var.name) && is_modern(r)) {
             front_error(r->c, COMPILE_ERROR, r->m, t->pos, "args must not shadow %.*s (use a different variable name)",
                         STR_ARG(t->var.name));
             return;
@@ -832,7 +848,7 @@ static void resolve_branch(struct resolver *r, struct rule *rule)
 static void resolve_rule(struct resolver *r, struct rule *rule)
 {
     struct str name = value_str(rule->head.ref->items[rule->module->package->len]->val);
-    if (str_is(name, "input") || str_is(name, "data")) {
+    if (is_root_name(name) && is_modern(r)) {
         front_error(r->c, COMPILE_ERROR, r->m, rule->pos, "rules must not shadow %.*s (use a different rule name)",
                     STR_ARG(name));
         return;
@@ -859,7 +875,7 @@ static bool is_language_import(const struct import *imp)
 static void check_imports(struct resolver *r)
 {
     struct name_map seen = {0};
-    if (r->m->version != REGO_V1 && !r->m->rego_v1 && !r->c->options.strict)
+    if (!is_modern(r))
         return;
     for (struct import *imp = r->m->imports; imp != NULL; imp = imp->next) {
         struct name_entry *e = name_put(r->a, &seen, import_name(imp));

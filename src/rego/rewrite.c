@@ -208,6 +208,8 @@ static struct term *rewrite_print(struct rewriter *w, struct term *call)
 static bool rewrite_expr(struct rewriter *w, struct expr *e)
 {
     w->origin = e->origin != NULL ? e->origin : e;
+    if (e->kind == EXPR_CALL && e->term->kind == TERM_VALUE)
+        e->kind = EXPR_TERM; /* a call that became a constant */
     if (e->kind == EXPR_CALL && is_builtin(e->term, "print")) {
         if (!w->c->options.keep_print)
             return false;

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "rego/index.h"
 #include "value/number.h"
 
 /* ---- errors ---- */
@@ -375,10 +376,11 @@ static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
 
 static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
 {
-    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos,
-                  ctx->policy->fns[fn].kind == FN_FUNCTION
-                      ? "functions must not produce multiple outputs for same inputs"
-                      : "complete rules must not produce multiple outputs");
+    const struct prog_fn *f = &ctx->policy->fns[fn];
+    const char *text = f->keyed                 ? "object keys must be unique"
+                       : f->kind == FN_FUNCTION ? "functions must not produce multiple outputs for same inputs"
+                                                : "complete rules must not produce multiple outputs";
+    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "%s", text);
 }
 
 /* Child of a tree node by key; FN_NONE: none. */
@@ -690,7 +692,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             NEXT
         case OP_FINISH: {
             value v = VALUE_UNDEFINED;
-            if (!builder_finish(ctx, untag(R[i->b]), &v))
+            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
                 return vm_no_memory(ctx);
             R[i->a] = v;
             NEXT
@@ -797,6 +799,36 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                     return ctx->status;
                 ENTER(fn, RETURN_VALUE)
                 continue;
+            }
+            if (!value_is_defined(v))
+                FAIL
+            R[i->a] = v;
+            NEXT
+        }
+        case OP_RULE_KEY: {
+            value key = X(i->b);
+            value v = vm_memo(ctx, i->c);
+            uint32_t fn = p->fns[i->c].by_key;
+            if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
+                v = vm_base(ctx, p->fns[fn].node);
+                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key) : v;
+            } else if (v.word != 0) {
+                v = value_is_defined(v) ? value_lookup(v, key) : v;
+            } else {
+                uint64_t hash = call_hash(fn, &key, 1);
+                if (!lookup_call(ctx, hash, fn, &key, 1, &v)) {
+                    value *copy = arena_alloc(&ctx->arena, sizeof(value));
+                    if (copy == NULL)
+                        return vm_no_memory(ctx);
+                    *copy = key;
+                    if (!spend(ctx, 1))
+                        return ctx->status;
+                    ENTER(fn, RETURN_VALUE)
+                    ctx->frames[ctx->frame_count - 1].memo_hash = hash;
+                    ctx->frames[ctx->frame_count - 1].memo_args = copy;
+                    R[0] = key;
+                    continue;
+                }
             }
             if (!value_is_defined(v))
                 FAIL
@@ -947,8 +979,26 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) && X(i->a).word == VALUE_FALSE.word)
                 trace_false(ctx, R, i->d, pc);
             NEXT
-        case OP_INDEX:
-        case OP_INDEX_NEXT:
+        case OP_INDEX: {
+            struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
+            if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
+                return vm_no_memory(ctx);
+            R[i->a] = tag(l);
+            R[i->a + 1] = tag(p->indexes[i->d]);
+            NEXT
+        }
+        case OP_INDEX_NEXT: {
+            struct index_list *l = untag(R[i->a]);
+            if (l->len == 0) {
+                pc = i->d;
+                continue;
+            }
+            const struct prog_index *x = untag(R[i->a + 1]);
+            pc = x->entries[*l->rules];
+            l->rules++;
+            l->len--;
+            continue;
+        }
         case OP_HALT:
         case OP_COUNT:
             break;

@@ -207,7 +207,7 @@ bool builder_put(struct rego_ctx *ctx, struct vm_builder *b, value key, value va
 bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len, value val, bool element,
                   uint32_t rule);
 /* False: the error is in the context. */
-bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, value *out);
+bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, value *out);
 
 /* ---- modify.c ---- */
 

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "virtualtee/fault.h"
 #include "virtualtee/field.h"
 #include "virtualtee/pki.h"
 
@@ -105,3 +106,11 @@ STATUS azure_write_evidence(const struct azure_build *b, struct buf *out, struct
 
 /* SHA-256 of the variable data: what the hardware report carries. */
 void azure_variable_data_digest(const struct azure_build *b, struct digest *out);
+
+/* Faults whose part of the build is a struct azure_build. */
+extern const struct fault azure_vtpm_faults[];
+extern const size_t azure_vtpm_fault_count;
+
+/* Two more, whose fields have other names in each TEE. */
+void azure_fault_other_machine(void *part);
+void azure_fault_endorsement_text(void *part);
