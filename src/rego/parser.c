@@ -131,8 +131,7 @@ void parser_scan_ws(struct parser *p)
 
 bool parser_at_keyword_ref(const struct parser *p)
 {
-    enum token t = p->s.tok.kind;
-    if (!token_is_keyword(t) || t == TOK_TRUE || t == TOK_FALSE || t == TOK_NULL)
+    if (!token_is_keyword(p->s.tok.kind))
         return false;
     size_t at = p->s.tok.pos.end;
     return at < p->s.lx.text.len && (p->s.lx.text.ptr[at] == '.' || p->s.lx.text.ptr[at] == '[');

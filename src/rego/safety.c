@@ -548,6 +548,9 @@ struct nested {
 /* An expression of a template string cannot bind: its variables come from the body around it. */
 static void check_template(struct nested *n, struct term *t)
 {
+    const struct expr *e = t->comp.body->items[0];
+    if (e->kind == EXPR_UNIFY && e->term->items[2]->kind == TERM_VAR)
+        return; /* a name alone is unsafe like any other */
     struct varset inside = new_set(n->s);
     vars_of_body(n->s, t->comp.body, &inside);
     for (uint32_t id = VAR_FIRST; id < n->s->vars->len; id++) {
