@@ -673,6 +673,23 @@ static bool same_key(const struct term *a, const struct term *b)
     return a->kind == TERM_VAR && !a->wildcard && str_equal(a->var.name, b->var.name);
 }
 
+/* As OPA orders an object's keys: where a computed one equals a constant, the computed one wins. */
+static bool constant_keys_first(struct parser *p, struct terms *l)
+{
+    struct term **items = arena_new_array(p->a, struct term *, l->len);
+    if (items == NULL)
+        return false;
+    uint32_t n = 0;
+    for (int computed = 0; computed < 2; computed++)
+        for (uint32_t i = 0; i < l->len; i += 2)
+            if ((l->items[i]->kind != TERM_VALUE) == (computed == 1)) {
+                items[n++] = l->items[i];
+                items[n++] = l->items[i + 1];
+            }
+    memcpy(l->items, items, l->len * sizeof(*items));
+    return true;
+}
+
 /*
  * {"a": x, "a": y} is {"a": y}: the first value is not even evaluated.  OPA
  * does so for any equal keys; ours are constants and variables.
@@ -708,7 +725,7 @@ static bool drop_repeated_keys(struct parser *p, struct terms *l)
         l->items[at + 1] = l->items[i + 1];
     }
     l->len = n;
-    return true;
+    return constant_keys_first(p, l);
 }
 
 static struct term *parse_object_finish(struct parser *p, struct term *key, struct term *val,

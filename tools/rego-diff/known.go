@@ -23,7 +23,8 @@ func isKnown(c *testCase, want, got outcome, kind string) bool {
 	// The `with` of a `some .. in` is taken for a declaration (arg x redeclared).
 	if len(want.Errors) > 0 && want.Errors[0].Code == "rego_compile_error" {
 		m := want.Errors[0].Message
-		return strings.HasSuffix(m, "redeclared") || strings.HasSuffix(m, "declared above") || strings.HasSuffix(m, "assigned before")
+		return strings.HasSuffix(m, "redeclared") || strings.HasSuffix(m, "declared above") ||
+			strings.HasSuffix(m, "assigned above") || strings.HasSuffix(m, "assigned before")
 	}
 	return false
 }
