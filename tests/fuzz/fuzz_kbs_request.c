@@ -4,6 +4,8 @@
  *
  * Input: a byte for the method, then target LF headers LF LF body.
  *
+ * Through them: cookie_open(), token_verify().
+ *
  * Properties: every answer has a status that the protocol knows; an error of
  * ours is JSON with its decision id last; nobody without credentials gets 200
  * from an administrative route; no answer holds the secret.
