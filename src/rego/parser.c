@@ -211,7 +211,8 @@ static bool terms_add(struct parser *p, struct terms *l, struct term *t)
 static bool is_number_small_enough(struct str s)
 {
     long exponent = 0;
-    long point = 0; /* digits before the point after the first that counts, or minus zeros after it */
+    long point =
+        0; /* digits before the point after the first that counts, or minus zeros after it */
     bool seen_point = false;
     bool seen_digit = false;
     int lead = 0;
@@ -270,8 +271,8 @@ static struct term *parse_number(struct parser *p)
         }
     }
     struct str lit = p->s.tok.lit;
-    if (point[0] == '\0' && lit.len > 1 && lit.ptr[0] == '0' && lit.ptr[1] != '.' && lit.ptr[1] != 'e' &&
-        lit.ptr[1] != 'E') {
+    if (point[0] == '\0' && lit.len > 1 && lit.ptr[0] == '0' && lit.ptr[1] != '.' &&
+        lit.ptr[1] != 'e' && lit.ptr[1] != 'E') {
         parser_illegal(p, "expected number without leading zero");
         return NULL;
     }
@@ -379,7 +380,8 @@ static struct term *parse_string(struct parser *p)
         CLEANUP(buf_done) struct buf text;
         buf_init(&text, inner.len + 1);
         if (!unescape(inner, 0, &text)) {
-            parser_error(p, pos, "illegal string literal: %.*s", STR_ARG(str_slice(p->s.tok.lit, 0, 200)));
+            parser_error(p, pos, "illegal string literal: %.*s",
+                         STR_ARG(str_slice(p->s.tok.lit, 0, 200)));
             return NULL;
         }
         if (buf_status(&text) == OK)
@@ -432,7 +434,8 @@ static bool template_text(struct parser *p, char quote, struct terms *parts, boo
         lexer_byte(lx);
         if (ch == quote || ch == '{')
             stop = ch;
-        else if (ch == '\\' && lx->off < lx->text.len && (quote == '"' || lx->text.ptr[lx->off] == '{'))
+        else if (ch == '\\' && lx->off < lx->text.len &&
+                 (quote == '"' || lx->text.ptr[lx->off] == '{'))
             lexer_byte(lx);
     }
     struct str raw = str_slice(lx->text, start, lx->off - 1 - start);
@@ -565,7 +568,8 @@ static bool parse_pair_list(struct parser *p, enum token end, struct terms *l)
 }
 
 /* The closing token is the present one; span up to and with it. */
-static struct term *closed_list(struct parser *p, enum term_kind kind, struct terms *l, struct pos from)
+static struct term *closed_list(struct parser *p, enum term_kind kind, struct terms *l,
+                                struct pos from)
 {
     struct term *t = list(p, kind, l->items, l->len, from);
     if (t != NULL)
@@ -770,8 +774,9 @@ static struct term *parse_call(struct parser *p, struct term *operator, struct p
         return NULL;
     from.end = p->s.tok.pos.end;
     parser_scan_ws(p);
-    struct term *t = empty && ast_is_var(operator, "set") ? ast_term(p->a, TERM_SET, from)
-                                                          : list(p, TERM_CALL, l.items, l.len, from);
+    struct term *t = empty && ast_is_var(operator, "set")
+                         ? ast_term(p->a, TERM_SET, from)
+                         : list(p, TERM_CALL, l.items, l.len, from);
     if (t == NULL)
         p->failed |= p->s.errors == 0;
     return t;
@@ -970,7 +975,8 @@ struct term *parse_term(struct parser *p)
 {
     uint32_t off = p->s.tok.pos.off;
     for (struct term_memo *m = p->memo; m != NULL && m->off >= off; m = m->next) {
-        if (m->off == off && m->after.lx.keywords == p->s.lx.keywords && m->after.errors == p->s.errors) {
+        if (m->off == off && m->after.lx.keywords == p->s.lx.keywords &&
+            m->after.errors == p->s.errors) {
             p->s = m->after;
             return m->term;
         }
@@ -1018,8 +1024,8 @@ static int binding(enum token t)
     }
 }
 
-static struct term *operator_call(struct parser *p, enum token op, struct pos op_pos, struct term *lhs,
-                                  struct term *rhs)
+static struct term *operator_call(struct parser *p, enum token op, struct pos op_pos,
+                                  struct term *lhs, struct term *rhs)
 {
     struct term *operands[2] = {lhs, rhs};
     struct pos pos = lhs->pos;
@@ -1163,7 +1169,8 @@ static bool parse_with(struct parser *p, struct expr *e)
 static bool is_member_call(const struct term *t)
 {
     return t->kind == TERM_CALL && t->items[0]->generated &&
-           (ast_is_var(t->items[0], "internal.member_2") || ast_is_var(t->items[0], "internal.member_3"));
+           (ast_is_var(t->items[0], "internal.member_2") ||
+            ast_is_var(t->items[0], "internal.member_3"));
 }
 
 static struct expr *parse_some(struct parser *p)
@@ -1374,7 +1381,8 @@ static struct expr *parse_not(struct parser *p)
     if (p->s.tok.kind == TOK_LBRACE && is_improved_not(p)) {
         e = parse_expr(p);
         /* A set is always true: it must have been meant as a body. */
-        if (e == NULL || (e->kind == EXPR_TERM && (e->term->kind == TERM_SET || e->term->kind == TERM_SET_COMP))) {
+        if (e == NULL || (e->kind == EXPR_TERM &&
+                          (e->term->kind == TERM_SET || e->term->kind == TERM_SET_COMP))) {
             p->s = s;
             e = parse_not_body(p, pos);
         }
@@ -1429,10 +1437,12 @@ static struct expr *parse_operand(struct parser *p, bool first)
         bool plain_ok = plain != NULL && (first ? !at_logic(p) : false);
         if (plain_ok)
             return plain;
-        bool is_union = plain != NULL && plain->kind == EXPR_TERM && plain->term->kind == TERM_SET &&
-                        plain->term->len == 1 && plain->term->items[0]->kind == TERM_CALL &&
+        bool is_union = plain != NULL && plain->kind == EXPR_TERM &&
+                        plain->term->kind == TERM_SET && plain->term->len == 1 &&
+                        plain->term->items[0]->kind == TERM_CALL &&
                         ast_is_var(plain->term->items[0]->items[0], "or");
-        bool is_comp = plain != NULL && plain->kind == EXPR_TERM && plain->term->kind == TERM_SET_COMP;
+        bool is_comp =
+            plain != NULL && plain->kind == EXPR_TERM && plain->term->kind == TERM_SET_COMP;
         if (is_union || is_comp) {
             parser_error(p, pos, "ambiguous operand: braces around a set union or comprehension");
             return NULL;
@@ -1482,8 +1492,8 @@ static struct body *operand_body(struct parser *p, struct expr *e)
     return single(p, e);
 }
 
-static struct expr *combine(struct parser *p, enum expr_kind kind, struct expr *left, struct expr *right,
-                            struct pos pos)
+static struct expr *combine(struct parser *p, enum expr_kind kind, struct expr *left,
+                            struct expr *right, struct pos pos)
 {
     struct expr *e = new_expr(p, kind, parser_span(p, pos));
     if (e == NULL)
