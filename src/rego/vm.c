@@ -323,6 +323,23 @@ static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32
     return call_external(ctx, &e, args, pc, out);
 }
 
+/* Hashes differ in nearly every step: compare only these. */
+static bool is_item(const value *items, size_t n, value x)
+{
+    if (!value_is_string(x)) {
+        for (size_t i = 0; i < n; i++)
+            if (value_equal(items[i], x))
+                return true;
+        return false;
+    }
+    uint32_t hash = value_heap(x)->hash;
+    for (size_t i = 0; i < n; i++)
+        if (value_is_heap(items[i]) && value_heap(items[i])->hash == hash &&
+            value_equal(items[i], x))
+            return true;
+    return false;
+}
+
 static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
 {
     size_t n = value_len(c);
@@ -332,8 +349,7 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
         *out = value_set_has(c, x);
         return true;
     case VALUE_KIND_ARRAY:
-        for (size_t i = 0; i < n && !*out; i++)
-            *out = value_equal(value_items(c)[i], x);
+        *out = is_item(value_items(c), n, x);
         break;
     case VALUE_KIND_OBJECT:
         for (size_t i = 0; i < n && !*out; i++)
