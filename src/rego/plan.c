@@ -140,6 +140,20 @@ static struct term *key_term(const struct group_plan *gp, const struct rule *r)
     return gp->g->kind == GROUP_SET ? r->head.key : r->head.ref->items[gp->key_at];
 }
 
+/* Matching may bind its variables: everything else in it must have a value first. */
+static bool is_open_pattern(const struct term *t)
+{
+    if (t->kind == TERM_OBJECT)
+        for (uint32_t i = 0; i + 1 < t->len; i += 2)
+            if (!ast_is_constant(t->items[i]) || !is_open_pattern(t->items[i + 1]))
+                return false;
+    if (t->kind == TERM_ARRAY)
+        for (uint32_t i = 0; i < t->len; i++)
+            if (!is_open_pattern(t->items[i]))
+                return false;
+    return t->kind == TERM_VAR || t->kind == TERM_ARRAY || t->kind == TERM_OBJECT || ast_is_constant(t);
+}
+
 static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *rule)
 {
     uint32_t end = new_label(p);
@@ -155,9 +169,12 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
         p->expr = EXPR_NONE;
         mark_line(p, EXPR_NONE);
         match_args(p, r);
-        if (gp->by_key)
-            plan_match(p, key_term(gp, r), 0);
+        struct term *key = gp->by_key ? key_term(gp, r) : NULL;
+        if (key != NULL && is_open_pattern(key))
+            plan_match(p, key, 0);
         plan_body(p, r->body);
+        if (key != NULL && !is_open_pattern(key))
+            plan_match(p, key, 0);
         bool loops = p->fail != after;
         deliver(p, gp, r, is_only && !loops);
         if (loops) {
