@@ -170,8 +170,9 @@ static NOINLINE void job_policy(struct attestation_service *s, const struct evid
         struct attestation_result result;
         struct error err = ERROR_INIT;
         checks_init(&checks, &a);
-        MUST(attestation_appraise(s, &a, claims, 1, NULL, 0, NOW, false, &checks, &result, &err) ==
-             OK);
+        if (attestation_appraise(s, &a, claims, 1, NULL, 0, NOW, false, &checks, &result, &err) !=
+            OK)
+            must(false, err.text);
         MUST(result.affirming);
     }
 }
@@ -209,6 +210,7 @@ static void run_policy(void)
              arena_format(&memory, "{\"type\":\"sample\",\"payload\":\"%.*s\"}", STR_ARG(values)),
              NOW, NULL) == OK);
     MUST(json_parse(&memory, claims_text(), NULL, &e.claims, NULL) == OK);
+    MUST(json_parse(&memory, STR("{\"nonce\":\"AAAA\"}"), NULL, &e.runtime_claims, NULL) == OK);
     job_policy(s, &e);
 }
 
