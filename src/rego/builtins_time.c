@@ -67,7 +67,7 @@ static void set_ns(struct moment *m, int64_t ns)
 {
     m->ns = ns;
     m->s = ns / NS_PER_S - (ns % NS_PER_S < 0);
-    m->sub_ns = (int)(ns - m->s * NS_PER_S);
+    m->sub_ns = (int)(ns % NS_PER_S + (ns % NS_PER_S < 0 ? NS_PER_S : 0));
     tz_lookup(m->tz, m->s, &m->zone);
 }
 
