@@ -231,6 +231,22 @@ static enum status backend_dir(struct arena *a, const struct backend *b, const c
 #define LOCAL_FS_DIR "/opt/confidential-containers/storage/local_fs"
 #define LOCAL_JSON_DIR "/opt/confidential-containers/storage/local_json"
 
+/* v0.19.0 wrote hyphens where later versions have underscores: read on if only that is there
+ * (13.1). */
+static struct str spelled_namespace(struct arena *a, struct str dir, const char *ns)
+{
+    struct str hyphens = arena_str(a, str_of(ns));
+    char *text = (char *)(uintptr_t)hyphens.ptr; /* made above, nobody else's yet */
+    for (size_t i = 0; i < hyphens.len; i++)
+        if (text[i] == '_')
+            text[i] = '-';
+    struct str now = arena_format(a, "%s/%s", dir.ptr, ns);
+    struct str then = arena_format(a, "%s/%s", dir.ptr, hyphens.ptr);
+    bool old = now.ptr != NULL && then.ptr != NULL && access(now.ptr, F_OK) != 0 &&
+               access(then.ptr, F_OK) == 0;
+    return old ? hyphens : str_of(ns);
+}
+
 static enum status open_namespace(struct arena *a, const struct backend *b, const char *ns,
                                   struct storage **out, struct error *err)
 {
@@ -240,12 +256,14 @@ static enum status open_namespace(struct arena *a, const struct backend *b, cons
         return storage_open_memory(out, err);
     if (type_is(b->type, "LocalFs", "local_fs")) {
         st = backend_dir(a, b, "local_fs", "dir_path", NULL, LOCAL_FS_DIR, &dir, err);
-        return st != OK ? st : storage_open_local_fs(dir.ptr, str_of(ns), out, err);
+        return st != OK ? st
+                        : storage_open_local_fs(dir.ptr, spelled_namespace(a, dir, ns), out, err);
     }
     if (type_is(b->type, "LocalJson", "local_json")) {
         st =
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
-        return st != OK ? st : storage_open_local_json(dir.ptr, str_of(ns), out, err);
+        return st != OK ? st
+                        : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), out, err);
     }
     error_set(err, "configuration: storage type \"%s\" is not built in", QUOTED(b->type));
     return ERR_UNSUPPORTED;
@@ -329,7 +347,8 @@ static enum status open_values(struct arena *a, const struct backend *b, bool en
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
         if (st != OK)
             return st;
-        struct str path = arena_format(a, "%s/reference_value", dir.ptr);
+        struct str ns = spelled_namespace(a, dir, "reference_value");
+        struct str path = arena_format(a, "%s/%.*s", dir.ptr, STR_ARG(ns));
         return path.ptr == NULL ? error_nomem(err) : rvps_open_file(path.ptr, enforce, out, err);
     }
     CLEANUP(storage_cleanup) struct storage *s = NULL;

@@ -115,15 +115,27 @@ static enum status refresh_policies(struct attestation_service *s, struct error 
     return OK;
 }
 
+/* A trouble that lasts is told once, not at each look. */
+static void warn_once(struct attestation_service *s, enum status st, const char *what,
+                      const struct error *err, struct error *told)
+{
+    if (st != OK && strcmp(err->text, told->text) != 0)
+        warn_text(&s->options, "could not read the %s: %s", what, err->text);
+    *told = st != OK ? *err : (struct error)ERROR_INIT;
+}
+
 void attestation_refresh(struct attestation_service *s)
 {
     struct error err = ERROR_INIT;
     pthread_mutex_lock(&s->work);
-    if (refresh_policies(s, &err) != OK)
-        warn_text(&s->options, "could not read the attestation policies: %s", err.text);
-    if (rvps_refresh(s->config.rvps, clock_now_s(s->options.clock), s->options.warn,
-                     s->options.user, NULL, &err) != OK)
-        warn_text(&s->options, "could not read the reference values: %s", err.text);
+    enum status st = refresh_policies(s, &err);
+    warn_once(s, st, "attestation policies", &err, &s->told_policies);
+
+    bool changed = false;
+    st = rvps_refresh(s->config.rvps, clock_now_s(s->options.clock), s->options.warn,
+                      s->options.user, &changed, &err);
+    if (st != OK || changed) /* OK and unchanged may be a broken file that was told already */
+        warn_once(s, st, "reference values", &err, &s->told_values);
     pthread_mutex_unlock(&s->work);
 }
 
@@ -173,7 +185,9 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     if (arena_status(&s->arena) != OK)
         return error_nomem(err);
 
-    enum status st = as_config_read(&s->arena, o, &s->config, err);
+    enum status st = explain_cache_new(&s->explanations, err);
+    if (st == OK)
+        st = as_config_read(&s->arena, o, &s->config, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
     if (st == OK)
@@ -220,6 +234,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_ctx_free(atomic_load(&s->contexts[i]));
     for (size_t i = 0; i < s->builtin_count; i++)
         rego_policy_unref(s->builtins[i].rego);
+    explain_cache_free(s->explanations);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

@@ -124,6 +124,25 @@ struct str arena_str(struct arena *a, struct str s)
     return (struct str){p, s.len};
 }
 
+struct str arena_join(struct arena *a, const struct str *parts, size_t n)
+{
+    size_t len = 1;
+    bool fits = true;
+    for (size_t i = 0; i < n; i++)
+        fits = fits && size_add(len, parts[i].len, &len);
+    char *p = fits ? arena_alloc(a, len) : NULL;
+    if (p == NULL)
+        return (struct str){NULL, 0};
+    char *w = p;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len > 0)
+            memcpy(w, parts[i].ptr, parts[i].len);
+        w += parts[i].len;
+    }
+    *w = '\0';
+    return (struct str){p, len - 1};
+}
+
 struct str arena_format(struct arena *a, const char *format, ...)
 {
     va_list ap;

@@ -65,6 +65,9 @@ void *arena_zalloc(struct arena *a, size_t count, size_t size);
 /* A NUL-terminated copy; {NULL, 0} after a failure. */
 struct str arena_str(struct arena *a, struct str s);
 
+/* The parts one after the other, NUL-terminated; {NULL, 0} after a failure. */
+struct str arena_join(struct arena *a, const struct str *parts, size_t n);
+
 /* printf() into the arena, NUL-terminated; {NULL, 0} after a failure. */
 struct str arena_format(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 

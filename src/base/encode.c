@@ -158,20 +158,22 @@ enum status hex_bytes(struct arena *a, struct str text, struct str *out, struct 
     return st;
 }
 
-static int digit_value(char c, bool url)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == (url ? '-' : '+'))
-        return 62;
-    if (c == (url ? '_' : '/'))
-        return 63;
-    return -1;
-}
+/* Value of each digit plus one, 0 for what is none; one row for each alphabet. */
+static const uint8_t digit_table[2][256] = {
+#define DIGITS                                                                                     \
+    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,        \
+    ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15,             \
+    ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22,            \
+    ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29,            \
+    ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,            \
+    ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43,            \
+    ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50,            \
+    ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57,            \
+    ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62
+    {DIGITS, ['+'] = 63, ['/'] = 64},
+    {DIGITS, ['-'] = 63, ['_'] = 64},
+#undef DIGITS
+};
 
 /* Take the padding off, checked against the form. */
 static enum status strip_padding(struct str *text, enum base64_form form, struct error *err)
@@ -196,16 +198,26 @@ static enum status strip_padding(struct str *text, enum base64_form form, struct
 static enum status base64_decode(struct str body, enum base64_form form, char *out,
                                  struct error *err)
 {
-    bool url = form_is_url(form);
+    const uint8_t *table = digit_table[form_is_url(form)];
+    const unsigned char *p = (const unsigned char *)body.ptr;
+    size_t i = 0;
+    for (; i + 4 <= body.len; i += 4) {
+        uint32_t a = table[p[i]], b = table[p[i + 1]], c = table[p[i + 2]], d = table[p[i + 3]];
+        if (a == 0 || b == 0 || c == 0 || d == 0)
+            break;
+        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        *out++ = (char)(v >> 16);
+        *out++ = (char)(v >> 8);
+        *out++ = (char)v;
+    }
     uint32_t acc = 0;
     int bits = 0;
-    for (size_t i = 0; i < body.len; i++) {
-        int v = digit_value(body.ptr[i], url);
-        if (v < 0) {
-            error_set(err, "not a base64%s digit at offset %zu", url ? "url" : "", i);
+    for (; i < body.len; i++) {
+        if (table[p[i]] == 0) {
+            error_set(err, "not a base64%s digit at offset %zu", form_is_url(form) ? "url" : "", i);
             return ERR_INVALID;
         }
-        acc = acc << 6 | (uint32_t)v;
+        acc = acc << 6 | (uint32_t)(table[p[i]] - 1);
         bits += 6;
         if (bits >= 8) {
             bits -= 8;

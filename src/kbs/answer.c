@@ -111,8 +111,9 @@ void answer_cookie(struct request *r, struct str text, int64_t expires_s)
     time_write_http(expires_s, when);
     long long left = expires_s > r->now_s ? (long long)(expires_s - r->now_s) : 0;
     /* Max-Age: clients prefer it, and theirs may be the wrong clock (kbs.md 2.11). */
-    struct str cookie = arena_format(r->arena, SESSION_COOKIE "=%.*s; Expires=%s; Max-Age=%lld",
-                                     STR_ARG(text), when, left);
+    struct str tail = arena_format(r->arena, "; Expires=%s; Max-Age=%lld", when, left);
+    const struct str parts[] = {STR(SESSION_COOKIE "="), text, tail};
+    struct str cookie = arena_join(r->arena, parts, ARRAY_LEN(parts));
     if (cookie.ptr != NULL)
         http_add_header(r->x, "Set-Cookie", cookie);
 }

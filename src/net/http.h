@@ -24,6 +24,7 @@
 
 struct tls_server; /* net/tls.h */
 
+/* Members that are 0 have the value that stands beside them, but for body_max. */
 struct http_limits {
     size_t head_max;        /* 131072; beyond: 431 */
     size_t body_max;        /* beyond: 413, "payload reached size limit" */
@@ -108,7 +109,10 @@ struct http_options {
 
 struct http_server;
 
-/* Binds all listeners (all or none), starts nothing yet. */
+/*
+ * Binds all listeners (all or none), starts nothing yet.  Raises the process's
+ * soft limit of descriptors to what connections_max needs, as far as it may.
+ */
 STATUS http_server_new(const struct http_options *options, struct http_server **out,
                        struct error *err);
 

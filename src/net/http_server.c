@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #define REACTORS_MAX 64
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 256
+#define OTHER_DESCRIPTORS 256 /* beside connections: files, databases, the reactors' own */
 
 /* A timer or a signal of the program's. */
 struct hook {
@@ -174,6 +176,36 @@ static enum status set_up(struct http_server *s, const struct http_options *o, s
     return st;
 }
 
+static void fill_limits(struct http_limits *l)
+{
+    const struct http_limits defaults = HTTP_LIMITS_DEFAULT;
+    if (l->head_max == 0)
+        l->head_max = defaults.head_max;
+    if (l->request_memory == 0)
+        l->request_memory = 4 * l->body_max + 1048576;
+    if (l->connections_max == 0)
+        l->connections_max = defaults.connections_max;
+    int *const ms[] = {&l->head_timeout_ms, &l->body_timeout_ms, &l->idle_timeout_ms,
+                       &l->write_timeout_ms, &l->close_timeout_ms};
+    const int default_ms[] = {defaults.head_timeout_ms, defaults.body_timeout_ms,
+                              defaults.idle_timeout_ms, defaults.write_timeout_ms,
+                              defaults.close_timeout_ms};
+    for (size_t i = 0; i < ARRAY_LEN(ms); i++)
+        if (*ms[i] <= 0)
+            *ms[i] = default_ms[i];
+}
+
+/* The usual soft limit is 1024: a few idle clients would lock out the others. */
+static void raise_descriptor_limit(size_t connections)
+{
+    struct rlimit rl;
+    rlim_t want = connections + OTHER_DESCRIPTORS;
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur >= want)
+        return;
+    rl.rlim_cur = rl.rlim_max < want ? rl.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 DEFINE_CLEANUP(http_server, struct http_server, http_server_free)
 
 enum status http_server_new(const struct http_options *options, struct http_server **out,
@@ -190,8 +222,8 @@ enum status http_server_new(const struct http_options *options, struct http_serv
     pthread_mutex_init(&s->tls_lock, NULL);
     s->handler = options->handler;
     s->limits = options->limits;
-    if (s->limits.request_memory == 0)
-        s->limits.request_memory = 4 * s->limits.body_max + 1048576;
+    fill_limits(&s->limits);
+    raise_descriptor_limit(s->limits.connections_max);
     s->worker_count = clamp(options->workers > 0 ? options->workers : WORKERS_DEFAULT, WORKERS_MAX);
 
     enum status st = set_up(s, options, err);

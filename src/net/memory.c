@@ -1,6 +1,7 @@
 #include <event2/event.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/server_internal.h"
@@ -31,7 +32,8 @@ static size_t *size_of(void *p)
 
 static struct {
     pthread_mutex_t lock;
-    void **free; /* each points to the next */
+    void **free;  /* each points to the next */
+    void **slabs; /* likewise, for leak checkers: their first cell holds the link */
 } cells = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void put_cell(void *p)
@@ -45,8 +47,12 @@ static void *take_cell(void)
     pthread_mutex_lock(&cells.lock);
     if (cells.free == NULL) {
         char *slab = aligned_alloc(4096, (size_t)CELL * CELLS);
-        for (size_t i = 0; slab != NULL && i < CELLS; i++)
+        for (size_t i = 1; slab != NULL && i < CELLS; i++)
             put_cell(slab + i * CELL + HEADER);
+        if (slab != NULL) {
+            *(void **)(void *)slab = cells.slabs;
+            cells.slabs = (void **)(void *)slab;
+        }
     }
     void **p = cells.free;
     if (p != NULL)
@@ -97,9 +103,17 @@ static void *resize(void *p, size_t size)
     return q;
 }
 
+/* Modules do not log: what libevent warns about comes back as an error of the call, too. */
+static void on_log(int severity, const char *text)
+{
+    if (severity == EVENT_LOG_ERR) /* it ends the process */
+        fprintf(stderr, "libevent: %s\n", text);
+}
+
 static void set_functions(void)
 {
     event_set_mem_functions(allocate, resize, release);
+    event_set_log_callback(on_log);
 }
 
 void memory_init(void)

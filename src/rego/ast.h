@@ -54,6 +54,7 @@ struct term {
     uint8_t kind;
     bool wildcard;  /* a variable written as _ */
     bool generated; /* made by a pass */
+    bool in_text;   /* TERM_SET_COMP: an expression of a template string */
     uint16_t depth;
     uint32_t len; /* of items */
     struct pos pos;

@@ -111,6 +111,9 @@ bool read_base64url(struct rego_call *call, struct str s, struct buf *out, const
 /* json.unmarshal */
 STATUS read_json(struct rego_call *call, struct str text, value *out, struct error *err);
 
+/* Text of an IPv6 address, as Go writes it (IPv4 in IPv6 as IPv4). */
+void net_write_v6(struct buf *b, const uint8_t bytes[16]);
+
 /* ---- prototypes ---- */
 
 #define BUILTIN(name, type, fn, flags)                                                             \

@@ -245,12 +245,22 @@ static enum rego_outcome add_jwk(struct rego_call *call, value json, struct veri
     *k = (struct verify_key){.alg = alg, .kid = value_str(value_get_lit(json, "kid"))};
     struct error err = ERROR_INIT;
     enum status st = OK;
-    if (str_is(value_str(value_get_lit(json, "kty")), "oct")) {
+    struct str kty = value_str(value_get_lit(json, "kty"));
+    if (!str_is(kty, "RSA") && !str_is(kty, "EC") && !str_is(kty, "OKP") && !str_is(kty, "oct"))
+        return rego_call_error(call, "failed to parse a JWK key (set): unknown key type \"%s\"",
+                               shown(call, kty));
+    if (str_is(kty, "oct")) {
         st = base64_bytes(rego_call_arena(call), value_str(value_get_lit(json, "k")),
                           BASE64_URL_ANY, &k->secret, &err);
     } else {
+        /* "use" and "key_ops" are for those who choose keys: here the policy does */
+        struct arena *a = rego_call_arena(call);
+        value bare = value_object_with(a, json, value_cstring(a, "use"), VALUE_UNDEFINED);
+        bare = value_object_with(a, bare, value_cstring(a, "key_ops"), VALUE_UNDEFINED);
+        if (!value_is_defined(bare))
+            return rego_call_status(call, arena_status(a), NULL);
         struct jwk jwk = {.key = NULL};
-        st = jwk_parse(json, true, &jwk, &err);
+        st = jwk_parse(bare, true, &jwk, &err);
         if (st == OK)
             k->key = pubkey_ref(jwk.key);
         jwk_done(&jwk);
@@ -284,11 +294,8 @@ static enum rego_outcome read_keys(struct rego_call *call, struct str text,
         return rego_call_error(call, "failed to parse a JWK key (set): %s",
                                st != OK ? err.text : "not an object");
     value set = value_get_lit(json, "keys");
-    if (!value_is_defined(set)) {
-        if (!value_is_string(value_get_lit(json, "kty")))
-            return rego_call_error(call, "failed to parse a JWK key (set): no \"kty\"");
+    if (!value_is_defined(set))
         return add_jwk(call, json, keys);
-    }
     for (size_t i = 0; i < value_len(set); i++) {
         enum rego_outcome o = add_jwk(call, value_at(set, i), keys);
         if (o != REGO_VALUE)

@@ -119,6 +119,15 @@ static void write_v6(struct buf *b, address a)
     }
 }
 
+void net_write_v6(struct buf *b, const uint8_t bytes[16])
+{
+    address a = (address)load_be64(bytes) << 64 | load_be64(bytes + 8);
+    if (is_v4(a))
+        buf_add_format(b, "%u.%u.%u.%u", bytes[12], bytes[13], bytes[14], bytes[15]);
+    else
+        write_v6(b, a);
+}
+
 static void write_address(struct buf *b, address a)
 {
     uint32_t v4 = (uint32_t)a;

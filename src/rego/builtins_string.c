@@ -4,6 +4,7 @@
  */
 #include "base/utf8.h"
 #include "rego/builtins_internal.h"
+#include "rego/template.h"
 #include "rego/unicode.h"
 
 /* Two string operands; false when the error was reported. */
@@ -533,4 +534,35 @@ enum rego_outcome builtin_trim_suffix(struct rego_call *call, const value *args,
     if (!arg_string2(call, args, &s, &suffix))
         return REGO_FAILED;
     return give_str(call, str_has_suffix(s, suffix) ? str_slice(s, 0, s.len - suffix.len) : s, out);
+}
+
+/* ---- templates ---- */
+
+static void replace_all(struct buf *out, struct str s, struct str old, struct str new)
+{
+    size_t at = 0;
+    for (size_t hit; (hit = text_find(s, old, at)) != SIZE_MAX; at = hit + old.len) {
+        buf_add(out, str_slice(s, at, hit - at));
+        buf_add(out, new);
+    }
+    buf_add(out, str_from(s, at));
+}
+
+enum rego_outcome builtin_strings_render_template(struct rego_call *call, const value *args,
+                                                  value *out)
+{
+    struct str text = STR_EMPTY;
+    if (!arg_string(call, args, 1, &text) || !arg_kind(call, args, 2, VALUE_KIND_OBJECT))
+        return REGO_FAILED;
+    CLEANUP(buf_done) struct buf rendered;
+    CLEANUP(buf_done) struct buf b;
+    output_init(call, &rendered);
+    output_init(call, &b);
+    enum rego_outcome o = template_render(call, text, args[1], &rendered);
+    if (o != REGO_VALUE)
+        return o;
+    if (buf_status(&rendered) != OK)
+        return give_buf(call, &rendered, out);
+    replace_all(&b, buf_str(&rendered), STR("<no value>"), STR("<undefined>"));
+    return charge_bytes(call, b.len) ? give_buf(call, &b, out) : REGO_FATAL;
 }

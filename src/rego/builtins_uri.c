@@ -4,9 +4,13 @@
 #include "base/encode.h"
 #include "rego/builtins_internal.h"
 #include "rego/unicode.h"
+#include "rego/x509_value.h"
 
 struct uri {
     struct str scheme, host, port, path, raw_path, query, fragment;
+    struct str authority_host; /* host and port as Go's URL.Host has them */
+    struct str opaque;
+    bool force_query, omit_host, has_user;
 };
 
 struct uri_parser {
@@ -171,6 +175,7 @@ static bool parse_literal(struct uri_parser *p, struct str host)
         return fail(p, "invalid host: ParseAddr(", name, "): unable to parse IP");
     p->uri->host = name;
     p->uri->port = str_from(port, 1);
+    p->uri->authority_host = unescape(p, host);
     return true;
 }
 
@@ -190,6 +195,7 @@ static bool parse_host(struct uri_parser *p, struct str host)
     if (!check_escapes(p, host, MODE_HOST))
         return false;
     host = unescape(p, host);
+    p->uri->authority_host = host;
     last = rfind(host, ':');
     if (last != SIZE_MAX && is_port(str_from(host, last))) {
         p->uri->port = str_from(host, last + 1);
@@ -207,6 +213,7 @@ static bool parse_authority(struct uri_parser *p, struct str authority)
     if (at == SIZE_MAX)
         return true;
     struct str user = str_slice(authority, 0, at);
+    p->uri->has_user = true;
     for (size_t i = 0; i < user.len; i++)
         if (!is_alnum(user.ptr[i]) && !one_of(user.ptr[i], "-._:~!$&'()*+,;=%@"))
             return fail(p, "net/url: invalid userinfo", NO_QUOTE, "");
@@ -261,11 +268,14 @@ static bool parse_main(struct uri_parser *p, struct str rest)
         return false;
     size_t question = str_find(rest, '?', 0);
     p->uri->query = str_from(rest, question + 1);
+    p->uri->force_query = question + 1 == rest.len;
     rest.len = question;
 
     if (!str_has_prefix(rest, STR("/"))) {
-        if (p->uri->scheme.len > 0)
-            return true; /* opaque */
+        if (p->uri->scheme.len > 0) {
+            p->uri->opaque = rest;
+            return true;
+        }
         struct str segment = str_slice(rest, 0, str_find(rest, '/', 0));
         if (str_find(segment, ':', 0) < segment.len)
             return fail(p, "first path segment in URL cannot contain colon", NO_QUOTE, "");
@@ -276,6 +286,8 @@ static bool parse_main(struct uri_parser *p, struct str rest)
         if (!parse_authority(p, str_slice(rest, 2, slash - 2)))
             return false;
         rest = str_from(rest, slash);
+    } else {
+        p->uri->omit_host = p->uri->scheme.len > 0 && str_has_prefix(rest, STR("/"));
     }
     return parse_path(p, rest);
 }
@@ -305,6 +317,37 @@ static bool parse_uri(struct rego_call *call, struct str text, struct uri *uri, 
     buf_add(error, STR(": "));
     buf_add(error, buf_str(&reason));
     return false;
+}
+
+value uri_object(struct rego_call *call, struct str text)
+{
+    struct arena *a = rego_call_arena(call);
+    struct uri u;
+    CLEANUP(buf_done) struct buf error;
+    buf_init(&error, 4096);
+    if (!parse_uri(call, text, &u, &error))
+        return VALUE_UNDEFINED;
+    const struct {
+        const char *name;
+        value v;
+    } members[] = {
+        {"Scheme", value_string(a, u.scheme)},
+        {"Opaque", value_string(a, u.opaque)},
+        {"User", u.has_user ? VALUE_EMPTY_OBJECT(a) : VALUE_NULL},
+        {"Host", value_string(a, u.authority_host)},
+        {"Path", value_string(a, u.path)},
+        {"RawPath", value_string(a, u.raw_path.ptr == u.path.ptr ? STR_EMPTY : u.raw_path)},
+        {"ForceQuery", value_bool(u.force_query)},
+        {"RawQuery", value_string(a, u.query)},
+        {"Fragment", value_string(a, u.fragment)},
+        {"RawFragment", value_string(a, STR_EMPTY)},
+        {"OmitHost", value_bool(u.omit_host)},
+    };
+    struct value_builder b;
+    value_builder_init(&b, a, ARRAY_LEN(members));
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        value_builder_put_str(&b, members[i].name, members[i].v);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 
 enum rego_outcome builtin_uri_parse(struct rego_call *call, const value *args, value *out)

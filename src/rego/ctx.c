@@ -52,13 +52,24 @@ bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *p
 {
     for (uint32_t i = 0; i < p->read_count; i++) {
         const struct prog_read *r = &p->reads[i];
+        if (r->data)
+            continue;
         size_t k = 0;
         while (k < len && k < r->len && r->parts[k].ptr != NULL && str_equal(r->parts[k], path[k]))
             k++;
-        if (k == len || k == r->len)
+        if (k == len || (k == r->len && !r->tested))
             return true;
     }
     return false;
+}
+
+void rego_policy_data_reads(const struct rego_policy *p,
+                            void (*each)(void *user, const struct str *path, size_t len),
+                            void *user)
+{
+    for (uint32_t i = 0; i < p->read_count; i++)
+        if (p->reads[i].data)
+            each(user, p->reads[i].parts, p->reads[i].len);
 }
 
 void rego_policy_constant_calls(const struct rego_policy *p, struct str function,

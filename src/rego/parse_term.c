@@ -157,6 +157,71 @@ static struct term *parse_set(struct parser *p, const struct parse_state *s, str
     return closed_list(p, TERM_SET, &l, from);
 }
 
+static bool same_key(const struct term *a, const struct term *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == TERM_VALUE)
+        return value_equal(a->val, b->val);
+    return a->kind == TERM_VAR && !a->wildcard && str_equal(a->var.name, b->var.name);
+}
+
+/* As OPA orders an object's keys: where a computed one equals a constant, the computed one wins. */
+static bool constant_keys_first(struct parser *p, struct terms *l)
+{
+    struct term **items = arena_new_array(p->a, struct term *, l->len);
+    if (items == NULL)
+        return false;
+    uint32_t n = 0;
+    for (int computed = 0; computed < 2; computed++)
+        for (uint32_t i = 0; i < l->len; i += 2)
+            if ((l->items[i]->kind != TERM_VALUE) == (computed == 1)) {
+                items[n++] = l->items[i];
+                items[n++] = l->items[i + 1];
+            }
+    memcpy(l->items, items, l->len * sizeof(*items));
+    return true;
+}
+
+/*
+ * {"a": x, "a": y} is {"a": y}: the first value is not even evaluated.  OPA
+ * does so for any equal keys; ours are constants and variables.
+ */
+static bool drop_repeated_keys(struct parser *p, struct terms *l)
+{
+    size_t cap = 16;
+    while (cap < l->len)
+        cap *= 2;
+    uint32_t *slots = arena_new_array(p->a, uint32_t, cap); /* index of the key + 1 */
+    if (slots == NULL)
+        return false;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->len; i += 2) {
+        struct term *key = l->items[i];
+        uint32_t at = UINT32_MAX;
+        if (key->kind == TERM_VALUE || key->kind == TERM_VAR) {
+            uint64_t h = key->kind == TERM_VALUE
+                             ? value_hash(key->val)
+                             : hash_bytes(key->var.name.ptr, key->var.name.len, 1);
+            size_t k = h & (cap - 1);
+            while (slots[k] != 0 && !same_key(l->items[slots[k] - 1], key))
+                k = (k + 1) & (cap - 1);
+            if (slots[k] != 0)
+                at = slots[k] - 1;
+            else
+                slots[k] = n + 1;
+        }
+        if (at == UINT32_MAX) {
+            at = n;
+            n += 2;
+            l->items[at] = key;
+        }
+        l->items[at + 1] = l->items[i + 1];
+    }
+    l->len = n;
+    return constant_keys_first(p, l);
+}
+
 static struct term *parse_object_finish(struct parser *p, struct term *key, struct term *val,
                                         bool maybe_comprehension, struct pos from)
 {
@@ -176,6 +241,10 @@ static struct term *parse_object_finish(struct parser *p, struct term *key, stru
         parser_scan(p);
         if (!parse_pair_list(p, TOK_RBRACE, &l))
             return NULL;
+    }
+    if (l.len > 2 && !drop_repeated_keys(p, &l)) {
+        p->failed = true;
+        return NULL;
     }
     return closed_list(p, TERM_OBJECT, &l, from);
 }

@@ -281,7 +281,10 @@ static void plan_core(struct plan *p, struct expr *e)
 {
     switch (e->kind) {
     case EXPR_TERM: {
+        uint32_t reads = p->reads.len;
         operand x = plan_value(p, e->term);
+        if (e->term->kind == TERM_REF && p->reads.len == reads + 1 && !e->captured)
+            p->reads.items[reads].tested = true;
         describe_side(p, false, e->term, x);
         bool always = e->term->kind == TERM_VALUE && e->term->val.word != VALUE_FALSE.word;
         if (!always)

@@ -173,6 +173,21 @@ static operand plan_cursor(struct plan *p, const struct term *ref, const struct 
     return r;
 }
 
+static void record_read(struct plan *p, const struct term *ref, bool data)
+{
+    uint32_t len = 1;
+    while (len < ref->len && ref->items[len]->kind == TERM_VALUE)
+        len++;
+    struct str *parts = arena_new_array(p->out, struct str, len);
+    for (uint32_t i = 1; parts != NULL && i < len; i++)
+        if (value_is_string(ref->items[i]->val))
+            parts[i - 1] = arena_str(p->out, value_str(ref->items[i]->val));
+    if (parts == NULL)
+        p->failed = true;
+    else
+        PLAN_PUSH(p, p->reads, ((struct prog_read){.len = len - 1, .parts = parts, .data = data}));
+}
+
 /* Base documents only: there a number also finds the member of that name. */
 static operand plan_document(struct plan *p, const struct term *ref)
 {
@@ -180,6 +195,7 @@ static operand plan_document(struct plan *p, const struct term *ref)
     bool outer = p->in_document;
     p->in_document = true;
     p->policy->reads_data = true;
+    record_read(p, ref, true);
     operand base = plan_path(p, 2, 0, ref, &i);
     base = plan_parts(p, base, ref, i);
     p->in_document = outer;
@@ -222,28 +238,13 @@ static operand plan_data_ref(struct plan *p, const struct term *ref)
     return r;
 }
 
-static void record_read(struct plan *p, const struct term *ref)
-{
-    uint32_t len = 1;
-    while (len < ref->len && ref->items[len]->kind == TERM_VALUE)
-        len++;
-    struct str *parts = arena_new_array(p->out, struct str, len);
-    for (uint32_t i = 1; parts != NULL && i < len; i++)
-        if (value_is_string(ref->items[i]->val))
-            parts[i - 1] = arena_str(p->out, value_str(ref->items[i]->val));
-    if (parts == NULL)
-        p->failed = true;
-    else
-        PLAN_PUSH(p, p->reads, ((struct prog_read){len - 1, parts}));
-}
-
 static operand plan_ref_parts(struct plan *p, const struct term *ref)
 {
     const struct term *head = ref->items[0];
     if (head->kind == TERM_VAR && head->var.id == VAR_DATA)
         return plan_data_ref(p, ref);
     if (head->kind == TERM_VAR && head->var.id == VAR_INPUT) {
-        record_read(p, ref);
+        record_read(p, ref, false);
         uint32_t i = 1;
         operand base = plan_path(p, 1, 0, ref, &i);
         return plan_parts(p, base, ref, i);

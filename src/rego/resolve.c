@@ -441,6 +441,8 @@ static void pop(struct resolver *r)
 static void resolve_comprehension(struct resolver *r, struct term *t)
 {
     struct scope s;
+    bool outer = r->in_template;
+    r->in_template = false; /* a body of its own: its wildcards bind there */
     push(r, &s);
     hide_declarations(r, t->comp.body);
     resolve_body(r, t->comp.body);
@@ -449,6 +451,7 @@ static void resolve_comprehension(struct resolver *r, struct term *t)
     if (t->comp.head != NULL)
         resolve_term(r, &t->comp.head);
     pop(r);
+    r->in_template = outer;
 }
 
 /*
@@ -480,6 +483,7 @@ static void resolve_template(struct resolver *r, struct term **t)
                         "illegal call to relation built-in '%.*s' that may cause multiple outputs",
                         STR_ARG(name));
         }
+        part->in_text = true;
         part->comp.head = scope_fresh(r->c, r->vars, e->pos);
         struct term *operands[2] = {scope_fresh(r->c, r->vars, e->pos), e->term};
         if (part->comp.head == NULL || operands[0] == NULL)
@@ -752,6 +756,19 @@ static void resolve_nested(struct resolver *r, struct body *b)
     pop(r);
 }
 
+/* What `not e` without braces names counts as named by the body around it: 4.2, "referenced above". */
+static void resolve_not(struct resolver *r, struct expr *e)
+{
+    struct scope s;
+    push(r, &s);
+    hide_declarations(r, e->body);
+    resolve_body(r, e->body);
+    pop(r);
+    for (size_t i = 0; !e->braced && i < s.names.cap; i++)
+        if (s.names.slots[i].name.ptr != NULL && s.names.slots[i].state == OCC_SEEN)
+            mark_seen(r, s.names.slots[i].name);
+}
+
 static void resolve_every(struct resolver *r, struct expr *e)
 {
     resolve_term(r, &e->domain);
@@ -786,7 +803,7 @@ static void resolve_expr(struct resolver *r, struct expr *e)
         resolve_every(r, e);
         return;
     case EXPR_NOT:
-        resolve_nested(r, e->body);
+        resolve_not(r, e);
         break;
     case EXPR_AND:
     case EXPR_OR:

@@ -555,9 +555,26 @@ struct nested {
     struct varset *globals;
 };
 
+/* An expression of a template string cannot bind: its variables come from the body around it. */
+static void check_template(struct nested *n, struct term *t)
+{
+    const struct expr *e = t->comp.body->items[0];
+    if (e->kind == EXPR_UNIFY && e->term->items[2]->kind == TERM_VAR)
+        return; /* a name alone is unsafe like any other */
+    struct varset inside = new_set(n->s);
+    vars_of_body(n->s, t->comp.body, &inside);
+    for (uint32_t id = VAR_FIRST; id < n->s->vars->len; id++) {
+        const struct variable *v = &n->s->vars->items[id];
+        if (has(&inside, id) && !has(n->globals, id) && !v->generated)
+            front_error(n->s->c, COMPILE_ERROR, n->s->m, n->e->pos, "var %.*s is undeclared", STR_ARG(v->name));
+    }
+}
+
 static void reorder_comprehension(struct nested *n, struct term *t)
 {
     struct varset known_inside = copy_set(n->s, n->globals);
+    if (t->in_text)
+        check_template(n, t);
     vars_of_body(n->s, t->comp.body, &known_inside);
     struct varset head = new_set(n->s);
     struct collect k = {.s = n->s, .into = &head};

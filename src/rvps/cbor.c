@@ -130,8 +130,8 @@ static value negative(struct arena *a, uint64_t arg)
 
 static enum status read_item(struct reader *r, unsigned depth, value *out)
 {
-    unsigned major, info;
-    uint64_t arg;
+    unsigned major = 0, info = 0;
+    uint64_t arg = 0;
     enum status st = read_head(r, &major, &info, &arg);
     if (st != OK)
         return st;

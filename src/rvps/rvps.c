@@ -52,7 +52,9 @@ struct rvps {
     pthread_mutex_t work; /* one refresh or change at a time */
     struct file_state seen;
     uint64_t version;
-    bool looked;         /* seen or version are of the present snapshot or of the last failure */
+    bool looked; /* seen or version are of the present snapshot or of the last failure */
+    int64_t noticed_s,
+        next_notice_s;   /* what was said about expiry up to when; when to speak again */
     pthread_mutex_t pin; /* guards only the pointer below; never held while working */
     struct rvps_snapshot *snapshot;
 };
@@ -73,6 +75,12 @@ static struct rvps_snapshot *snapshot_free(struct rvps_snapshot *s)
     pthread_mutex_destroy(&s->lock);
     free(s);
     return NULL;
+}
+
+struct rvps_snapshot *rvps_snapshot_ref(struct rvps_snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
 }
 
 struct rvps_snapshot *rvps_snapshot_unref(struct rvps_snapshot *s)
@@ -413,21 +421,41 @@ static enum status read_storage(struct rvps *r, struct rvps_snapshot *s, struct 
     return st;
 }
 
-static void warn_expiry(const struct rvps_snapshot *s, int64_t now_s, rvps_warn warn, void *user)
+static void warn_about(const struct rvps_snapshot *s, const struct reference_value *v, bool past,
+                       rvps_warn warn, void *user)
 {
-    for (size_t i = 0; warn != NULL && i < s->count; i++) {
+    struct error text = ERROR_INIT;
+    const char *used = !past        ? ""
+                       : s->enforce ? " and is not used"
+                                    : ", but enforce_expiration is false";
+    error_set(&text, "reference value \"%s\" %s %.*s%s", QUOTED(v->name),
+              past ? "expired at" : "expires soon, at", STR_ARG(v->expires), used);
+    warn(user, text.text);
+}
+
+/*
+ * README 3: a value is named when it is about to expire and again when it has,
+ * also while the store does not change.
+ */
+static void notice_expiry(struct rvps *r, const struct rvps_snapshot *s, int64_t now_s,
+                          rvps_warn warn, void *user)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < s->count; i++) {
         const struct reference_value *v = &s->entries[i];
-        if (v->expires_s - RVPS_EXPIRES_SOON_S > now_s)
-            continue;
-        struct error text = ERROR_INIT;
-        bool past = now_s > v->expires_s;
-        error_set(&text, "reference value \"%s\" %s %.*s%s", QUOTED(v->name),
-                  past ? "expired at" : "expires soon, at", STR_ARG(v->expires),
-                  !past        ? ""
-                  : s->enforce ? " and is not used"
-                               : ", but enforce_expiration is false");
-        warn(user, text.text);
+        const int64_t moments[] = {v->expires_s - RVPS_EXPIRES_SOON_S, v->expires_s + 1};
+        size_t due = ARRAY_LEN(moments); /* the last one that has come */
+        for (size_t k = 0; k < ARRAY_LEN(moments); k++) {
+            if (moments[k] <= now_s)
+                due = k;
+            else if (moments[k] < next)
+                next = moments[k];
+        }
+        if (warn != NULL && due < ARRAY_LEN(moments) && moments[due] > r->noticed_s)
+            warn_about(s, v, due == 1, warn, user);
     }
+    r->noticed_s = now_s;
+    r->next_notice_s = next;
 }
 
 static enum status refresh_locked(struct rvps *r, int64_t now_s, rvps_warn warn, void *user,
@@ -440,8 +468,11 @@ static enum status refresh_locked(struct rvps *r, int64_t now_s, rvps_warn warn,
         seen = file_look(r->path);
     else
         version = storage_version(r->storage);
-    if (r->looked && (r->path != NULL ? state_equal(&seen, &r->seen) : version == r->version))
+    if (r->looked && (r->path != NULL ? state_equal(&seen, &r->seen) : version == r->version)) {
+        if (r->snapshot != NULL && now_s >= r->next_notice_s)
+            notice_expiry(r, r->snapshot, now_s, warn, user);
         return OK;
+    }
 
     CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *s = snapshot_new(r->enforce);
     if (s == NULL)
@@ -458,7 +489,8 @@ static enum status refresh_locked(struct rvps *r, int64_t now_s, rvps_warn warn,
     if (st != OK)
         return st;
 
-    warn_expiry(s, now_s, warn, user);
+    r->noticed_s = INT64_MIN;
+    notice_expiry(r, s, now_s, warn, user);
     swap_snapshot(r, TAKE(s));
     *changed = true;
     return OK;

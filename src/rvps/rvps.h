@@ -53,6 +53,7 @@ STATUS rvps_refresh(struct rvps *r, int64_t now_s, void (*warn)(void *user, cons
 
 struct rvps_snapshot *
 rvps_snapshot_get(struct rvps *r); /* referenced; NULL before the first refresh */
+struct rvps_snapshot *rvps_snapshot_ref(struct rvps_snapshot *s);
 struct rvps_snapshot *rvps_snapshot_unref(struct rvps_snapshot *s);
 DEFINE_CLEANUP(rvps_snapshot, struct rvps_snapshot, rvps_snapshot_unref)
 

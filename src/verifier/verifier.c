@@ -119,6 +119,13 @@ STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_reque
     check_passed(checks, CHECK_TEE_ENABLED);
 
     enum status st = vf->evaluate(a, req, checks, out, err);
+    if (arena_status(a) != OK) {
+        /* Whatever was found with memory running out says nothing about the evidence. */
+        st = arena_status(a);
+        error_set(err, "evidence needs more memory than allowed");
+        if (checks != NULL)
+            checks->reason.check = CHECK_NONE;
+    }
     if (st != OK)
         out->len = 0; /* all or nothing: no claims beside a failure */
     return st;

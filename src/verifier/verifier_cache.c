@@ -26,6 +26,18 @@ static void cert_drop(void *object)
 
 const struct cache_kind cache_certs = {cert_hold, cert_drop};
 
+static void *key_hold(void *object)
+{
+    return pubkey_ref(object);
+}
+
+static void key_drop(void *object)
+{
+    pubkey_unref(object);
+}
+
+const struct cache_kind cache_keys = {key_hold, key_drop};
+
 struct verifier_cache {
     pthread_mutex_t lock;
     uint64_t tick;

@@ -26,6 +26,7 @@ struct cache_kind {
     void (*unref)(void *object);
 };
 extern const struct cache_kind cache_certs; /* struct cert */
+extern const struct cache_kind cache_keys;  /* struct pubkey: imported, signed by nobody */
 
 /*
  * True when bytes with the digest `key` were checked before and have not

@@ -331,8 +331,9 @@ static int cmd_faults(struct args *a)
     const struct machine_kind *kind = kind_of(a);
     if (kind == NULL)
         return usage("unknown TEE \"%s\"", QUOTED(str_of(a->tee)));
-    for (size_t i = 0; i < *kind->fault_count; i++)
-        printf("%s\t%s\t%s\n", kind->faults[i].name, kind->faults[i].check, kind->faults[i].what);
+    const struct fault *f;
+    for (size_t i = 0; (f = machine_kind_fault(kind, i)) != NULL; i++)
+        printf("%s\t%s\t%s\n", f->name, f->check, f->what);
     return write_out(STR_EMPTY);
 }
 
@@ -667,7 +668,8 @@ static const char help[] =
     "\n"
     "the machine (evidence, get-resource, load):\n"
     "  --pki DIR               keys of its makers\n"
-    "  --tee TEE               az-snp-vtpm (default), snp, sample\n"
+    "  --tee TEE               az-snp-vtpm (default), snp, az-tdx-vtpm, tdx,\n"
+    "                          sgx, tpm, sample\n"
     "  --set FIELD=VALUE       change a field; repeatable, the last wins\n"
     "  --pcr N=HEX             set a PCR; repeatable, the last wins\n"
     "  --initdata FILE         measure an init-data document\n"

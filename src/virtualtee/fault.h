@@ -32,14 +32,22 @@ struct fault {
     uint8_t min_version; /* evidence version that it needs; the machine uses at least this */
     bool turin;          /* the machine becomes a Turin one */
     bool init_data;      /* refused when init data is expected */
-    void (*apply)(void *build);
+    size_t part;         /* where in the build apply()'s part begins; set by machine_set_fault() */
+    void (*apply)(void *part);
+};
+
+/* Faults that work on one part of a build, which begins at `part`. */
+struct fault_table {
+    const struct fault *items;
+    size_t len;
+    size_t part;
 };
 
 /* Apply the fault if it strikes at this stage; `f` may be NULL. */
 static inline void fault_strike(const struct fault *f, enum fault_stage stage, void *build)
 {
     if (f != NULL && f->stage == stage)
-        f->apply(build);
+        f->apply((char *)build + f->part);
 }
 
 /* ---- what faults do to bytes and texts; nothing where there is no such place ---- */

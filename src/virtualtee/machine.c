@@ -5,7 +5,9 @@
 #include "base/encode.h"
 #include "value/document.h"
 #include "virtualtee/azure_snp.h"
+#include "virtualtee/intel_tee.h"
 #include "virtualtee/plain_snp.h"
+#include "virtualtee/plain_tpm.h"
 #include "virtualtee/sample.h"
 
 /* ---- kinds ---- */
@@ -31,8 +33,19 @@ static size_t azure_fields(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){azure_vtpm_fields, azure_vtpm_field_count,
                                   offsetof(struct azure_snp, vtpm)};
-    out[1] = (struct field_table){amd_fields, amd_field_count, offsetof(struct azure_snp, amd)};
-    return 2;
+    out[1] = (struct field_table){tpm_fields, tpm_field_count, offsetof(struct azure_snp, vtpm)};
+    out[2] = (struct field_table){amd_fields, amd_field_count, offsetof(struct azure_snp, amd)};
+    return 3;
+}
+
+static size_t azure_faults(struct fault_table out[MACHINE_TABLES_MAX])
+{
+    out[0] = (struct fault_table){azure_vtpm_faults, azure_vtpm_fault_count,
+                                  offsetof(struct azure_snp_build, az)};
+    out[1] =
+        (struct fault_table){tpm_faults, tpm_fault_count, offsetof(struct azure_snp_build, az)};
+    out[2] = (struct fault_table){azure_snp_faults, azure_snp_fault_count, 0};
+    return 3;
 }
 
 static void azure_init_data(void *m, struct str digest)
@@ -60,8 +73,7 @@ static const struct machine_kind az_snp_vtpm = {
     .done = azure_done,
     .share = azure_share,
     .fields = azure_fields,
-    .faults = azure_snp_faults,
-    .fault_count = &azure_snp_fault_count,
+    .faults = azure_faults,
     .has_version = true,
     .version_offset =
         offsetof(struct azure_snp, vtpm) + offsetof(struct azure_vtpm, evidence_version),
@@ -94,6 +106,12 @@ static size_t snp_fields(struct field_table out[MACHINE_TABLES_MAX])
     return 2;
 }
 
+static size_t snp_faults(struct fault_table out[MACHINE_TABLES_MAX])
+{
+    out[0] = (struct fault_table){plain_snp_faults, plain_snp_fault_count, 0};
+    return 1;
+}
+
 /* HOST_DATA: padded or cut to 32 bytes (guest-initdata.md 4). */
 static void snp_init_data(void *m, struct str digest)
 {
@@ -116,13 +134,14 @@ static const struct machine_kind snp = {
     .done = snp_done,
     .share = snp_share,
     .fields = snp_fields,
-    .faults = plain_snp_faults,
-    .fault_count = &plain_snp_fault_count,
+    .faults = snp_faults,
     .set_init_data = snp_init_data,
     .evidence = snp_evidence,
 };
 
-static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp, &sample_kind};
+static const struct machine_kind *const kinds[] = {
+    &az_snp_vtpm, &snp, &azure_tdx_kind, &tdx_kind, &sgx_kind, &plain_tpm_kind, &sample_kind,
+};
 
 const struct machine_kind *const *machine_kinds(size_t *count)
 {
@@ -145,7 +164,8 @@ const struct machine_kind *machine_kind_find(struct str tee)
 struct machine {
     const struct machine_kind *kind;
     struct pki *pki;
-    const struct fault *fault;
+    const struct fault *fault; /* NULL, or &chosen */
+    struct fault chosen;
     void *state;
 };
 
@@ -183,7 +203,8 @@ STATUS machine_clone(const struct machine *m, struct machine **out, struct error
     if (st != OK)
         return st;
     memcpy(copy->state, m->state, m->kind->size);
-    copy->fault = m->fault;
+    copy->chosen = m->chosen;
+    copy->fault = m->fault != NULL ? &copy->chosen : NULL;
     if (m->kind->share != NULL)
         m->kind->share(copy->state);
     *out = copy;
@@ -265,11 +286,29 @@ STATUS machine_set_version(struct machine *m, unsigned version, struct error *er
     return OK;
 }
 
+const struct fault *machine_kind_fault(const struct machine_kind *kind, size_t i)
+{
+    struct fault_table tables[MACHINE_TABLES_MAX];
+    size_t n = kind->faults(tables);
+    for (size_t t = 0; t < n; t++) {
+        if (i < tables[t].len)
+            return &tables[t].items[i];
+        i -= tables[t].len;
+    }
+    return NULL;
+}
+
 STATUS machine_set_fault(struct machine *m, struct str name, struct error *err)
 {
-    for (size_t i = 0; i < *m->kind->fault_count; i++) {
-        if (str_is(name, m->kind->faults[i].name)) {
-            m->fault = &m->kind->faults[i];
+    struct fault_table tables[MACHINE_TABLES_MAX];
+    size_t n = m->kind->faults(tables);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < tables[t].len; i++) {
+            if (!str_is(name, tables[t].items[i].name))
+                continue;
+            m->chosen = tables[t].items[i];
+            m->chosen.part = tables[t].part;
+            m->fault = &m->chosen;
             return m->fault->turin ? machine_set(m, STR("generation=turin"), err) : OK;
         }
     }

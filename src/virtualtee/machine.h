@@ -27,8 +27,7 @@ struct machine_kind {
     void (*done)(void *m);
     void (*share)(void *m); /* a copy of the bytes was made: take references; may be NULL */
     size_t (*fields)(struct field_table out[MACHINE_TABLES_MAX]); /* number of tables */
-    const struct fault *faults;
-    const size_t *fault_count;
+    size_t (*faults)(struct fault_table out[MACHINE_TABLES_MAX]); /* likewise */
     bool has_version;      /* its evidence has the versions 0, 1 and 2 ... */
     size_t version_offset; /* ... and here is the uint8_t that says which */
     /* NULL: it has none.  `digest`: of the document, by the algorithm that it names. */
@@ -41,6 +40,9 @@ struct machine_kind {
 /* By either name; NULL when it is unknown. */
 const struct machine_kind *machine_kind_find(struct str tee);
 const struct machine_kind *const *machine_kinds(size_t *count);
+
+/* The i-th fault of a kind; NULL past the last.  Its `part` is not set. */
+const struct fault *machine_kind_fault(const struct machine_kind *kind, size_t i);
 
 struct machine;
 

@@ -1,4 +1,4 @@
-#include "virtualtee/pki.h"
+#include "virtualtee/pki_internal.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -7,76 +7,74 @@
 
 #include "base/file.h"
 
-#define PEM_MAX (64 * 1024)
-#define PATH_MAX_ 4096
 #define MAKERS_MAX 16 /* threads that make keys */
 
 struct pki {
     char *dir;
     struct pki_amd amd[AMD_GENERATIONS];
-    struct privkey *vcek, *vlek, *ak, *ek, *stranger_ak;
+    struct privkey *vcek, *vlek, *ak, *ek, *stranger_ak, *tpm_ak;
+    struct pki_intel intel;
 };
 
 /* ---- files ---- */
 
 static STATUS path_join(const char *dir, const char *folder, const char *name, const char *suffix,
-                        char out[PATH_MAX_], struct error *err)
+                        char out[PKI_PATH_MAX], struct error *err)
 {
-    int n = snprintf(out, PATH_MAX_, "%s/%s%s%s%s", dir, folder, folder[0] != '\0' ? "/" : "", name,
-                     suffix);
-    if (n < 0 || n >= PATH_MAX_) {
+    int n = snprintf(out, PKI_PATH_MAX, "%s/%s%s%s%s", dir, folder, folder[0] != '\0' ? "/" : "",
+                     name, suffix);
+    if (n < 0 || n >= PKI_PATH_MAX) {
         error_set(err, "path of the PKI is too long");
         return ERR_LIMIT;
     }
     return OK;
 }
 
-static STATUS save(const char *dir, const char *folder, const char *name, const char *suffix,
-                   struct str bytes, unsigned mode, struct error *err)
+STATUS pki_save(const char *dir, const char *folder, const char *name, const char *suffix,
+                struct str bytes, unsigned mode, struct error *err)
 {
-    char path[PATH_MAX_];
+    char path[PKI_PATH_MAX];
     enum status st = path_join(dir, folder, name, suffix, path, err);
     return st != OK ? st : file_write(path, bytes, mode, err);
 }
 
-static STATUS save_key(const char *dir, const char *name, const struct privkey *key,
-                       struct error *err)
+STATUS pki_save_key(const char *dir, const char *name, const struct privkey *key, struct error *err)
 {
     CLEANUP(buf_done) struct buf pem;
-    buf_init_secret(&pem, PEM_MAX);
+    buf_init_secret(&pem, PKI_FILE_MAX);
     enum status st = privkey_to_pem(key, &pem);
     if (st != OK) {
         error_set(err, "could not write key \"%s\" as PEM", name);
         return st;
     }
-    return save(dir, "keys", name, ".pem", buf_str(&pem), 0600, err);
+    return pki_save(dir, "keys", name, ".pem", buf_str(&pem), 0600, err);
 }
 
-static STATUS save_anchor(const char *dir, const char *name, const struct cert *cert,
-                          struct error *err)
+STATUS pki_save_cert(const char *dir, const char *folder, const char *name, const struct cert *cert,
+                     struct error *err)
 {
     CLEANUP(buf_done) struct buf pem;
-    buf_init(&pem, PEM_MAX);
+    buf_init(&pem, PKI_FILE_MAX);
     enum status st = cert_to_pem(cert, &pem);
     if (st != OK) {
         error_set(err, "could not write certificate \"%s\" as PEM", name);
         return st;
     }
-    return save(dir, "anchors", name, ".pem", buf_str(&pem), 0644, err);
+    return pki_save(dir, folder, name, ".pem", buf_str(&pem), 0644, err);
 }
 
 static STATUS load(const char *dir, const char *folder, const char *name, struct buf *out,
                    struct error *err)
 {
-    char path[PATH_MAX_];
+    char path[PKI_PATH_MAX];
     enum status st = path_join(dir, folder, name, ".pem", path, err);
     return st != OK ? st : file_read(path, out, err);
 }
 
-static STATUS load_key(const char *dir, const char *name, struct privkey **out, struct error *err)
+STATUS pki_load_key(const char *dir, const char *name, struct privkey **out, struct error *err)
 {
     CLEANUP(buf_done) struct buf pem;
-    buf_init_secret(&pem, PEM_MAX);
+    buf_init_secret(&pem, PKI_FILE_MAX);
     enum status st = load(dir, "keys", name, &pem, err);
     if (st == OK)
         st = privkey_from_pem(buf_str(&pem), out, err);
@@ -85,11 +83,12 @@ static STATUS load_key(const char *dir, const char *name, struct privkey **out, 
     return st;
 }
 
-static STATUS load_anchor(const char *dir, const char *name, struct cert **out, struct error *err)
+STATUS pki_load_cert(const char *dir, const char *folder, const char *name, struct cert **out,
+                     struct error *err)
 {
     CLEANUP(buf_done) struct buf pem;
-    buf_init(&pem, PEM_MAX);
-    enum status st = load(dir, "anchors", name, &pem, err);
+    buf_init(&pem, PKI_FILE_MAX);
+    enum status st = load(dir, folder, name, &pem, err);
     if (st == OK)
         st = cert_from_pem(buf_str(&pem), out, err);
     if (st != OK)
@@ -204,9 +203,9 @@ static STATUS save_amd(const char *dir, enum amd_generation g, const struct key_
         enum status st = make_ca(name.subject, (uint16_t)(g * 16 + role + 1), keys[role].key, ark,
                                  keys[AMD_ARK].key, &cert, err);
         if (st == OK)
-            st = save_key(dir, name.file, keys[role].key, err);
+            st = pki_save_key(dir, name.file, keys[role].key, err);
         if (st == OK)
-            st = save_anchor(dir, name.file, cert, err);
+            st = pki_save_cert(dir, "anchors", name.file, cert, err);
         if (st != OK)
             return st;
 
@@ -215,14 +214,14 @@ static STATUS save_amd(const char *dir, enum amd_generation g, const struct key_
     }
 
     CLEANUP(buf_done) struct buf crl;
-    buf_init(&crl, PEM_MAX);
+    buf_init(&crl, PKI_FILE_MAX);
     enum status st =
         crl_make(ark, keys[AMD_ARK].key, PKI_NOT_BEFORE, PKI_NOT_AFTER, NULL, 0, true, &crl, err);
     if (st != OK)
         return st;
 
     static const char *const files[AMD_GENERATIONS] = {"amd-milan", "amd-genoa", "amd-turin"};
-    return save(dir, "crl", files[g], ".crl", buf_str(&crl), 0644, err);
+    return pki_save(dir, "collateral", files[g], ".crl", buf_str(&crl), 0644, err);
 }
 
 /* Keys that belong to the machine, not to a generation. */
@@ -236,15 +235,16 @@ static const struct {
     {"azure-ak", KEY_RSA, 2048},
     {"azure-ek", KEY_RSA, 2048},
     {"azure-stranger-ak", KEY_RSA, 2048},
+    {"tpm-ak", KEY_RSA, 2048},
 };
 
 #define JOBS_MAX (AMD_GENERATIONS * AMD_ROLES + ARRAY_LEN(machine_keys))
 
 static STATUS make_folders(const char *dir, struct error *err)
 {
-    static const char *const folders[] = {"anchors", "crl", "keys"};
+    static const char *const folders[] = {"anchors", "certs", "collateral", "keys"};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-        char path[PATH_MAX_];
+        char path[PKI_PATH_MAX];
         enum status st = path_join(dir, "", folders[i], "", path, err);
         if (st == OK)
             st = file_make_dirs(path, err);
@@ -258,7 +258,7 @@ static STATUS save_all(const char *dir, unsigned generations, const struct key_j
                        struct error *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(machine_keys); i++) {
-        enum status st = save_key(dir, machine_keys[i].file, jobs->key, err);
+        enum status st = pki_save_key(dir, machine_keys[i].file, jobs->key, err);
         if (st != OK)
             return st;
         jobs++;
@@ -294,6 +294,8 @@ STATUS pki_make(const char *dir, unsigned generations, struct error *err)
     st = key_jobs_run(&jobs, err);
     if (st == OK)
         st = save_all(dir, generations, items, err);
+    if (st == OK)
+        st = intel_pki_make(dir, err);
     for (size_t i = 0; i < jobs.len; i++)
         privkey_unref(items[i].key);
     return st;
@@ -319,6 +321,8 @@ struct pki *pki_free(struct pki *p)
     privkey_unref(p->ak);
     privkey_unref(p->ek);
     privkey_unref(p->stranger_ak);
+    privkey_unref(p->tpm_ak);
+    intel_pki_done(&p->intel);
     free(p->dir);
     free(p);
     return NULL;
@@ -331,8 +335,8 @@ STATUS pki_open(const char *dir, struct pki **out, struct error *err)
         return error_nomem(err);
 
     struct privkey **const slots[] = {&p->vcek, &p->vlek, &p->ak, &p->ek, &p->stranger_ak};
-    for (size_t i = 0; i < ARRAY_LEN(machine_keys); i++) {
-        enum status st = load_key(dir, machine_keys[i].file, slots[i], err);
+    for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
+        enum status st = pki_load_key(dir, machine_keys[i].file, slots[i], err);
         if (st != OK) {
             error_prefix(err, "no virtual-tee PKI in \"%s\": ", dir);
             return st;
@@ -355,9 +359,9 @@ STATUS pki_amd(struct pki *p, enum amd_generation g, const struct pki_amd **out,
         amd_name(g, (enum amd_role)role, &name);
         enum status st = OK;
         if (*slots[role].key == NULL)
-            st = load_key(p->dir, name.file, slots[role].key, err);
+            st = pki_load_key(p->dir, name.file, slots[role].key, err);
         if (st == OK && *slots[role].cert == NULL)
-            st = load_anchor(p->dir, name.file, slots[role].cert, err);
+            st = pki_load_cert(p->dir, "anchors", name.file, slots[role].cert, err);
         if (st != OK) {
             error_prefix(err, "the PKI has no AMD keys for %s: ", amd_generation_name(g));
             return st;
@@ -390,4 +394,18 @@ const struct privkey *pki_ek(const struct pki *p)
 const struct privkey *pki_stranger_ak(const struct pki *p)
 {
     return p->stranger_ak;
+}
+
+STATUS pki_tpm_ak(struct pki *p, const struct privkey **out, struct error *err)
+{
+    enum status st = p->tpm_ak == NULL ? pki_load_key(p->dir, "tpm-ak", &p->tpm_ak, err) : OK;
+    *out = p->tpm_ak;
+    return st;
+}
+
+STATUS pki_intel(struct pki *p, const struct pki_intel **out, struct error *err)
+{
+    enum status st = p->intel.root == NULL ? intel_pki_open(p->dir, &p->intel, err) : OK;
+    *out = &p->intel;
+    return st;
 }

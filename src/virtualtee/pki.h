@@ -1,10 +1,12 @@
 /*
  * pki - makers of hardware that exist only here.
  *
- * A folder with everything that AMD and Microsoft keep in vaults:
+ * A folder with everything that AMD, Intel and Microsoft keep in vaults:
  *
  *   DIR/anchors/amd-ark-milan.pem ...   what --extra-trust-anchors takes
- *   DIR/crl/amd-milan.crl ...           DER, as AMD's key server gives them
+ *   DIR/collateral/amd-milan.crl ...    revocation lists, DER
+ *   DIR/collateral/intel-tdx.json ...   TCB information, QE identity, lists
+ *   DIR/certs/                          intermediate certificates
  *   DIR/keys/amd-ark-milan.pem ...      private keys, mode 0600
  *
  * A PKI is opened once and then read by one thread at a time: the RSA-4096
@@ -48,3 +50,18 @@ const struct privkey *pki_vlek(const struct pki *p);        /* EC P-384 */
 const struct privkey *pki_ak(const struct pki *p);          /* RSA-2048: HCLAkPub */
 const struct privkey *pki_ek(const struct pki *p);          /* RSA-2048: HCLEkPub */
 const struct privkey *pki_stranger_ak(const struct pki *p); /* RSA-2048: of another machine */
+/* RSA-2048: of a plain TPM. */
+STATUS pki_tpm_ak(struct pki *p, const struct privkey **out, struct error *err);
+
+/* Intel's keys, all EC P-256: of the makers, of one platform, of its quoting enclave. */
+struct pki_intel {
+    struct privkey *platform_ca_key, *processor_ca_key, *pck_key, *qe_key;
+    struct cert *root, *platform_ca, *processor_ca;
+};
+STATUS pki_intel(struct pki *p, const struct pki_intel **out, struct error *err);
+
+/* What the collateral of the PKI is about; machines have the same unless a field says otherwise. */
+#define PKI_FMSPC "\xFF\x90\x6E\xD5\x00\x00"
+#define PKI_QE_PROD_ID_SGX 1
+#define PKI_QE_PROD_ID_TDX 2
+void pki_qe_signer(bool tdx, uint8_t out[32]);

@@ -89,7 +89,12 @@ static const struct fault faults[] = {
     {"report-data-text", "evidence-format", "/evidence/report_data", "report data is no base64",
      FAULT_MEMBERS, .apply = report_data_text},
 };
-static const size_t fault_count = ARRAY_LEN(faults);
+
+static size_t fault_tables(struct fault_table out[MACHINE_TABLES_MAX])
+{
+    out[0] = (struct fault_table){faults, ARRAY_LEN(faults), 0};
+    return 1;
+}
 
 static void init_data(void *m, struct str digest)
 {
@@ -116,8 +121,7 @@ const struct machine_kind sample_kind = {
     .init = init,
     .done = done,
     .fields = tables,
-    .faults = faults,
-    .fault_count = &fault_count,
+    .faults = fault_tables,
     .set_init_data = init_data,
     .evidence = evidence,
 };
@@ -128,7 +132,6 @@ const struct machine_kind sampledevice_kind = {
     .init = init_device,
     .done = done,
     .fields = tables,
-    .faults = faults,
-    .fault_count = &fault_count,
+    .faults = fault_tables,
     .evidence = evidence,
 };

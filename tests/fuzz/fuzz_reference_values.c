@@ -1,5 +1,5 @@
 /*
- * A reference value file, then a registration into it.  Property: what the
+ * A reference value file, then a registration into it (what rvps_register() does).  Property: what the
  * change wrote can be read, has the new value, and every other value that
  * could be read before, unchanged.
  */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "value/json.h"
+#include "verifier/verifier_cache.h"
 
 /* ---- step 2: forms of evidence, verifiers-azure-vtpm.md 2 ---- */
 
@@ -226,8 +227,17 @@ static enum status load_ak(struct az_run *r, struct pubkey **out)
     if (st == OK)
         st = evidence_base64(v->a, value_get_lit(ak, "e"), BASE64_URL_ANY, 8, &e);
     struct error why = ERROR_INIT;
-    if (st == OK)
-        st = pubkey_from_rsa(n, e, out, &why);
+    struct digest key, ignored;
+    void *known = NULL;
+    if (st == OK) {
+        const uint8_t e_len = (uint8_t)e.len; /* at most 8: no two keys give the same bytes */
+        const struct str parts[] = {str_bytes(&e_len, 1), e, n};
+        digest_parts(DIGEST_SHA256, parts, 3, &key);
+        if (verifier_cache_get(v->req->cache, &key, v->req->now_s, &ignored, &cache_keys, &known))
+            *out = known;
+        else
+            st = pubkey_from_rsa(n, e, out, &why);
+    }
     if (st == ERR_NOMEM || (st == ERR_LIMIT && arena_status(v->a) != OK))
         return st;
     if (st != OK)
@@ -237,6 +247,8 @@ static enum status load_ak(struct az_run *r, struct pubkey **out)
     if (pubkey_bits(*out) < 2048)
         return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, verify_field(v, keys, "/HCLAkPub"),
                           "Failed to get AKpub: the key has only %u bits", pubkey_bits(*out));
+    if (known == NULL)
+        verifier_cache_put(v->req->cache, &key, INT64_MAX, &key, &cache_keys, *out);
     PASS(v, CHECK_ATTESTATION_KEY);
     return OK;
 }

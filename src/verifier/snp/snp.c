@@ -187,6 +187,7 @@ static enum status check_provided_ask(struct snp_run *r, struct snp_evidence *e)
     if (st != OK)
         return FAIL_PLAIN(v, CHECK_CERTIFICATE_CHAIN, r->vek_field, "%s: the ASK did not sign it",
                           chain_failed);
+    r->root = root;
     verify_rests_on(v, root);
     PASS(v, CHECK_CERTIFICATE_CHAIN);
     return OK;

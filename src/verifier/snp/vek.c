@@ -212,11 +212,13 @@ static enum status judge_crl(struct snp_run *r, struct str der, bool required,
         return FAIL_PLAIN(v, CHECK_COLLATERAL, "/data/collateral/crl",
                           "revocation list is malformed: %s", why.text);
 
-    /* The root of the same folder for an extra ASK, else the built-in one. */
+    /* The root that the chain led to; of the same folder for an extra ASK, else the built-in one.
+     */
     struct str name = arena_format(v->a, "amd-ark-%s", snp_generation_name(r->generation));
     if (name.ptr == NULL)
         return error_nomem(v->err);
-    const struct anchor *ark = r->issuer != NULL && r->issuer->issuer != NULL
+    const struct anchor *ark = r->root != NULL ? r->root
+                               : r->issuer != NULL && r->issuer->issuer != NULL
                                    ? r->issuer->issuer
                                    : anchors_find(v->req->anchors, name.ptr, 0);
     struct digest digest, signer;

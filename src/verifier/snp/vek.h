@@ -28,6 +28,7 @@ struct snp_run {
     bool vek_from_cache;
     struct digest vek_cached_issuer;
     const struct anchor *issuer; /* ASK or ASVK, NULL when it came with the evidence */
+    const struct anchor *root;   /* that signed an ASK which came with the evidence, else NULL */
     const char *crl;             /* "checked", "absent", "stale": spec/README.md 17 */
 };
 

@@ -116,17 +116,29 @@ static void judge(struct sweep *s, struct arena *a, const char *tee, const char 
     }
 }
 
-/* Changes to a part: positions and bit patterns, all or a sample. */
-#define FOR_MUTANTS(s, part, at, change)                                                           \
-    for (uint32_t rnd_ = SEED, k_ = 0, n_ = (uint32_t)((part)->to - (part)->from),                 \
-                  end_ = (s)->whole ? 3 * n_ : (SAMPLE < n_ ? SAMPLE : n_);                        \
-         k_ < end_; k_++)                                                                          \
-        for (size_t at = (part)->from + ((s)->whole ? k_ / 3 : next_random(&rnd_) % n_),           \
-                    once_ = 1;                                                                     \
-             once_; once_ = 0)                                                                     \
-            for (uint8_t change = (s)->whole ? (uint8_t[]){0x01, 0x80, 0xff}[k_ % 3]               \
-                                             : (uint8_t)(1u << next_random(&rnd_) % 8);            \
-                 once_; once_ = 0)
+/* Changes to a part: every position with three patterns, or a seeded sample. */
+struct mutants {
+    const struct sweep *sweep;
+    const struct part *part;
+    uint32_t random;
+    size_t count;
+    size_t at;
+    uint8_t change;
+};
+
+static bool next_mutant(struct mutants *m)
+{
+    static const uint8_t patterns[] = {0x01, 0x80, 0xff};
+    size_t len = m->part->to - m->part->from, k = m->count++;
+    if (m->sweep->whole) {
+        m->at = m->part->from + k / ARRAY_LEN(patterns);
+        m->change = patterns[k % ARRAY_LEN(patterns)];
+        return k < len * ARRAY_LEN(patterns);
+    }
+    m->at = m->part->from + next_random(&m->random) % len;
+    m->change = (uint8_t)(1u << (next_random(&m->random) & 7));
+    return k < SAMPLE && k < len;
+}
 
 static struct str changed(struct arena *a, struct str bytes, size_t at, uint8_t change)
 {
@@ -170,8 +182,9 @@ static void sweep_azure(struct sweep *s, const char *file)
           CHECK_VARIABLE_DATA_DIGEST, CHECK_USER_DATA}},
     };
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
-        FOR_MUTANTS(s, &rows[r], at, change)
-        {
+        struct mutants m = {.sweep = s, .part = &rows[r], .random = SEED};
+        while (next_mutant(&m)) {
+            size_t at = m.at;
             /* The generation's two bytes have a row of their own. */
             if (r == 4 && (at == 0x20 + 0x188 || at == 0x20 + 0x189))
                 continue;
@@ -183,8 +196,8 @@ static void sweep_azure(struct sweep *s, const char *file)
                                  : r == 2 ? &p.pcrs[at / 32]
                                  : r == 3 ? &p.vcek
                                           : &p.blob;
-            *target = changed(&a, *target, r == 2 ? at % 32 : at, change);
-            judge(s, &a, "az-snp-vtpm", file, &rows[r], at, change, put_together(&a, &p));
+            *target = changed(&a, *target, r == 2 ? at % 32 : at, m.change);
+            judge(s, &a, "az-snp-vtpm", file, &rows[r], at, m.change, put_together(&a, &p));
         }
     }
 }
@@ -249,15 +262,15 @@ static void sweep_snp(struct sweep *s, const char *file)
         value member = value_get_str(e, str_of(rows[r].member));
         struct part part = rows[r].part;
         part.to = count_numbers(member);
-        FOR_MUTANTS(s, &part, at, change)
-        {
+        struct mutants m = {.sweep = s, .part = &part, .random = SEED};
+        while (next_mutant(&m)) {
             CLEANUP(arena_done) struct arena a;
             arena_init(&a, 64 * 1024 * 1024);
-            size_t index = at;
+            size_t index = m.at;
             value mutant = value_object_with(&a, e, value_cstring(&a, rows[r].member),
-                                             change_member(&a, member, &index, change));
+                                             change_member(&a, member, &index, m.change));
             /* FMC decides nothing before Turin, nor do vectors that the report has no place for. */
-            judge(s, &a, "snp", file, &part, at, change, mutant);
+            judge(s, &a, "snp", file, &part, m.at, m.change, mutant);
         }
     }
 }

@@ -443,6 +443,40 @@ static void test_expired(void)
     }
 }
 
+/* README 3: what was read and expires soon is named in the decision, and nothing else. */
+static void test_expiring(void)
+{
+    const struct {
+        const char *name, *text;
+        int64_t now_s;
+        const char *want;
+    } rows[] = {
+        {"far away", P "hardware := 2 if data.reference.min == 3", NOW, "undefined"},
+        {"soon, by data", P "hardware := 2 if data.reference.min == 3", NOW + 360 * 86400,
+         "[\"reference value \\\"min\\\" expires soon, at 2027-01-01T00:00:00Z\"]"},
+        {"soon, by the function",
+         P "hardware := 2 if query_reference_value(concat(\"\", [\"m\", \"in\"])) == 3",
+         NOW + 360 * 86400,
+         "[\"reference value \\\"min\\\" expires soon, at 2027-01-01T00:00:00Z\"]"},
+        {"one that is not read", P "hardware := 2 if input.sample", NOW + 360 * 86400, "undefined"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+        with_values(&w, STR("{\"min\":3,\"other\":3}"));
+        CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
+        /* Another policy set in between: what is carried over still knows its names. */
+        CHECK_STATUS_ROW(with_policy(&w, "another", P "hardware := 2", &err), OK, &err,
+                         rows[i].name);
+        w.now_ns = rows[i].now_s * NS_PER_S;
+        struct attestation_request r = with_sample(&w, "sample", "7", "{}");
+        struct checks checks;
+        struct attestation_result out = evaluate(&w, &r, 1, &checks, OK, rows[i].name);
+        CHECK_STR_ROW(with_text(&w, out.notes), str_of(rows[i].want), rows[i].name);
+    }
+}
+
 static void test_sample_switch(void)
 {
     CLEANUP(with_done) struct with_service w;
@@ -564,6 +598,135 @@ static void test_simple(void)
     CHECK_STR(checks.reason.message, STR("Reject by policy default"));
 }
 
+/* S9: the era's name, the other, or both as equal entries; devices are numbered in each. */
+static void test_naming(void)
+{
+    const struct {
+        enum submod_naming naming;
+        const char *names;
+    } rows[] = {
+        {SUBMOD_PLAIN, "cpu cpu1 gpu0 "},
+        {SUBMOD_INDEXED, "cpu0 cpu1 gpu0 "},
+        {SUBMOD_BOTH, "cpu cpu0 cpu1 gpu0 "},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+        w.s->options.naming = rows[i].naming;
+        struct attestation_request r[] = {with_sample(&w, "sample", "7", "{}"),
+                                          with_sample(&w, "sampledevice", "2", "{}"),
+                                          with_sample(&w, "sample", "8", "{}")};
+        struct checks checks;
+        struct attestation_result out = evaluate(&w, r, 3, &checks, OK, rows[i].names);
+        value submods = value_get_lit(out.claims, "submods");
+        struct str names = STR_EMPTY;
+        for (size_t k = 0; k < value_len(submods); k++)
+            names = arena_format(&w.a, "%.*s%.*s ", STR_ARG(names),
+                                 STR_ARG(value_str(value_pairs(submods)[k].key)));
+        CHECK_STR(names, str_of(rows[i].names));
+        if (rows[i].naming == SUBMOD_BOTH)
+            CHECK(value_equal(value_get_lit(submods, "cpu"), value_get_lit(submods, "cpu0")));
+    }
+}
+
+/* README 11: by what v0.14 to v0.18 always wrote, and v0.11 to v0.13 never did. */
+static void test_cpu0_names(void)
+{
+    const char *config =
+        "{\"attestation_token_broker\":{\"type\":\"Ear\",\"policy_dir\":\"%s/cpu0\"}}";
+    CLEANUP(with_done) struct with_service w;
+    struct error err = ERROR_INIT;
+    with_file("cpu0/opa/default_cpu.rego", STR(P "hardware := 2"));
+    CHECK_STATUS(with_init(&w, config, ERA_OLD, NOW, &err), OK, &err);
+    CHECK(attestation_config_era(w.s->options.config) == ERA_OLD);
+    CHECK(attestation_config_has_cpu0(w.s->options.config));
+    with_file("cpu0/opa/default.rego", STR(P "hardware := 2"));
+    CHECK(!attestation_config_has_cpu0(w.s->options.config));
+    CHECK(attestation_config_era(with_json(&w, "{\"policy_engine\":\"opa\"}")) == ERA_OLD);
+    CHECK(attestation_config_era(
+              with_json(&w, "{\"policy_engine\":\"opa\",\"storage_backend\":{}}")) == ERA_NEW);
+}
+
+/* The first allocation fails, then the second, ...: a status, no leak, and nothing is issued. */
+static void test_no_memory(void)
+{
+    CLEANUP(with_done) struct with_service w;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+    struct attestation_request r = with_sample(&w, "sample", "7", "{}");
+    long n = 1;
+    for (bool done = false; !done && n < 20000; n++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, (size_t)64 << 20);
+        struct checks checks;
+        checks_init(&checks, &a);
+        struct attestation_result out;
+        tap_fail_malloc_after(n);
+        enum status st =
+            attestation_evaluate(w.s, &a, &r, 1, NULL, 0, NOW, true, &checks, &out, &err);
+        tap_fail_malloc_after(0);
+        /* An explanation that ran out of memory is shorter; the token is whole or there is none. */
+        done = st == OK && value_is_defined(out.why.change);
+        if (st == OK && !done)
+            CHECK(out.token.len > 0);
+        else if (st != OK && st != ERR_NOMEM)
+            CHECK_STATUS(st, ERR_NOMEM, &err);
+    }
+    CHECK(n < 20000);
+}
+
+struct stress {
+    struct with_service *w;
+    bool stop;
+    unsigned issued;
+};
+
+static void *evaluate_on(void *arg)
+{
+    struct stress *t = arg;
+    struct attestation_request r = {
+        .tee = STR("sample"), .runtime_data = VALUE_UNDEFINED, .init_claims = VALUE_UNDEFINED};
+    CLEANUP(arena_done) struct arena input;
+    arena_init(&input, 1 << 20);
+    if (json_parse(&input, STR("{\"svn\":\"7\"}"), NULL, &r.evidence, NULL) != OK)
+        return NULL;
+    do {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 16 << 20);
+        struct attestation_result out;
+        struct error err = ERROR_INIT;
+        if (attestation_evaluate(t->w->s, &a, &r, 1, NULL, 0, NOW, true, NULL, &out, &err) == OK)
+            t->issued++;
+    } while (!__atomic_load_n(&t->stop, __ATOMIC_RELAXED));
+    return NULL;
+}
+
+/* Policies and reference values change under evaluations on other threads. */
+static void test_threads(void)
+{
+    CLEANUP(with_done) struct with_service w;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+    struct stress t[3];
+    pthread_t threads[ARRAY_LEN(t)];
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        t[i] = (struct stress){&w, false, 0};
+        CHECK(pthread_create(&threads[i], NULL, evaluate_on, &t[i]) == 0);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        with_policy(&w, "default",
+                    i % 2 == 0 ? P "hardware := 2" : P "trust_claims := {\"hardware\": 97}", &err);
+        with_values(&w, i % 2 == 0 ? STR("{\"svn\":[\"7\"]}") : STR("{\"svn\":[\"8\"]}"));
+        attestation_refresh(w.s);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        __atomic_store_n(&t[i].stop, true, __ATOMIC_RELAXED);
+        pthread_join(threads[i], NULL);
+        CHECK(t[i].issued > 0);
+    }
+}
+
 int main(void)
 {
     test_worked_example();
@@ -573,8 +736,13 @@ int main(void)
     test_store();
     test_files();
     test_expired();
+    test_expiring();
     test_sample_switch();
     test_configurations();
     test_simple();
+    test_naming();
+    test_cpu0_names();
+    test_no_memory();
+    test_threads();
     return tap_done();
 }

@@ -179,6 +179,12 @@ static void test_expiry(void)
     w = (struct warnings){0};
     CHECK_STATUS(rvps_refresh(r, NOW, warn, &w, &changed, NULL), OK, NULL);
     CHECK(changed && w.count == 1 && strstr(w.text, "\"soon\" expires soon") != NULL);
+    /* README 3: said once more when it has happened, though the file is as it was. */
+    CHECK(rvps_refresh(r, NOW + 60, warn, &w, &changed, NULL) == OK && w.count == 1);
+    CHECK(rvps_refresh(r, NOW + 86400, warn, &w, &changed, NULL) == OK && w.count == 1);
+    CHECK(rvps_refresh(r, NOW + 86401, warn, &w, &changed, NULL) == OK && w.count == 2 && !changed);
+    CHECK(strstr(w.text, "\"soon\" expired at") != NULL);
+    CHECK(rvps_refresh(r, NOW + 86402, warn, &w, &changed, NULL) == OK && w.count == 2);
 }
 
 /* README 19: a broken file where an older state was loaded leaves the older state. */
