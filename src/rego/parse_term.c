@@ -520,15 +520,23 @@ static struct term *parse_primary(struct parser *p, bool *finished)
 
 static void remember(struct parser *p, uint32_t off, struct term *t)
 {
-    struct term_memo *entry = arena_new(p->a, struct term_memo);
+    /* Terms behind this place will not be read from there again: their entries are free. */
+    while (p->memo != NULL && p->memo->off >= off) {
+        struct term_memo *dropped = p->memo;
+        p->memo = dropped->next;
+        dropped->next = p->free_memo;
+        p->free_memo = dropped;
+    }
+    struct term_memo *entry = p->free_memo;
+    if (entry != NULL)
+        p->free_memo = entry->next;
+    else
+        entry = arena_new(p->a, struct term_memo);
     if (entry == NULL) {
         p->failed = true;
         return;
     }
-    struct term_memo *older = p->memo;
-    while (older != NULL && older->off >= off)
-        older = older->next;
-    *entry = (struct term_memo){.next = older, .off = off, .term = t, .after = p->s};
+    *entry = (struct term_memo){.next = p->memo, .off = off, .term = t, .after = p->s};
     p->memo = entry;
 }
 
