@@ -1,7 +1,9 @@
 # The few commands of INTERFACES.md; Meson does the work.
 BUILD ?= build
+RELEASE ?= build-release
 PREFIX ?= /usr
 DESTDIR ?=
+STRIP ?= --strip
 FUZZ_SECONDS ?= 60
 JOBS ?= $(shell nproc)
 
@@ -10,11 +12,15 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/setup build
-	@meson setup $(BUILD) --prefix $(PREFIX) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@meson setup $(BUILD) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/setup.log
 
 demo: all $(BUILD)/demo-pki/anchors
 	@tools/demo $(BUILD)
+
+# The same as a test: no colours, and nothing may differ from what is expected.
+demo-check: all $(BUILD)/demo-pki/anchors
+	@tools/demo $(BUILD) --check
 
 $(BUILD)/demo-pki/anchors: | all
 	@rm -rf $(BUILD)/demo-pki
@@ -31,12 +37,19 @@ test-long:
 	@tools/setup test
 	@tools/run-tests long $(BUILD)
 
-install: all
-	@DESTDIR="$(DESTDIR)" meson configure $(BUILD) -Dprefix="$(PREFIX)"
-	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD)
+# Without tests and without the path of the build folder in the programs.
+release:
+	@tools/setup build
+	@tools/build-release $(RELEASE) "$(PREFIX)" $(JOBS)
 
-bench bench-rego bench-verifiers bench-kbs: all
-	@tools/bench $@ $(BUILD)
+install: release
+	@DESTDIR="$(DESTDIR)" meson install -C $(RELEASE) --no-rebuild --quiet $(STRIP)
+
+bench: all
+	@tools/bench $(BUILD)
+
+bench-%: all
+	@tools/bench $(BUILD) $*
 
 asan ubsan tsan:
 	@tools/setup test
@@ -49,4 +62,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-*
 
-.PHONY: all demo check test test-long install bench bench-rego bench-verifiers bench-kbs asan ubsan tsan fuzz clean
+.PHONY: all demo demo-check check test test-long release install bench asan ubsan tsan fuzz clean

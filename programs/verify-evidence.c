@@ -14,6 +14,7 @@
 #include "value/document.h"
 #include "value/json.h"
 #include "verifier/anchors.h"
+#include "verifier/collateral_fetch.h"
 #include "verifier/collateral_set.h"
 #include "verifier/verifier.h"
 
@@ -38,10 +39,11 @@ static const char usage_text[] =
     "  --config FILE               configuration with a table verifier_config\n"
     "  --extra-trust-anchors DIR   further roots of trust; repeatable\n"
     "  -f, --format text|json      form of the answer (default: text)\n"
+    "      --online                fetch missing endorsements from their makers\n"
     "      --help                  this text\n"
     "      --version               the version\n"
     "\n"
-    "Nothing is fetched from the network.\n"
+    "Nothing is fetched from the network without --online.\n"
     "Exit status: 0 verified, 1 refused, 2 wrong usage, unreadable file or unknown name.\n";
 
 struct options {
@@ -49,7 +51,7 @@ struct options {
     const char *collateral[REPEAT_MAX], *anchors[REPEAT_MAX];
     size_t collateral_count, anchor_count;
     enum era era;
-    bool json;
+    bool json, online;
 };
 
 static int usage_error(const char *what, const char *arg)
@@ -88,6 +90,7 @@ static int read_options(int argc, char **argv, struct options *o)
         {"config", required_argument, NULL, 'C'},
         {"extra-trust-anchors", required_argument, NULL, 'a'},
         {"format", required_argument, NULL, 'f'},
+        {"online", no_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -129,6 +132,9 @@ static int read_options(int argc, char **argv, struct options *o)
             if (strcmp(optarg, "text") != 0 && strcmp(optarg, "json") != 0)
                 return usage_error("--format is neither text nor json", optarg);
             o->json = optarg[0] == 'j';
+            break;
+        case 'o':
+            o->online = true;
             break;
         case 'h':
             fputs(usage_text, stdout);
@@ -366,6 +372,28 @@ static void refuse(struct checks *checks, enum check_id id, const char *field, c
             check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", message));
 }
 
+/* Verify; with --online, fetch what is missing and verify again. */
+static enum status verify(struct arena *a, const struct options *o, struct inputs *in,
+                          struct checks *checks, struct verifier_result *result, struct error *err)
+{
+    CLEANUP(fetcher_cleanup) struct fetcher *fetcher = NULL;
+    for (unsigned round = 0;; round++) {
+        checks_init(checks, a);
+        enum status st = verifier_run(a, str_of(o->tee), &in->req, checks, result, err);
+        if (st != ERR_UNAVAILABLE || !o->online || round == COLLATERAL_ROUNDS_MAX)
+            return st;
+        const struct fetcher_options options = {.allow = collateral_prefixes(a, in->req.config)};
+        if (fetcher == NULL) {
+            st = options.allow == NULL ? ERR_NOMEM : fetcher_new(&options, &fetcher, err);
+            if (st != OK)
+                return st;
+        }
+        st = collateral_fetch(in->collateral, fetcher, result->needed, err);
+        if (st != OK)
+            return ERR_UNAVAILABLE;
+    }
+}
+
 static int run(const struct options *o)
 {
     const struct verifier *vf = verifier_find(str_of(o->tee));
@@ -394,7 +422,7 @@ static int run(const struct options *o)
         error_prefix(&err, "evidence is not JSON: line %u, column %u: ", err.line, err.col);
         refuse(&checks, CHECK_EVIDENCE_FORMAT, "/evidence", err.text);
     } else {
-        st = verifier_run(&a, str_of(o->tee), &in.req, &checks, &result, &err);
+        st = verify(&a, o, &in, &checks, &result, &err);
         if (st == ERR_UNAVAILABLE)
             refuse(&checks, CHECK_COLLATERAL, "/data/collateral", err.text);
         else if (st != OK)

@@ -92,6 +92,8 @@ struct attestation_result {
     value anchors;          /* array of hex fingerprints, or undefined */
     struct str needed; /* after ERR_UNAVAILABLE: URL of collateral to fetch before asking again */
     bool unpinned_paravisor;
+    /* Array of texts: reference values that were read and expire soon (README 3); or undefined. */
+    value notes;
 };
 
 /*

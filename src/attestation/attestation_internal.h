@@ -113,6 +113,8 @@ struct policy {
     enum policy_kind kind;
     uint8_t rules; /* POLICY_RULES: which of the eight */
     bool extensions, reads_data, allow;
+    struct str *values; /* reference values that it names as data.reference.<name> */
+    size_t value_count;
 };
 
 /* An immutable set of stored policies, by id; counted by references. */
@@ -163,11 +165,16 @@ bool policy_pins_paravisor(const struct policy *p, const struct verifier *v);
 /* The host function of S6; its user pointer is a struct reference_view. */
 enum rego_outcome query_reference_value(struct rego_call *call, const value *args, value *out);
 
+#define EXPIRING_MAX 32 /* named in one decision */
+
 /* What query_reference_value() and data.reference see. */
 struct reference_view {
     struct rvps_snapshot *snapshot; /* NULL: could never be read */
     int64_t now_s;
     value replaced; /* an object that stands for the snapshot, or undefined */
+    /* Values that were asked for and expire soon, or have (README 3). */
+    const struct reference_value *expiring[EXPIRING_MAX];
+    size_t expiring_count;
 };
 
 struct policy_outcome {
@@ -188,6 +195,9 @@ STATUS policy_evaluate(struct rego_ctx *ctx, struct arena *a, const struct polic
 STATUS policy_allows(struct rego_ctx *ctx, const struct policy *p, value input,
                      struct reference_view *references, struct rego_trace *trace, bool *out,
                      enum check_id *check, struct error *err);
+
+/* Note a value that somebody reads, if its expiry deserves a word. */
+void reference_view_touch(struct reference_view *v, const struct reference_value *entry);
 
 /* The reference values as an object that an explanation may change. */
 value reference_view_all(const struct reference_view *v);

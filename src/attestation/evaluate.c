@@ -19,6 +19,7 @@ struct call {
     int64_t now_s;
     struct str policy_id;
     struct checks *checks;
+    struct value_builder notes;
 };
 
 static void call_done(struct call *c)
@@ -34,6 +35,7 @@ static enum status call_init(struct call *c, struct attestation_service *s, stru
                              struct checks *checks, struct error *err)
 {
     *c = (struct call){.s = s, .a = a, .now_s = now_s, .checks = checks};
+    value_builder_init(&c->notes, a, 0);
     c->policies = service_policies(s);
     c->values = rvps_snapshot_get(s->config.rvps);
     c->ctx = service_context_get(s);
@@ -42,6 +44,22 @@ static enum status call_init(struct call *c, struct attestation_service *s, stru
 }
 
 /* ---- one appraisal (6.6) ---- */
+
+/* README 3; those that did not count any more are in the explanation. */
+static void note_expiring(struct call *c, const struct reference_view *view)
+{
+    for (size_t i = 0; i < view->expiring_count; i++) {
+        const struct reference_value *v = view->expiring[i];
+        bool past = c->now_s > v->expires_s;
+        if (past && rvps_enforces_expiration(c->values))
+            continue;
+        struct str text =
+            arena_format(c->a, "reference value \"%s\" %s %.*s", QUOTED(v->name),
+                         past ? "expired at" : "expires soon, at", STR_ARG(v->expires));
+        if (text.ptr != NULL)
+            value_builder_add(&c->notes, value_string(c->a, text));
+    }
+}
 
 static enum status fail(struct call *c, enum check_id check, enum status st, struct error *err,
                         struct error *own)
@@ -77,10 +95,11 @@ static enum status appraise(struct call *c, const struct evidence_claims *e, str
 
     enum check_id check = CHECK_POLICY_ERROR;
     value input = claims_with_alias(c->a, e->verifier, era, out->evidence);
-    struct reference_view view = {c->values, c->now_s, VALUE_UNDEFINED};
+    struct reference_view view = {c->values, c->now_s, VALUE_UNDEFINED, {NULL}, 0};
     st = policy_evaluate(c->ctx, c->a, p, input, &view, NULL, &out->outcome, &check, &own);
     if (st != OK)
         return fail(c, check, st, err, &own);
+    note_expiring(c, &view);
     check_passed(c->checks, CHECK_TRUST_CLAIMS);
     out->tier = trust_vector_tier(&out->outcome.vector);
     out->source = e;
@@ -194,7 +213,7 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     struct call *c = s->call;
     struct policy_outcome outcome;
     enum check_id check;
-    struct reference_view view = {NULL, c->now_s, references};
+    struct reference_view view = {NULL, c->now_s, references, {NULL}, 0};
     value with_alias =
         claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
     if (!value_is_defined(with_alias) ||
@@ -329,6 +348,11 @@ static enum status appraise_all(struct call *c, const struct evidence_claims *cl
             out->unpinned_paravisor = true;
     }
 
+    if (c->notes.len > 0) { /* each once */
+        value set = value_set_finish(&c->notes);
+        if (value_is_defined(set))
+            out->notes = value_array(c->a, value_items(set), value_len(set));
+    }
     out->claims = payload_value(c, appraisals, n);
     if (!value_is_defined(out->claims)) {
         error_set(err, "the token does not fit the memory of a request");
@@ -352,6 +376,7 @@ enum status attestation_appraise(struct attestation_service *s, struct arena *a,
                                  bool explain, struct checks *checks,
                                  struct attestation_result *out, struct error *err)
 {
+    out->notes = VALUE_UNDEFINED;
     out->why = (struct explanation){.rules = VALUE_UNDEFINED,
                                     .expired = VALUE_UNDEFINED,
                                     .change = VALUE_UNDEFINED,

@@ -57,6 +57,34 @@ static void classify(struct policy *p)
     p->reads_data = rego_policy_reads_data(p->rego);
 }
 
+/* data.reference.<name>, each name once. */
+struct names {
+    struct arena *a;
+    struct str *items;
+    size_t len, cap;
+};
+
+static void add_name(void *user, const struct str *path, size_t len)
+{
+    struct names *n = user;
+    if (len < 2 || path[0].ptr == NULL || !str_is(path[0], "reference") || path[1].ptr == NULL)
+        return;
+    for (size_t i = 0; i < n->len; i++)
+        if (str_equal(n->items[i], path[1]))
+            return;
+    if (n->len == n->cap) {
+        size_t cap = n->cap == 0 ? 8 : n->cap * 2;
+        struct str *items = arena_new_array(n->a, struct str, cap);
+        if (items == NULL)
+            return; /* the arena remembers; what is missing is a note */
+        if (n->len > 0)
+            memcpy(items, n->items, n->len * sizeof(*items));
+        n->items = items;
+        n->cap = cap;
+    }
+    n->items[n->len++] = path[1]; /* the program's own text */
+}
+
 enum status policy_compile(struct arena *a, struct str id, struct str text, struct policy *out,
                            struct error *err)
 {
@@ -82,6 +110,10 @@ enum status policy_compile(struct arena *a, struct str id, struct str text, stru
     if (st != OK)
         return st;
     classify(&p);
+    struct names names = {.a = a};
+    rego_policy_data_reads(p.rego, add_name, &names);
+    p.values = names.items;
+    p.value_count = names.len;
     *out = p;
     return OK;
 }
@@ -119,20 +151,22 @@ const struct policy *policy_set_find(const struct policy_set *s, struct str id)
     return NULL;
 }
 
-/* Text that does not compile: the one before it serves on, loudly (README 4, 19). */
-static enum status keep_before(struct policy_set *s, const struct policy *before, struct policy *p,
-                               struct error *err)
+/* A policy of the set before in this one: the program is shared, everything else is the set's own.
+ */
+static enum status carry_over(struct policy_set *s, const struct policy *before, struct policy *p,
+                              struct error *err)
 {
-    if (before == NULL || before->rego == NULL)
-        return OK;
-    *p = *before;
-    p->id = arena_str(&s->arena, before->id);
-    p->text = arena_str(&s->arena, before->text);
-    p->why = STR_EMPTY;
-    if (p->id.ptr == NULL || p->text.ptr == NULL)
+    struct policy c = *before;
+    c.id = arena_str(&s->arena, before->id);
+    c.text = arena_str(&s->arena, before->text);
+    c.why = STR_EMPTY;
+    c.values = arena_new_array(&s->arena, struct str, before->value_count);
+    if (c.id.ptr == NULL || c.text.ptr == NULL || (c.values == NULL && before->value_count > 0))
         return error_nomem(err);
-    p->rego = rego_policy_ref(before->rego);
-    p->stale = true;
+    if (before->value_count > 0)
+        memcpy(c.values, before->values, before->value_count * sizeof(*c.values));
+    c.rego = rego_policy_ref(before->rego);
+    *p = c;
     return OK;
 }
 
@@ -158,12 +192,9 @@ static enum status load_one(struct policy_set *s, struct storage *source, struct
     const struct policy *old = policy_set_find(before, id);
     struct error why = ERROR_INIT;
     if (st == OK && old != NULL && old->rego != NULL && !old->stale && str_equal(old->text, text)) {
-        *p = *old;
-        p->id = id;
-        p->text = text;
-        p->rego = rego_policy_ref(old->rego);
-        s->count++;
-        return OK;
+        st = carry_over(s, old, p, err);
+        s->count += st == OK;
+        return st;
     }
     if (st == OK)
         st = policy_compile(&s->arena, id, text, p, &why);
@@ -173,9 +204,13 @@ static enum status load_one(struct policy_set *s, struct storage *source, struct
         return error_nomem(err);
     if (st != OK) {
         *p = (struct policy){.id = id, .text = text, .why = arena_str(&s->arena, str_of(why.text))};
-        st = keep_before(s, old, p, err);
-        if (st != OK)
-            return st;
+        /* The one before it serves on, loudly (README 4, 19). */
+        if (old != NULL && old->rego != NULL) {
+            st = carry_over(s, old, p, err);
+            if (st != OK)
+                return st;
+            p->stale = true;
+        }
         warn_text(o, "policy \"%s\" does not compile%s: %s", QUOTED(id),
                   p->rego != NULL ? ", the one before it stays" : "", why.text);
     } else if (p->kind == POLICY_NOTHING && !p->allow) {

@@ -117,7 +117,7 @@ static enum status judge_all(struct attestation_service *s, struct arena *a, val
     if (ctx == NULL)
         return error_nomem(err);
 
-    struct reference_view view = {values, now_s, VALUE_UNDEFINED};
+    struct reference_view view = {values, now_s, VALUE_UNDEFINED, {NULL}, 0};
     struct value_builder b;
     value_builder_init(&b, a, n);
     enum status st = OK;

@@ -12,18 +12,30 @@
  */
 enum rego_outcome query_reference_value(struct rego_call *call, const value *args, value *out)
 {
-    const struct reference_view *view = rego_call_user(call);
+    struct reference_view *view = rego_call_user(call);
     if (!value_is_string(args[0]))
         return rego_call_type_error(call, 1, "string", args[0]);
     bool known;
     if (value_is_defined(view->replaced)) {
         *out = value_get(view->replaced, args[0]);
     } else if (view->snapshot != NULL) {
+        reference_view_touch(view, rvps_entry(view->snapshot, value_str(args[0])));
         *out = rvps_query(view->snapshot, value_str(args[0]), view->now_s, &known);
     } else {
         return rego_call_error(call, "the reference values could not be read");
     }
     return value_is_defined(*out) ? REGO_VALUE : REGO_UNDEFINED;
+}
+
+void reference_view_touch(struct reference_view *v, const struct reference_value *entry)
+{
+    if (entry == NULL || entry->expires_s - RVPS_EXPIRES_SOON_S > v->now_s)
+        return;
+    for (size_t i = 0; i < v->expiring_count; i++)
+        if (v->expiring[i] == entry)
+            return;
+    if (v->expiring_count < EXPIRING_MAX)
+        v->expiring[v->expiring_count++] = entry;
 }
 
 value reference_view_all(const struct reference_view *v)
@@ -235,13 +247,15 @@ static enum status evaluate_object(struct rego_ctx *ctx, struct arena *a,
  * does not look.  Undefined when the reference values could never be read.
  */
 static value data_document(struct arena *a, const struct policy *p,
-                           const struct reference_view *references)
+                           struct reference_view *references)
 {
     bool wanted = p->kind == POLICY_RULES || p->reads_data;
     struct value_builder b;
     value_builder_init(&b, a, 1);
     if (wanted) {
         value_builder_put_str(&b, "reference", reference_view_all(references));
+        for (size_t i = 0; references->snapshot != NULL && i < p->value_count; i++)
+            reference_view_touch(references, rvps_entry(references->snapshot, p->values[i]));
     }
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }

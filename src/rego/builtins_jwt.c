@@ -824,10 +824,10 @@ static enum rego_outcome encode_sign(struct rego_call *call, struct str header_t
         return rego_call_error(
             call, "missing or invalid 'alg' header: cannot parse JSON: cannot parse empty string");
     enum status st = read_json(call, header_text, &header, &err);
-    if (st == ERR_INVALID)
+    if (st == ERR_INVALID && header_text.ptr[0] == '{')
         return rego_call_error(call, "missing or invalid 'alg' header: cannot parse JSON: %s",
                                err.text);
-    if (st != OK)
+    if (st != OK && st != ERR_INVALID)
         return rego_call_status(call, st, &err);
     value name = value_get_lit(header, "alg");
     if (!value_is_string(name))

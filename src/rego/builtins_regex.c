@@ -1,6 +1,7 @@
 /* Regular expressions: rego.md 6.6; regex.globs_match is in builtins_glob.c. */
 #include "rego/builtins_internal.h"
 #include "rego/regex.h"
+#include "rego/schema_internal.h"
 #include "rego/unicode.h"
 
 /* Expressions with more groups than this are refused: each match reports all of them. */
@@ -33,6 +34,11 @@ static enum rego_outcome get_regex(struct rego_call *call, struct str pattern,
         return rego_call_status(call, ERR_NOMEM, NULL);
     *out = TAKE(re);
     return REGO_VALUE;
+}
+
+enum rego_outcome schema_regex(struct rego_call *call, struct str pattern, const struct regex **out)
+{
+    return get_regex(call, pattern, out);
 }
 
 /*

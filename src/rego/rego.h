@@ -151,6 +151,13 @@ bool rego_policy_reads_data(const struct rego_policy *p);
  */
 bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *path, size_t len);
 
+/*
+ * Reads of base documents: `each` gets the constant part of every path,
+ * {"reference", "pcr08"}; a part that is no string has a NULL ptr.
+ */
+void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user, const struct str *path, size_t len),
+                            void *user);
+
 /* Calls of `function` with one constant string argument: `each` gets every distinct one. */
 void rego_policy_constant_calls(const struct rego_policy *p, struct str function,
                                 void (*each)(void *user, struct str arg), void *user);

@@ -21,6 +21,7 @@ struct interpreter {
     struct rego_call *call;
     struct arena *a;
     const struct template *template;
+    struct str text; /* the source */
     struct buf *out;
     struct variable variables[VARIABLES_MAX];
     size_t variable_count;
@@ -42,13 +43,36 @@ static struct item number(int64_t n)
     return (struct item){.kind = ITEM_INT, .n = n};
 }
 
-static bool fail(struct interpreter *in, struct str at, const char *what)
+/* "line:column" of a piece of the source, columns from 0, as Go counts them. */
+static const char *position(struct interpreter *in, struct str at)
+{
+    size_t offset = at.ptr >= in->text.ptr && at.ptr <= in->text.ptr + in->text.len
+                        ? (size_t)(at.ptr - in->text.ptr)
+                        : 0;
+    size_t line = 1;
+    size_t start = 0;
+    for (size_t i = 0; i < offset; i++) {
+        if (in->text.ptr[i] == '\n') {
+            line++;
+            start = i + 1;
+        }
+    }
+    struct str text = arena_format(in->a, "%zu:%zu", line, offset - start);
+    return text.ptr == NULL ? "" : text.ptr;
+}
+
+static bool fail_at(struct interpreter *in, struct str pos, struct str at, const char *what)
 {
     if (in->failed == REGO_VALUE)
         in->failed =
-            rego_call_error(in->call, "template: template:%zu: executing \"template\" at <%s>: %s",
-                            in->at != NULL ? in->at->line : 1, shown(in->call, at), what);
+            rego_call_error(in->call, "template: template:%s: executing \"template\" at <%s>: %s",
+                            position(in, pos), shown(in->call, at), what);
     return false;
+}
+
+static bool fail(struct interpreter *in, struct str at, const char *what)
+{
+    return fail_at(in, at, at, what);
 }
 
 static bool charge(struct interpreter *in, uint64_t units)
@@ -116,6 +140,11 @@ static void write_item(struct buf *out, const struct item *x)
     }
 }
 
+static bool is_nil(const struct item *x)
+{
+    return x->kind == ITEM_ABSENT || (x->kind == ITEM_DATA && value_kind(x->v) == VALUE_KIND_NULL);
+}
+
 /* Numbers of the data are texts: "0" is as true as any other. */
 static bool is_true(const struct item *x)
 {
@@ -149,6 +178,7 @@ static bool is_true(const struct item *x)
 struct args {
     struct item items[ARGS_MAX];
     size_t len;
+    struct str name;
     struct str at; /* source, for messages */
 };
 
@@ -185,14 +215,32 @@ static char basic_kind(const struct item *x)
     }
 }
 
+static const char *type_name(const struct item *x)
+{
+    if (x->kind != ITEM_DATA)
+        return x->kind == ITEM_INT ? "int" : "float64";
+    return value_kind(x->v) == VALUE_KIND_NUMBER ? "json.Number"
+           : value_is_string(x->v)               ? "string"
+                                                 : "bool";
+}
+
+static bool fail_types(struct interpreter *in, const struct args *a, const struct item *x,
+                       const struct item *y)
+{
+    struct str what =
+        arena_format(in->a, "error calling %.*s: incompatible types for comparison: %s and %s",
+                     STR_ARG(a->name), type_name(x), type_name(y));
+    return fail(in, a->at, what.ptr == NULL ? "" : what.ptr);
+}
+
 static bool compare(struct interpreter *in, const struct args *a, size_t i, size_t j, bool ordered,
                     int *order)
 {
     const struct item *x = &a->items[i];
     const struct item *y = &a->items[j];
     char k = basic_kind(x);
-    bool null_x = x->kind == ITEM_ABSENT || value_kind(x->v) == VALUE_KIND_NULL;
-    bool null_y = y->kind == ITEM_ABSENT || value_kind(y->v) == VALUE_KIND_NULL;
+    bool null_x = is_nil(x);
+    bool null_y = is_nil(y);
     if (!ordered && ((k == 0 && null_x) || (basic_kind(y) == 0 && null_y))) {
         *order = null_x && null_y && k == 0 && basic_kind(y) == 0 ? 0 : 1;
         return true;
@@ -200,7 +248,7 @@ static bool compare(struct interpreter *in, const struct args *a, size_t i, size
     if (k == 0 || (ordered && k == 'b'))
         return fail(in, a->at, "error calling comparison: invalid type for comparison");
     if (k != basic_kind(y))
-        return fail(in, a->at, "error calling comparison: incompatible types for comparison");
+        return fail_types(in, a, x, y);
     struct str s;
     struct str t;
     switch (k) {
@@ -262,6 +310,13 @@ static bool call_len(struct interpreter *in, const struct args *a, struct item *
     return true;
 }
 
+static bool fail_index(struct interpreter *in, const struct args *a, int64_t n)
+{
+    struct str what =
+        arena_format(in->a, "error calling index: index out of range: %lld", (long long)n);
+    return fail(in, a->at, what.ptr == NULL ? "" : what.ptr);
+}
+
 static bool index_one(struct interpreter *in, const struct args *a, const struct item *key,
                       struct item *x)
 {
@@ -278,7 +333,7 @@ static bool index_one(struct interpreter *in, const struct args *a, const struct
     if (key->kind != ITEM_INT)
         return fail(in, a->at, "error calling index: cannot index slice/array with this type");
     if (key->n < 0 || (uint64_t)key->n >= value_len(x->v))
-        return fail(in, a->at, "error calling index: index out of range");
+        return fail_index(in, a, key->n);
     *x = data(value_items(x->v)[key->n]);
     return true;
 }
@@ -325,8 +380,7 @@ static bool call_print(struct interpreter *in, const struct args *a, bool line, 
             i > 0 && (basic_kind(&a->items[i]) == 's' || basic_kind(&a->items[i - 1]) == 's');
         if (i > 0 && (line || !texts))
             buf_add_byte(&b, ' ');
-        if (a->items[i].kind == ITEM_ABSENT ||
-            (a->items[i].kind == ITEM_DATA && value_kind(a->items[i].v) == VALUE_KIND_NULL))
+        if (is_nil(&a->items[i]))
             buf_add(&b, STR("<nil>"));
         else
             write_item(&b, &a->items[i]);
@@ -467,21 +521,21 @@ static bool push_variable(struct interpreter *in, struct str name, struct item i
     return true;
 }
 
+/* A member of nothing is nothing; of null or of a scalar it is an error. */
 static bool eval_fields(struct interpreter *in, const struct operand *o, struct item *x)
 {
-    for (size_t i = 0; i < o->field_count; i++) {
-        if (x->kind == ITEM_ABSENT ||
-            (x->kind == ITEM_DATA && value_kind(x->v) == VALUE_KIND_NULL)) {
-            struct str what = arena_format(in->a, "nil pointer evaluating interface {}.%.*s",
-                                           STR_ARG(o->fields[i]));
-            return fail(in, o->text, what.ptr == NULL ? "" : what.ptr);
-        }
+    for (size_t i = 0; i < o->field_count && x->kind != ITEM_ABSENT; i++) {
+        struct str field = o->fields[i];
         if (x->kind != ITEM_DATA || !value_is_object(x->v)) {
-            struct str what = arena_format(in->a, "can't evaluate field %.*s in type interface {}",
-                                           STR_ARG(o->fields[i]));
-            return fail(in, o->text, what.ptr == NULL ? "" : what.ptr);
+            struct str what =
+                is_nil(x) ? arena_format(in->a, "nil pointer evaluating interface {}.%.*s",
+                                         STR_ARG(field))
+                          : arena_format(in->a, "can't evaluate field %.*s in type interface {}",
+                                         STR_ARG(field));
+            struct str pos = {field.ptr - 1, field.len + 1}; /* with its point */
+            return fail_at(in, pos, o->text, what.ptr == NULL ? "" : what.ptr);
         }
-        *x = data(value_get_str(x->v, o->fields[i]));
+        *x = data(value_get_str(x->v, field));
     }
     return true;
 }
@@ -490,7 +544,7 @@ static bool eval_operand(struct interpreter *in, const struct operand *o, const 
                          struct item *out)
 {
     struct variable *v;
-    struct args none = {.len = 0, .at = o->text};
+    struct args none = {.len = 0, .name = o->name, .at = o->text};
     if (!charge(in, 1))
         return false;
     switch (o->kind) {
@@ -559,6 +613,7 @@ static bool eval_command(struct interpreter *in, const struct command *c, const 
         return false;
     }
     a->at = in->at != NULL ? in->at->text : first->text;
+    a->name = first->name;
     if (c->operand_count + (final != NULL) > ARGS_MAX)
         return fail(in, first->text, "too many arguments");
     for (const struct operand *o = first->next; o != NULL; o = o->next)
@@ -626,10 +681,9 @@ static enum flow run_range(struct interpreter *in, const struct node *n, const s
     if (!eval_pipeline(in, n->pipeline, dot, &over))
         return FLOW_FAILED;
     bool container = over.kind == ITEM_DATA && value_kind(over.v) >= VALUE_KIND_ARRAY;
-    bool empty = over.kind == ITEM_ABSENT ||
-                 (over.kind == ITEM_DATA && value_kind(over.v) == VALUE_KIND_NULL);
+    bool empty = is_nil(&over);
     if (!container && !empty && over.kind != ITEM_INT) {
-        fail(in, n->pipeline->text, "range can't iterate over this type");
+        fail(in, n->pipeline->text, "range can't iterate over this value");
         return FLOW_FAILED;
     }
     uint64_t len = container                             ? value_len(over.v)
@@ -677,7 +731,9 @@ static enum flow run_template(struct interpreter *in, const struct node *n, cons
     while (d != NULL && !str_equal(d->name, n->text))
         d = d->next;
     if (d == NULL) {
-        fail(in, n->text, "template not defined");
+        struct str what = arena_format(in->a, "template \"%.*s\" not defined", STR_ARG(n->text));
+        struct str at = arena_format(in->a, "{{template \"%.*s\"}}", STR_ARG(n->text));
+        fail_at(in, n->text, at, what.ptr == NULL ? "" : what.ptr);
         return FLOW_FAILED;
     }
     if (++in->depth > TEMPLATE_DEPTH_MAX) {
@@ -747,8 +803,12 @@ enum rego_outcome template_render(struct rego_call *call, struct str text, value
     struct interpreter *in = arena_new(rego_call_arena(call), struct interpreter);
     if (in == NULL)
         return rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
-    *in = (struct interpreter){
-        .call = call, .a = rego_call_arena(call), .template = &t, .out = out, .failed = REGO_VALUE};
+    *in = (struct interpreter){.call = call,
+                               .a = rego_call_arena(call),
+                               .template = &t,
+                               .text = text,
+                               .out = out,
+                               .failed = REGO_VALUE};
     struct item dot = data(root);
     if (push_variable(in, STR("$"), dot))
         run_list(in, t.body, &dot);

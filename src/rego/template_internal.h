@@ -47,7 +47,6 @@ struct pipeline {
     bool assigns; /* "=" and not ":=" */
     struct command *commands;
     struct str text;
-    size_t line;
 };
 
 enum node_kind {

@@ -37,6 +37,12 @@ static bool fail(struct parser *p, const char *what, struct str detail)
     return false;
 }
 
+static bool fail_variable(struct parser *p, struct str name)
+{
+    struct str text = arena_format(p->a, "undefined variable \"%.*s\"", STR_ARG(name));
+    return fail(p, text.ptr == NULL ? "" : text.ptr, STR_EMPTY);
+}
+
 static bool fail_memory(struct parser *p)
 {
     if (p->failed == REGO_VALUE)
@@ -231,6 +237,15 @@ static bool take_word_operand(struct parser *p, struct operand *o)
     return true;
 }
 
+static bool fail_character(struct parser *p)
+{
+    uint32_t rune;
+    size_t n = rune_at(p->text, p->at, &rune);
+    struct str text =
+        arena_format(p->a, "bad character U+%04X '%.*s'", rune, (int)n, p->text.ptr + p->at);
+    return fail(p, text.ptr == NULL ? "" : text.ptr, STR_EMPTY);
+}
+
 static bool parse_operand(struct parser *p, struct operand *o)
 {
     char c = p->text.ptr[p->at];
@@ -248,7 +263,7 @@ static bool parse_operand(struct parser *p, struct operand *o)
         o->kind = OPERAND_VARIABLE;
         take_variable(p, &o->name);
         if (!is_variable(p, o->name))
-            return fail(p, "undefined variable ", o->name);
+            return fail_variable(p, o->name);
     } else if (c == '"' || c == '`') {
         o->kind = OPERAND_CONSTANT;
         ok = take_string(p, &o->constant);
@@ -263,7 +278,7 @@ static bool parse_operand(struct parser *p, struct operand *o)
     } else if (is_word(c)) {
         ok = take_word_operand(p, o);
     } else {
-        return fail(p, "unexpected character in operand: ", str_slice(p->text, p->at, 1));
+        return fail_character(p);
     }
     ok = ok && take_fields(p, o);
     o->text = str_slice(p->text, from, p->at - from);
@@ -326,7 +341,7 @@ static bool parse_declaration(struct parser *p, struct pipeline *pipe)
     for (size_t i = 0; i < n; i++) {
         pipe->variables[i] = names[i];
         if (assigns && !is_variable(p, names[i]))
-            return fail(p, "undefined variable ", names[i]);
+            return fail_variable(p, names[i]);
         if (assigns)
             continue;
         if (p->variable_count == ARRAY_LEN(p->variables))
@@ -351,7 +366,6 @@ static struct pipeline *parse_pipeline(struct parser *p)
     }
     skip_spaces(p);
     size_t from = p->at;
-    pipe->line = line_of(p);
     if (!parse_declaration(p, pipe))
         return NULL;
     struct command **tail = &pipe->commands;

@@ -57,6 +57,10 @@ const struct field azure_vtpm_fields[] = {
     BOOL("user_data_present", user_data_present, "absent in 2023 reports"),
     BOOL("user_data_upper", user_data_upper, "hex digits of HCL version 1"),
     DATA("user_data", user_data, "default: report data in version 2, else zeros"),
+};
+const size_t azure_vtpm_field_count = ARRAY_LEN(azure_vtpm_fields);
+
+const struct field tpm_fields[] = {
     DATA("nonce", nonce, "extraData of the quote; default: report data"),
     DATA("qualified_signer", qualified_signer, "of the quote"),
     UINT("clock", clock, 8, "of the quote, milliseconds"),
@@ -89,7 +93,7 @@ const struct field azure_vtpm_fields[] = {
     PCR("22", 22),
     PCR("23", 23),
 };
-const size_t azure_vtpm_field_count = ARRAY_LEN(azure_vtpm_fields);
+const size_t tpm_field_count = ARRAY_LEN(tpm_fields);
 
 static void extend(uint8_t pcr[VTPM_PCR_LEN], struct str digest)
 {

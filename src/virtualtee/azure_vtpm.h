@@ -39,8 +39,9 @@ struct azure_vtpm {
     uint8_t pcrs[VTPM_PCRS][VTPM_PCR_LEN];
 };
 
-extern const struct field azure_vtpm_fields[];
-extern const size_t azure_vtpm_field_count;
+/* Of the paravisor, and of any TPM: quote and PCRs. */
+extern const struct field azure_vtpm_fields[], tpm_fields[];
+extern const size_t azure_vtpm_field_count, tpm_field_count;
 
 void azure_vtpm_init(struct azure_vtpm *v);
 
@@ -107,9 +108,9 @@ STATUS azure_write_evidence(const struct azure_build *b, struct buf *out, struct
 /* SHA-256 of the variable data: what the hardware report carries. */
 void azure_variable_data_digest(const struct azure_build *b, struct digest *out);
 
-/* Faults whose part of the build is a struct azure_build. */
-extern const struct fault azure_vtpm_faults[];
-extern const size_t azure_vtpm_fault_count;
+/* Faults whose part of the build is a struct azure_build: of the paravisor, and of any TPM. */
+extern const struct fault azure_vtpm_faults[], tpm_faults[];
+extern const size_t azure_vtpm_fault_count, tpm_fault_count;
 
 /* Two more, whose fields have other names in each TEE. */
 void azure_fault_other_machine(void *part);

@@ -263,29 +263,34 @@ const struct fault azure_vtpm_faults[] = {
      .apply = other_user_data},
     {"user-data-text", "variable-data-format", VAR "/user-data", "user data is no hex",
      FAULT_VARIABLE_DATA, .min_version = 2, .apply = user_data_text},
+    {"quote-trailing", "quote-format", QUOTE "/message", "one byte behind the quote", FAULT_QUOTE,
+     .apply = quote_trailing},
+    {"pcr-missing", "pcr-values", QUOTE "/pcrs", "the values of PCRs 22 and 23 in one", FAULT_PARTS,
+     .min_version = 1, .apply = pcr_missing},
+    {"pcr-short", "pcr-values", QUOTE "/pcrs/8", "the last byte of PCR 8 stands before PCR 9",
+     FAULT_PARTS, .min_version = 1, .apply = pcr_short},
+};
+const size_t azure_vtpm_fault_count = ARRAY_LEN(azure_vtpm_faults);
+
+/* Of any TPM. */
+const struct fault tpm_faults[] = {
     {"quote-signature", "quote-signature", QUOTE "/signature", "quote signed by another key",
      FAULT_QUOTE, .apply = stranger_signs},
     {"quote-magic", "quote-format", QUOTE "/message/magic", "quote was not made by a TPM",
      FAULT_QUOTE, .apply = quote_magic},
     {"quote-type", "quote-format", QUOTE "/message/type", "TPM signed its clock, not its PCRs",
      FAULT_QUOTE, .apply = quote_type},
-    {"quote-trailing", "quote-format", QUOTE "/message", "one byte behind the quote", FAULT_QUOTE,
-     .apply = quote_trailing},
     {"nonce-replayed", "nonce", QUOTE "/message/extra_data", "quote of another session",
      FAULT_MACHINE, .apply = old_nonce},
     {"pcr-selection", "pcr-selection", QUOTE "/message/pcr_select", "quote does not cover PCR 8",
      FAULT_QUOTE, .apply = select_without_8},
     {"pcr-changed", "pcr-digest", QUOTE "/pcrs", "PCR 11 is not the quoted one", FAULT_PARTS,
      .apply = pcr_changed},
-    {"pcr-missing", "pcr-values", QUOTE "/pcrs", "the values of PCRs 22 and 23 in one", FAULT_PARTS,
-     .min_version = 1, .apply = pcr_missing},
-    {"pcr-short", "pcr-values", QUOTE "/pcrs/8", "the last byte of PCR 8 stands before PCR 9",
-     FAULT_PARTS, .min_version = 1, .apply = pcr_short},
     {"init-data-other", "init-data", QUOTE "/pcrs/8",
      "PCR 8 has another document measured on top of the init data", FAULT_MACHINE,
      .init_data = true, .apply = init_data_twice},
 };
-const size_t azure_vtpm_fault_count = ARRAY_LEN(azure_vtpm_faults);
+const size_t tpm_fault_count = ARRAY_LEN(tpm_faults);
 
 void azure_fault_other_machine(void *part)
 {

@@ -96,7 +96,7 @@ static enum status set_td_attribute(void *machine, const struct field *f, struct
 
 const struct field intel_fields[] = {
     UINT("padding", padding, 2, "zero bytes behind the quote"),
-    BYTES("user_data", user_data, 20, "of the quote's header"),
+    BYTES("quote_user_data", user_data, 20, "of the quote's header"),
     {"pck_ca", FIELD_CALL, 0, 0, 0, "platform (default) or processor", set_ca},
     BYTES("fmspc", fmspc, 6, "PCK: family, model, stepping, platform, custom"),
     BYTES("pceid", pceid, 2, "PCK"),

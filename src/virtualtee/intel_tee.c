@@ -143,9 +143,10 @@ static size_t az_fields(struct field_table out[MACHINE_TABLES_MAX])
     const size_t intel = offsetof(struct azure_tdx, intel);
     out[0] = (struct field_table){azure_vtpm_fields, azure_vtpm_field_count,
                                   offsetof(struct azure_tdx, vtpm)};
-    out[1] = (struct field_table){tdx_fields, tdx_field_count, intel};
-    out[2] = (struct field_table){intel_fields, intel_field_count, intel};
-    return 3;
+    out[1] = (struct field_table){tpm_fields, tpm_field_count, offsetof(struct azure_tdx, vtpm)};
+    out[2] = (struct field_table){tdx_fields, tdx_field_count, intel};
+    out[3] = (struct field_table){intel_fields, intel_field_count, intel};
+    return 4;
 }
 
 static void az_init_data(void *m, struct str digest)

@@ -381,6 +381,7 @@ size_t azure_tdx_faults(struct fault_table out[MACHINE_TABLES_MAX])
 {
     const size_t az = offsetof(struct azure_tdx_build, az);
     out[0] = (struct fault_table){azure_vtpm_faults, azure_vtpm_fault_count, az};
-    out[1] = (struct fault_table){az_only, ARRAY_LEN(az_only), az};
-    return 2;
+    out[1] = (struct fault_table){tpm_faults, tpm_fault_count, az};
+    out[2] = (struct fault_table){az_only, ARRAY_LEN(az_only), az};
+    return 3;
 }

@@ -7,6 +7,7 @@
 #include "virtualtee/azure_snp.h"
 #include "virtualtee/intel_tee.h"
 #include "virtualtee/plain_snp.h"
+#include "virtualtee/plain_tpm.h"
 #include "virtualtee/sample.h"
 
 /* ---- kinds ---- */
@@ -32,16 +33,19 @@ static size_t azure_fields(struct field_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct field_table){azure_vtpm_fields, azure_vtpm_field_count,
                                   offsetof(struct azure_snp, vtpm)};
-    out[1] = (struct field_table){amd_fields, amd_field_count, offsetof(struct azure_snp, amd)};
-    return 2;
+    out[1] = (struct field_table){tpm_fields, tpm_field_count, offsetof(struct azure_snp, vtpm)};
+    out[2] = (struct field_table){amd_fields, amd_field_count, offsetof(struct azure_snp, amd)};
+    return 3;
 }
 
 static size_t azure_faults(struct fault_table out[MACHINE_TABLES_MAX])
 {
     out[0] = (struct fault_table){azure_vtpm_faults, azure_vtpm_fault_count,
                                   offsetof(struct azure_snp_build, az)};
-    out[1] = (struct fault_table){azure_snp_faults, azure_snp_fault_count, 0};
-    return 2;
+    out[1] =
+        (struct fault_table){tpm_faults, tpm_fault_count, offsetof(struct azure_snp_build, az)};
+    out[2] = (struct fault_table){azure_snp_faults, azure_snp_fault_count, 0};
+    return 3;
 }
 
 static void azure_init_data(void *m, struct str digest)
@@ -135,8 +139,9 @@ static const struct machine_kind snp = {
     .evidence = snp_evidence,
 };
 
-static const struct machine_kind *const kinds[] = {&az_snp_vtpm, &snp,      &azure_tdx_kind,
-                                                   &tdx_kind,    &sgx_kind, &sample_kind};
+static const struct machine_kind *const kinds[] = {
+    &az_snp_vtpm, &snp, &azure_tdx_kind, &tdx_kind, &sgx_kind, &plain_tpm_kind, &sample_kind,
+};
 
 const struct machine_kind *const *machine_kinds(size_t *count)
 {

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (eventlog_claims(&a, &log, UINT32_MAX, &claims, &err) == OK && value_len(claims) != log.len)
         abort();
-    if (!value_is_object(eventlog_ccel(&a, &log)) && arena_status(&a) == OK)
+    if (!value_is_object(eventlog_ccel(&a, &log, UINT32_MAX)) && arena_status(&a) == OK)
         abort();
     return 0;
 }

@@ -6,13 +6,14 @@ set -u
 kills=${CLAVIGER_KILLS:-12}
 openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
 openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
-certificate() { # CN
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/tls.key.new" -out "$work/tls.crt.new" \
+certificate() { # CN NAME
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/$2.key" -out "$work/$2.crt" \
         -days 2 -subj "/CN=$1" -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" 2>/dev/null
-    mv "$work/tls.key.new" "$work/tls.key"
-    mv "$work/tls.crt.new" "$work/tls.crt"
 }
-certificate first
+certificate first tls
+certificate second next
+# The client in the loop trusts both: the file changes a moment before the server does.
+cat "$work/tls.crt" "$work/next.crt" >"$work/roots.crt"
 mkdir -p "$work/store"
 config() { # extra lines of [http_server]
     cat >"$work/kbs.toml.new" <<TOML
@@ -42,7 +43,7 @@ TOML
 config ""
 client() { kbs-client --url "$url" --cert-file "$work/tls.crt" "$@"; }
 admin() { client config --auth-private-key "$work/admin.key" "$@"; }
-code() { curl -s -o /dev/null -w '%{http_code}' --cacert "$work/tls.crt" "$@"; }
+code() { curl -s -o /dev/null -w '%{http_code}' --cacert "$work/roots.crt" "$@"; }
 
 check "kbs starts with TLS" start_kbs "$work/kbs.toml"
 url=${url/127.0.0.1/localhost}
@@ -82,7 +83,8 @@ check "a broken configuration is refused with file, line and key" \
     has "$(grep 'reload refused' "$work/kbs.log")" "kbs.toml:6: http_server.tls_profile: expected one of"
 check "and the old state serves on" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
 config ""
-certificate second
+mv "$work/next.key" "$work/tls.key"
+mv "$work/next.crt" "$work/tls.crt"
 kill -HUP "$kbs_pid"
 sleep 0.3
 wait $loop

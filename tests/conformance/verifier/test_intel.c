@@ -232,6 +232,71 @@ static void test_sources(const struct anchors *anchors)
                                      "tcb?fmspc=90C06F000000&update=early"));
 }
 
+/* HARDEN intel-3: a list past its date counts as well as a text, from that second on. */
+static void test_expiration(const struct anchors *anchors)
+{
+    const struct {
+        const char *at, *want;
+    } rows[] = {
+        {"2025-07-19T10:00:34Z", "0"},
+        {"2025-07-19T10:00:35Z", "1"}, /* the PCK list's next update; both texts are good longer */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 64 * 1024 * 1024);
+        CLEANUP(collateral_set_cleanup)
+        struct collateral_set *set = load_set("tdx-b0c06f-2025-06.json");
+        struct vector_run run;
+        vector_evaluate(&a, "tdx", vector_json(&a, "tdx/v4-b0c06f-uptodate.evidence.json"),
+                        VALUE_NULL, VALUE_NULL, ERA_NEW, seconds(value_cstring(&a, rows[i].at)),
+                        VALUE_UNDEFINED, collateral_set_get(set), anchors, &run);
+        if (CHECK_STATUS_ROW(run.status, OK, &run.err, rows[i].at))
+            CHECK_STR_ROW(value_str(value_get_lit(run.result.items[0].claims,
+                                                  "collateral_expiration_status")),
+                          str_of(rows[i].want), rows[i].at);
+    }
+}
+
+/* attestation-service.md 14.9: guests up to v0.14 sent the agent's events as text. */
+static void test_aael(const struct anchors *anchors)
+{
+    const struct {
+        const char *file; /* NULL: null */
+        bool pass;
+    } rows[] = {
+        {"tdx/aael-v0.12/AAEL_data_1", true},
+        {"tdx/aael-v0.12/AAEL_data_2", false},
+        {"tdx/aael-v0.12/AAEL_data_3", false},
+        {NULL, true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *row = rows[i].file == NULL ? "null" : rows[i].file;
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 64 * 1024 * 1024);
+        CLEANUP(collateral_set_cleanup)
+        struct collateral_set *set = load_set("tdx-50806f-2026-03.json");
+        value log =
+            rows[i].file == NULL ? VALUE_NULL : value_string(&a, vector_read(&a, rows[i].file));
+        value evidence = value_object_with(&a, vector_json(&a, "tdx/v4-aael-50806f.evidence.json"),
+                                           value_cstring(&a, "aa_eventlog"), log);
+        struct vector_run run;
+        vector_evaluate(&a, "tdx", evidence, VALUE_NULL, VALUE_NULL, ERA_OLD,
+                        seconds(value_cstring(&a, "2026-03-17T22:21:30Z")), VALUE_UNDEFINED,
+                        collateral_set_get(set), anchors, &run);
+        CHECK_STATUS_ROW(run.status, rows[i].pass ? OK : ERR_DENIED, &run.err, row);
+        if (!rows[i].pass)
+            CHECK_STR_ROW(run.checks.reason.field, STR("/evidence/aa_eventlog/replay"), row);
+        if (run.status != OK)
+            continue;
+        bool has = rows[i].file != NULL;
+        value c = run.result.items[0].claims;
+        for (int d = DIALECT_A; d <= DIALECT_D; d++)
+            CHECK_ROW(value_is_object(value_get_lit(shaped(&a, "tdx", c, (enum dialect)d),
+                                                    "aael")) == (has && d <= DIALECT_B),
+                      row);
+    }
+}
+
 int main(void)
 {
     if (tap_shared("vectors/verifiers/MANIFEST.md") == NULL)
@@ -246,5 +311,7 @@ int main(void)
     test_tpm(anchors);
     test_tpm_pcr(anchors);
     test_sources(anchors);
+    test_expiration(anchors);
+    test_aael(anchors);
     return tap_done();
 }

@@ -160,7 +160,7 @@ static bool affirming(struct with_service *w, value change, size_t left_out, val
     value_builder_init(&b, &w->a, 1);
     value_builder_put_str(&b, "t", claims);
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(w->s);
-    struct reference_view view = {NULL, NOW, references};
+    struct reference_view view = {NULL, NOW, references, {NULL}, 0};
     struct policy_outcome outcome;
     enum check_id check;
     struct rego_ctx *ctx = service_context_get(w->s);

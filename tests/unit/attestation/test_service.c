@@ -443,6 +443,40 @@ static void test_expired(void)
     }
 }
 
+/* README 3: what was read and expires soon is named in the decision, and nothing else. */
+static void test_expiring(void)
+{
+    const struct {
+        const char *name, *text;
+        int64_t now_s;
+        const char *want;
+    } rows[] = {
+        {"far away", P "hardware := 2 if data.reference.min == 3", NOW, "undefined"},
+        {"soon, by data", P "hardware := 2 if data.reference.min == 3", NOW + 360 * 86400,
+         "[\"reference value \\\"min\\\" expires soon, at 2027-01-01T00:00:00Z\"]"},
+        {"soon, by the function",
+         P "hardware := 2 if query_reference_value(concat(\"\", [\"m\", \"in\"])) == 3",
+         NOW + 360 * 86400,
+         "[\"reference value \\\"min\\\" expires soon, at 2027-01-01T00:00:00Z\"]"},
+        {"one that is not read", P "hardware := 2 if input.sample", NOW + 360 * 86400, "undefined"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+        with_values(&w, STR("{\"min\":3,\"other\":3}"));
+        CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
+        /* Another policy set in between: what is carried over still knows its names. */
+        CHECK_STATUS_ROW(with_policy(&w, "another", P "hardware := 2", &err), OK, &err,
+                         rows[i].name);
+        w.now_ns = rows[i].now_s * NS_PER_S;
+        struct attestation_request r = with_sample(&w, "sample", "7", "{}");
+        struct checks checks;
+        struct attestation_result out = evaluate(&w, &r, 1, &checks, OK, rows[i].name);
+        CHECK_STR_ROW(with_text(&w, out.notes), str_of(rows[i].want), rows[i].name);
+    }
+}
+
 static void test_sample_switch(void)
 {
     CLEANUP(with_done) struct with_service w;
@@ -702,6 +736,7 @@ int main(void)
     test_store();
     test_files();
     test_expired();
+    test_expiring();
     test_sample_switch();
     test_configurations();
     test_simple();

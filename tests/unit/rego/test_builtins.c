@@ -70,7 +70,7 @@ static void test_table(void)
 int main(void)
 {
     static const char *const files[] = {"spec",   "number",   "string",
-                                        "object", "encoding", "time", "document", "crypto", "x509", "yaml", "template", "differs"};
+                                        "object", "encoding", "time", "document", "crypto", "x509", "yaml", "template", "schema", "differs"};
     test_table();
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         test_examples(files[i]);

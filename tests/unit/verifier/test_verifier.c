@@ -361,6 +361,20 @@ static void test_vcek_sources(void)
 
 /* ---- claims ---- */
 
+/* HARDEN ver-1: comparisons are of whole byte strings: a prefix or a longer text is another. */
+static void test_comparison(void)
+{
+    static const char *const fields[] = {"nonce=00", "nonce=", "user_data=00"};
+    static const enum check_id checks[] = {CHECK_NONCE, CHECK_NONCE, CHECK_USER_DATA};
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        CLEANUP(run_done) struct run r;
+        evaluate("az-snp-vtpm", &fields[i], 1, NULL, NULL, NOW, &r);
+        CHECK_STATUS_ROW(r.status, ERR_DENIED, &r.err, fields[i]);
+        CHECK_ROW(r.checks.reason.check == checks[i], fields[i]);
+        CHECK_ROW(value_is_string(r.checks.reason.expected), fields[i]);
+    }
+}
+
 static void test_claims(void)
 {
     CLEANUP(run_done) struct run r;
@@ -575,6 +589,7 @@ int main(void)
         test_revocation();
         test_vcek_sources();
         test_claims();
+        test_comparison();
         test_cache();
         test_anchors();
         test_no_memory();
