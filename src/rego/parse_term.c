@@ -243,7 +243,7 @@ static struct term *parse_object_finish(struct parser *p, struct term *key, stru
         if (!parse_pair_list(p, TOK_RBRACE, &l))
             return NULL;
     }
-    if (l.len > 2 && !drop_repeated_keys(p, &l)) {
+    if (l.len > 2 && !p->c->for_layout && !drop_repeated_keys(p, &l)) {
         p->failed = true;
         return NULL;
     }
