@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "decision/decision.h"
 #include "value/json.h"
 #include "world.h"
 #include "tap.h"
@@ -474,6 +475,47 @@ static void test_metrics(struct world *w)
     CHECK(answer_header(&a, "Content-Type").len == 0);
 }
 
+/* Whatever a stranger sends, an administrator finds the denials that were somebody's. */
+static void test_nobody_flushes_decisions(void)
+{
+    static const struct {
+        const char *name, *method, *target, *body;
+        enum credential credential;
+    } floods[] = {
+        {"auth", "POST", "/kbs/v0/auth", "{", NOBODY},
+        {"no token", "GET", "/kbs/v0/resource-policy", "", NOBODY},
+        {"garbage", "GET", "/kbs/v0/resource-policy", "", GARBAGE},
+        {"a stranger's token", "GET", "/kbs/v0/resource-policy", "", WRONG_KEY},
+        {"a stranger's token for a resource", "GET", "/kbs/v0/resource/r/t/k", "", WRONG_KEY},
+        {"a cookie", "POST", "/kbs/v0/attest", "{}", NOBODY},
+        {"no plugin", "GET", "/kbs/v0/nothing/x", "", NOBODY},
+    };
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, new_config, NOW);
+    w.decision_ring = DECISION_RING_MIN;
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    world_make_key(&w, "stranger");
+    struct answer a =
+        world_send(&w, "GET", "/kbs/v0/resource-policy", headers_of(&w, TEAM_A).ptr, STR_EMPTY);
+    struct str kept = a.decision;
+    CHECK(a.status == 401 && kept.len == 32);
+    for (size_t i = 0; i < ARRAY_LEN(floods); i++) {
+        struct str headers = headers_of(&w, floods[i].credential);
+        for (size_t k = 0; k < DECISION_RING_MIN / 200; k++)
+            a = world_send(&w, floods[i].method, floods[i].target, headers.ptr,
+                           str_of(floods[i].body));
+        struct answer found = world_send(
+            &w, "GET", arena_format(&w.arena, "/kbs/v0/decision/%.*s", STR_ARG(kept)).ptr,
+            headers_of(&w, ADMIN).ptr, STR_EMPTY);
+        CHECK_ROW(a.decision.len == 32 && found.status == 200, floods[i].name);
+    }
+    world_stop(&w);
+}
+
 int main(void)
 {
     struct world w = {.dir = ""};
@@ -492,5 +534,6 @@ int main(void)
     test_metrics(&w);
     world_stop(&w);
     test_old_era();
+    test_nobody_flushes_decisions();
     return tap_done();
 }
