@@ -168,6 +168,7 @@ void rcar_auth(struct request *r)
 /* The client learns no cause (2.12); the decision has it. */
 static void attest_error(struct request *r)
 {
+    r->decision.granted = false; /* also where the evidence held, but its session found no place */
     r->decision.unverified = !r->decision.anonymous;
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Attest failed");
 }
