@@ -22,6 +22,8 @@ static const char new_config[] =
     "allowed_endpoints = \"^/kbs/v0/resource/team-a/.*$\"\n"
     "[[admin.authorization.regex_acl.acls]]\nrole = \"odd\"\n"
     "allowed_endpoints = \"^/kbs/v0/resource-policy|/x$\"\n"
+    "[[admin.authorization.regex_acl.acls]]\nrole = \"wide\"\n"
+    "allowed_endpoints = \"^/kbs/v0/[^/]+/team-a/.*$\"\n"
     "[attestation_service]\ntype = \"coco_as_builtin\"\n"
     "[attestation_service.verifier_config.sample_verifier]\n"
     "[[plugins]]\nname = \"resource\"\n[[plugins]]\nname = \"sample\"\nitem = \"x\"\n";
@@ -284,6 +286,26 @@ static void test_patterns(struct world *w)
     a = world_send(w, "POST", "/kbs/v0/resource/a/b/x", odd.ptr, STR("x"));
     CHECK(a.status == 401);
     CHECK(strstr(a.body.ptr, "Role odd not allowed for path /kbs/v0/resource/a/b/x") != NULL);
+
+    /* Segments that a built-in ignores are ignored by the pattern, too; those that it uses count.
+     */
+    static const struct {
+        const char *method, *target, *variant;
+    } wide[] = {
+        {"POST", "/kbs/v0/resource-policy/team-a/x", "AdminAuthAccess"},
+        {"GET", "/kbs/v0/resource-policy/team-a/x", "AdminAuthAccess"},
+        {"POST", "/kbs/v0/attestation-policy/team-a/x", "AdminAuthAccess"},
+        {"POST", "/kbs/v0/reference-value/team-a/x", "AdminAuthAccess"},
+        {"GET", "/kbs/v0/reference-value/team-a/x", "RvpsError"},
+        {"GET", "/kbs/v0/reference-value/team-b/x", "AdminAuthAccess"},
+    };
+    bearer = world_bearer(w, "admin",
+                          "{\"exp\":1787277131,\"role\":\"wide\",\"iss\":\"us\",\"aud\":\"kbs\"}");
+    struct str header = arena_format(&w->arena, "Authorization: %.*s\n", STR_ARG(bearer));
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        a = world_send(w, wide[i].method, wide[i].target, header.ptr, STR("{}"));
+        CHECK_ROW(a.status == 401 && error_is(&a, wide[i].variant), wide[i].target);
+    }
 
     bearer = world_bearer(w, "admin", "{\"exp\":1787277131,\"iss\":\"us\",\"aud\":\"kbs\"}");
     struct str none = arena_format(&w->arena, "Authorization: %.*s\n", STR_ARG(bearer));
