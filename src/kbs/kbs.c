@@ -83,6 +83,23 @@ static bool uses_cpu0_names(const struct kbs_config *c)
     return access(path, F_OK) == 0;
 }
 
+/* The same keys under the same names: a replaced one must not be trusted on. */
+static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
+{
+    if (anchors_extra_count(a) != anchors_extra_count(b))
+        return false;
+    const struct anchor *x, *y;
+    for (size_t i = 0; (x = anchors_extra(a, i)) != NULL; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && (y = anchors_extra(b, k)) != NULL; k++)
+            found = strcmp(x->name, y->name) == 0 &&
+                    str_equal(digest_str(&x->spki), digest_str(&y->spki));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 static bool attestation_is_same(const struct kbs_state *old, const struct kbs_state *s)
 {
     const struct kbs_config *a = old->config;
@@ -92,8 +109,7 @@ static bool attestation_is_same(const struct kbs_state *old, const struct kbs_st
     return a->era == b->era && a->cpu0_names == b->cpu0_names &&
            a->has_submod_naming == b->has_submod_naming && a->submod_naming == b->submod_naming &&
            value_equal(a->attestation_service, b->attestation_service) &&
-           value_equal(storage_a, storage_b) &&
-           anchors_extra_count(old->anchors) == anchors_extra_count(s->anchors);
+           value_equal(storage_a, storage_b) && anchors_are_same(old->anchors, s->anchors);
 }
 
 /*

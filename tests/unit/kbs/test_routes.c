@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "decision/decision.h"
+#include "kbs/kbs_internal.h"
 #include "value/json.h"
 #include "world.h"
 #include "tap.h"
@@ -497,6 +497,38 @@ static void test_metrics(struct world *w)
     CHECK(answer_header(&a, "Content-Type").len == 0);
 }
 
+static void write_anchor(struct world *w)
+{
+    CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+    CLEANUP(buf_done) struct buf pem;
+    buf_init(&pem, 10000);
+    CHECK(privkey_generate(KEY_EC_P256, 0, &key, NULL) == OK);
+    CHECK(pubkey_to_pem(privkey_public(key), &pem) == OK);
+    buf_add_byte(&pem, '\0');
+    world_write(w, "anchors/intel-sgx-root-ca.pem", pem.ptr);
+}
+
+/* A reload keeps the attestation service, but not with an anchor that was replaced. */
+static void test_replaced_anchor(void)
+{
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, new_config, NOW);
+    write_anchor(&w);
+    char dir[8192];
+    snprintf(dir, sizeof(dir), "%s/anchors", w.dir);
+    w.anchors[0] = dir;
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    const struct attestation_service *first = w.kbs->state->attestation;
+    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation == first);
+    write_anchor(&w);
+    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation != first);
+    world_stop(&w);
+}
+
 /* Whatever a stranger sends, an administrator finds the denials that were somebody's. */
 static void test_nobody_flushes_decisions(void)
 {
@@ -556,6 +588,7 @@ int main(void)
     test_metrics(&w);
     world_stop(&w);
     test_old_era();
+    test_replaced_anchor();
     test_nobody_flushes_decisions();
     return tap_done();
 }
