@@ -529,6 +529,34 @@ static void test_replaced_anchor(void)
     world_stop(&w);
 }
 
+/* Nor with a token key that was replaced: tokens under the old one are no longer ours. */
+static void test_replaced_token_key(void)
+{
+    static const char config[] =
+        "[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n"
+        "[attestation_service]\ntype = \"coco_as_builtin\"\n"
+        "[attestation_service.attestation_token_broker]\n"
+        "signer = { key_path = \"@DIR@/token.key\" }\n";
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, config, NOW);
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+        CLEANUP(buf_done) struct buf pem;
+        buf_init_secret(&pem, 10000);
+        CHECK(privkey_generate(KEY_EC_P256, 0, &key, NULL) == OK);
+        CHECK(privkey_to_pem(key, &pem) == OK);
+        buf_add_byte(&pem, '\0');
+        world_write(&w, "token.key", pem.ptr);
+        if (!CHECK(i == 0 ? world_run(&w, &err) : kbs_reload(w.kbs, &err) == OK)) {
+            printf("# %s\n", err.text);
+            return;
+        }
+        CHECK(pubkey_equal(attestation_key(w.kbs->state->attestation), privkey_public(key)));
+    }
+    world_stop(&w);
+}
+
 /* Whatever a stranger sends, an administrator finds the denials that were somebody's. */
 static void test_nobody_flushes_decisions(void)
 {
@@ -589,6 +617,7 @@ int main(void)
     world_stop(&w);
     test_old_era();
     test_replaced_anchor();
+    test_replaced_token_key();
     test_nobody_flushes_decisions();
     return tap_done();
 }
