@@ -70,7 +70,7 @@ void hex_write(struct buf *out, struct str bytes)
     size_t n;
     if (!size_mul(bytes.len, 2, &n))
         n = SIZE_MAX;
-    if (!buf_reserve(out, n))
+    if (n == 0 || !buf_reserve(out, n))
         return;
     hex_encode(bytes, out->ptr + out->len);
     out->len += n;
@@ -79,7 +79,7 @@ void hex_write(struct buf *out, struct str bytes)
 void base64_write(struct buf *out, struct str bytes, enum base64_form form)
 {
     size_t n = base64_len(bytes.len, form);
-    if (!buf_reserve(out, n))
+    if (n == 0 || !buf_reserve(out, n))
         return;
     base64_encode(bytes, form, out->ptr + out->len);
     out->len += n;

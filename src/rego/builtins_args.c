@@ -1,4 +1,5 @@
 #include "rego/builtins_internal.h"
+#include "value/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -172,6 +173,13 @@ const char *shown(struct rego_call *call, struct str s)
 void output_init(struct rego_call *call, struct buf *b)
 {
     buf_init(b, rego_call_output_max(call));
+}
+
+void output_json(struct buf *b, value v)
+{
+    enum status st = json_write(b, v, JSON_GO);
+    if (st != OK && b->failed == OK)
+        b->failed = st; /* a key that is no string has a buffer of its own */
 }
 
 size_t rune_at(struct str s, size_t at, uint32_t *rune)

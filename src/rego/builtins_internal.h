@@ -62,6 +62,9 @@ enum rego_outcome give_limit(struct rego_call *call, const char *format, ...) PR
 /* A buffer for a result text, bounded by the call. */
 void output_init(struct rego_call *call, struct buf *b);
 
+/* JSON as OPA writes it; the buffer remembers any failure. */
+void output_json(struct buf *b, value v);
+
 /* ---- work ---- */
 
 /* Bytes that one unit of work pays for: about as long as one instruction of the engine takes. */

@@ -104,6 +104,7 @@ struct rego_compiler {
     struct rule *query; /* the pseudo rule of rego_eval_query(), or NULL */
     struct module *query_module;
     uint32_t wildcards;
+    bool for_layout; /* parse everything as it stands: rego_format() */
 };
 
 /* Units of compile-time work that may grow faster than the text. */

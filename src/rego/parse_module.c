@@ -451,6 +451,7 @@ static bool parse_elses(struct parser *p, struct rule *first)
             r->head.val = parse_infix(p);
             if (r->head.val == NULL)
                 return false;
+            r->head.pos = parser_span(p, r->head.pos);
         } else {
             parser_illegal(p, "expected else value term or rule body");
             return false;
@@ -463,6 +464,7 @@ static bool parse_elses(struct parser *p, struct rule *first)
         if (p->s.tok.kind == TOK_LBRACE) {
             if (!braced_body(p, &r->body))
                 return false;
+            r->braced = true;
         } else if (!has_if) {
             r->body = true_body(p, r->pos);
             r->generated_body = true;
@@ -500,6 +502,7 @@ static bool parse_chained(struct parser *p, struct rule *first)
             return false;
         r->pos = parser_span(p, r->pos);
         r->head.pos = r->pos;
+        r->chained = true;
         append_rule(p, r);
     }
     return true;
