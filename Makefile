@@ -18,6 +18,10 @@ $(BUILD)/build.ninja:
 demo: all $(BUILD)/demo-pki/anchors
 	@tools/demo $(BUILD)
 
+# The same as a test: no colours, and nothing may differ from what is expected.
+demo-check: all $(BUILD)/demo-pki/anchors
+	@tools/demo $(BUILD) --check
+
 $(BUILD)/demo-pki/anchors: | all
 	@rm -rf $(BUILD)/demo-pki
 	@$(BUILD)/programs/virtual-tee pki $(BUILD)/demo-pki >/dev/null
@@ -58,4 +62,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-*
 
-.PHONY: all demo check test test-long release install bench asan ubsan tsan fuzz clean
+.PHONY: all demo demo-check check test test-long release install bench asan ubsan tsan fuzz clean

@@ -60,8 +60,9 @@ STATUS event_details(struct arena *a, const struct event *e, value *out, struct 
 /* "EV_SEPARATOR", or NULL for a type that is not known. */
 const char *event_type_name(uint32_t type);
 
-/* The object `ccel` of v0.13 (14.9); empty when nothing of it is in the log. */
-value eventlog_ccel(struct arena *a, const struct eventlog *log);
+/* The object `ccel` of v0.13 (14.9), without entries of `skip_index`; empty when nothing of it is
+ * in the log. */
+value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t skip_index);
 
 /* ---- the text log of the agents up to v0.14 (14.9) ---- */
 

@@ -73,6 +73,7 @@ static void auth_error(struct request *r, enum check_id id, const char *text)
 {
     metric_add(&r->kbs->metrics.auth_errors);
     r->decides = true;
+    r->decision.anonymous = true; /* anybody can ask */
     status_ignore(
         check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Auth failed: %s", text);
@@ -167,6 +168,7 @@ void rcar_auth(struct request *r)
 /* The client learns no cause (2.12); the decision has it. */
 static void attest_error(struct request *r)
 {
+    r->decision.granted = false; /* also where the evidence held, but its session found no place */
     r->decision.unverified = !r->decision.anonymous;
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Attest failed");
 }

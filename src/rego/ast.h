@@ -86,7 +86,7 @@ struct with {
 
 enum expr_kind {
     EXPR_TERM,
-    EXPR_CALL, /* call->items[0] is the operator */
+    EXPR_CALL,  /* call->items[0] is the operator */
     EXPR_UNIFY, /* a = b, a := b: call->items[1], call->items[2] */
     EXPR_SOME,
     EXPR_EVERY,
@@ -109,12 +109,12 @@ struct expr {
     struct with *withs;
     uint32_t with_count;
     uint32_t symbol_count;
-    struct term **symbols;                     /* EXPR_SOME */
-    struct term *key, *val, *domain;           /* EXPR_EVERY */
-    struct body *body;                         /* EXPR_EVERY, EXPR_NOT; EXPR_AND, EXPR_OR: left */
-    struct body *right;                        /* EXPR_AND, EXPR_OR */
-    struct expr *origin; /* of a generated expression: the one it came from */
-    uint32_t capture;    /* query: variable that holds the value */
+    struct term **symbols;           /* EXPR_SOME */
+    struct term *key, *val, *domain; /* EXPR_EVERY */
+    struct body *body;               /* EXPR_EVERY, EXPR_NOT; EXPR_AND, EXPR_OR: left */
+    struct body *right;              /* EXPR_AND, EXPR_OR */
+    struct expr *origin;             /* of a generated expression: the one it came from */
+    uint32_t capture;                /* query: variable that holds the value */
 };
 
 struct body {
@@ -159,9 +159,9 @@ struct rule;
 struct annotation {
     struct pos pos;
     struct str yaml;
-    value parsed; /* undefined until somebody asks */
-    uint32_t scope;   /* enum annotation_scope */
-    bool on_package;  /* stands before the package, else before `rule` */
+    value parsed;    /* undefined until somebody asks */
+    uint32_t scope;  /* enum annotation_scope */
+    bool on_package; /* stands before the package, else before `rule` */
     struct rule *rule;
 };
 
@@ -177,6 +177,8 @@ struct rule {
     struct rule *next_in_group;
     bool is_default;
     bool generated_body;
+    bool braced;  /* a branch of else: its body was written with braces */
+    bool chained; /* a further body of the rule before it */
     uint32_t ground_len; /* parts of head.ref up to the first that is not constant */
     struct scope_vars *vars;
     struct rule_group *group;

@@ -50,8 +50,8 @@ bool builder_put(struct rego_ctx *ctx, struct vm_builder *b, value key, value va
     return !b->b.failed;
 }
 
-bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len, value val, bool element,
-                  uint32_t rule)
+bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len,
+                  value val, bool element, uint32_t rule)
 {
     value *copy = arena_alloc(&ctx->arena, len * sizeof(value));
     if (b->nest_len == b->nest_cap) {
@@ -70,7 +70,8 @@ bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path,
 
 static bool conflict(struct rego_ctx *ctx, uint32_t rule)
 {
-    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "object keys must be unique");
+    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos,
+            "object keys must be unique");
     return false;
 }
 
@@ -147,7 +148,8 @@ static bool build_leaf(struct rego_ctx *ctx, const struct nest_entry *e, uint32_
 }
 
 /* Entries that agree in `depth` parts; recursion is as deep as the paths of rules are long. */
-static bool build_nest(struct rego_ctx *ctx, const struct nest_entry *e, uint32_t n, uint32_t depth, value *out)
+static bool build_nest(struct rego_ctx *ctx, const struct nest_entry *e, uint32_t n, uint32_t depth,
+                       value *out)
 {
     if (n > 0 && e[0].len == depth)
         return build_leaf(ctx, e, n, out);

@@ -25,9 +25,10 @@ struct rego_builtin {
     unsigned flags;
 };
 
-#define REGO_NONDETERMINISTIC 4 /* not folded, not cached across evaluations: time.now_ns, rand.intn */
-#define REGO_DEPRECATED 8       /* refused in v1 modules */
-#define REGO_INFIX 16           /* has an operator: plus, eq, ... */
+#define REGO_NONDETERMINISTIC                                                                      \
+    4                     /* not folded, not cached across evaluations: time.now_ns, rand.intn */
+#define REGO_DEPRECATED 8 /* refused in v1 modules */
+#define REGO_INFIX 16     /* has an operator: plus, eq, ... */
 
 /* By name, or NULL. */
 const struct rego_builtin *rego_builtin_find(struct str name);
@@ -44,8 +45,8 @@ bool rego_type_has_result(const char *type);
 /* ---- inside a call ---- */
 
 struct arena *rego_call_arena(struct rego_call *call);
-void *rego_call_user(struct rego_call *call);          /* of struct rego_eval */
-int64_t rego_call_now_ns(struct rego_call *call);      /* constant within an evaluation */
+void *rego_call_user(struct rego_call *call);     /* of struct rego_eval */
+int64_t rego_call_now_ns(struct rego_call *call); /* constant within an evaluation */
 void rego_call_random(struct rego_call *call, void *out, size_t len); /* seeded, deterministic */
 bool rego_call_strict(struct rego_call *call);
 void rego_call_print(struct rego_call *call, struct str line);
@@ -74,20 +75,25 @@ bool rego_call_charge(struct rego_call *call, uint64_t units);
 size_t rego_call_output_max(struct rego_call *call);
 
 /* Set the error text ("eval_builtin_error: name: text") and return REGO_FAILED. */
-enum rego_outcome rego_call_error(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+enum rego_outcome rego_call_error(struct rego_call *call, const char *format, ...)
+    PRINTF_LIKE(2, 3);
 
-/* The same as an eval_type_error in OPA's words: "name: operand 1 must be string but got number". */
-enum rego_outcome rego_call_type_error(struct rego_call *call, unsigned operand, const char *expected,
-                                       value got);
+/* The same as an eval_type_error in OPA's words: "name: operand 1 must be string but got number".
+ */
+enum rego_outcome rego_call_type_error(struct rego_call *call, unsigned operand,
+                                       const char *expected, value got);
 
-/* An eval_type_error of any other wording, given without the name: "operand 2 must be one of {2, 8, 10, 16}". */
-enum rego_outcome rego_call_type_text(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* An eval_type_error of any other wording, given without the name: "operand 2 must be one of {2, 8,
+ * 10, 16}". */
+enum rego_outcome rego_call_type_text(struct rego_call *call, const char *format, ...)
+    PRINTF_LIKE(2, 3);
 
 /*
  * A conflict that ends the evaluation ("eval_conflict_error: text", no name in
  * front); returns REGO_FATAL.
  */
-enum rego_outcome rego_call_conflict(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+enum rego_outcome rego_call_conflict(struct rego_call *call, const char *format, ...)
+    PRINTF_LIKE(2, 3);
 
 /* For status results of other modules: limit and memory are fatal, the rest is a built-in error. */
 enum rego_outcome rego_call_status(struct rego_call *call, enum status st, const struct error *err);

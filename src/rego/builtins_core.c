@@ -309,10 +309,12 @@ enum rego_outcome builtin_template_string(struct rego_call *call, const value *a
 /* Inside of rules the compiler has replaced these calls. */
 enum rego_outcome builtin_metadata_chain(struct rego_call *call, const value *args, value *out)
 {
-    return rego_call_error(call, "the rego.metadata.chain function must only be called within the scope of a rule");
+    return rego_call_error(
+        call, "the rego.metadata.chain function must only be called within the scope of a rule");
 }
 
 enum rego_outcome builtin_metadata_rule(struct rego_call *call, const value *args, value *out)
 {
-    return rego_call_error(call, "the rego.metadata.rule function must only be called within the scope of a rule");
+    return rego_call_error(
+        call, "the rego.metadata.rule function must only be called within the scope of a rule");
 }

@@ -63,7 +63,8 @@ bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *p
     return false;
 }
 
-void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user, const struct str *path, size_t len),
+void rego_policy_data_reads(const struct rego_policy *p,
+                            void (*each)(void *user, const struct str *path, size_t len),
                             void *user)
 {
     for (uint32_t i = 0; i < p->read_count; i++)
@@ -71,8 +72,8 @@ void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user
             each(user, p->reads[i].parts, p->reads[i].len);
 }
 
-void rego_policy_constant_calls(const struct rego_policy *p, struct str function, void (*each)(void *user, struct str arg),
-                                void *user)
+void rego_policy_constant_calls(const struct rego_policy *p, struct str function,
+                                void (*each)(void *user, struct str arg), void *user)
 {
     for (uint32_t i = 0; i < p->constant_call_count; i++)
         if (str_equal(p->constant_calls[i].function, function))
@@ -207,10 +208,11 @@ struct rego_trace rego_ctx_trace(const struct rego_ctx *ctx)
 static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
 {
     const struct rego_eval *have = &ctx->params;
-    return ctx->policy == p->policy && have->input.word == p->input.word && have->data.word == p->data.word &&
-           have->now_ns == p->now_ns && have->random_seed[0] == p->random_seed[0] &&
-           have->random_seed[1] == p->random_seed[1] && have->strict_errors == p->strict_errors &&
-           have->trace == p->trace && have->user == p->user && have->print == p->print && ctx->status == OK;
+    return ctx->policy == p->policy && have->input.word == p->input.word &&
+           have->data.word == p->data.word && have->now_ns == p->now_ns &&
+           have->random_seed[0] == p->random_seed[0] && have->random_seed[1] == p->random_seed[1] &&
+           have->strict_errors == p->strict_errors && have->trace == p->trace &&
+           have->user == p->user && have->print == p->print && ctx->status == OK;
 }
 
 /* Caches of an evaluation with equal parameters are kept (rego.h). */
@@ -328,8 +330,8 @@ static STATUS walk_path(struct rego_ctx *ctx, const value *keys, uint32_t len, v
     enum status st = OK;
     if (fn != FN_NONE) {
         if (p->fns[fn].kind == FN_FUNCTION)
-            return vm_fail(ctx, ERR_INVALID, TYPE_ERROR, &p->fns[fn].pos, "function %.*s used as reference, not called",
-                           STR_ARG(p->fns[fn].name));
+            return vm_fail(ctx, ERR_INVALID, TYPE_ERROR, &p->fns[fn].pos,
+                           "function %.*s used as reference, not called", STR_ARG(p->fns[fn].name));
         st = rule_value(ctx, fn, out);
     } else if (i == len) {
         st = document_value(ctx, node, out);
@@ -344,19 +346,22 @@ static STATUS walk_path(struct rego_ctx *ctx, const value *keys, uint32_t len, v
     return fn == FN_NONE && !value_is_defined(*out) ? ERR_NOT_FOUND : OK;
 }
 
-STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path, value *out)
+STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path,
+                      value *out)
 {
     rego_ctx_begin(ctx, params);
     uint32_t fn;
     value v = VALUE_UNDEFINED;
     enum status st;
-    if (program_find(params->policy, path, &fn) == OK && params->policy->fns[fn].kind != FN_FUNCTION) {
+    if (program_find(params->policy, path, &fn) == OK &&
+        params->policy->fns[fn].kind != FN_FUNCTION) {
         st = rule_value(ctx, fn, &v);
     } else {
         value keys[64];
         uint32_t len;
         if (!parse_path(ctx, path, keys, &len)) {
-            ctx->error = (struct rego_error){.code = "rego_parse_error", .message = STR("not a path below data")};
+            ctx->error = (struct rego_error){.code = "rego_parse_error",
+                                             .message = STR("not a path below data")};
             return ERR_INVALID;
         }
         st = walk_path(ctx, keys, len, &v);
@@ -506,8 +511,9 @@ static void set_call_error(struct rego_call *call, const char *code, bool named,
 {
     struct rego_ctx *ctx = call->ctx;
     ctx->call_error = (struct rego_error){.code = code};
-    ctx->call_error.message = named ? arena_format(&ctx->arena, "%.*s: %s", STR_ARG(call->name), text)
-                                    : arena_str(&ctx->arena, str_of(text));
+    ctx->call_error.message = named
+                                  ? arena_format(&ctx->arena, "%.*s: %s", STR_ARG(call->name), text)
+                                  : arena_str(&ctx->arena, str_of(text));
     if (ctx->call_error.message.ptr == NULL)
         ctx->call_error.message = STR("out of memory");
 }
@@ -523,7 +529,8 @@ enum rego_outcome rego_call_error(struct rego_call *call, const char *format, ..
     return REGO_FAILED;
 }
 
-enum rego_outcome rego_call_type_error(struct rego_call *call, unsigned operand, const char *expected, value got)
+enum rego_outcome rego_call_type_error(struct rego_call *call, unsigned operand,
+                                       const char *expected, value got)
 {
     char text[512];
     snprintf(text, sizeof(text), "operand %u must be %s but got %s", operand, expected,
@@ -565,8 +572,9 @@ enum rego_outcome rego_call_status(struct rego_call *call, enum status st, const
             vm_no_memory(ctx);
         else
             vm_fail(ctx, st, "eval_cancel_error", NULL, "%.*s: %s", STR_ARG(call->name),
-                          st == ERR_LIMIT ? "result is too large" : "out of memory");
+                    st == ERR_LIMIT ? "result is too large" : "out of memory");
         return REGO_FATAL;
     }
-    return rego_call_error(call, "%s", err != NULL && err->text[0] != '\0' ? err->text : status_name(st));
+    return rego_call_error(call, "%s",
+                           err != NULL && err->text[0] != '\0' ? err->text : status_name(st));
 }

@@ -16,7 +16,8 @@ static void write_operand(struct buf *out, const struct rego_policy *p, uint16_t
 }
 
 /* What the index operand of an instruction means. */
-static void write_index(struct buf *out, const struct rego_policy *p, const struct insn *i, uint32_t k)
+static void write_index(struct buf *out, const struct rego_policy *p, const struct insn *i,
+                        uint32_t k)
 {
     switch ((enum opcode)i->op) {
     case OP_LOADK:
@@ -46,7 +47,8 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
     case OP_MISS:
     case OP_VALUE:
         if (k < p->rule_count)
-            buf_add_format(out, "%.*s:%u", STR_ARG(p->rules[k].pos.file), (unsigned)p->rules[k].pos.row);
+            buf_add_format(out, "%.*s:%u", STR_ARG(p->rules[k].pos.file),
+                           (unsigned)p->rules[k].pos.row);
         break;
     default:
         buf_add_format(out, "#%u", (unsigned)k);
@@ -82,7 +84,8 @@ static void write_line(struct buf *out, const struct rego_policy *p, const struc
         return;
     const struct prog_expr *e = &p->exprs[line->expr];
     struct str text = str_slice(e->text, 0, str_find(e->text, '\n', 0));
-    buf_add_format(out, "        ; %.*s:%u: %.*s\n", STR_ARG(e->pos.file), (unsigned)e->pos.row, STR_ARG(text));
+    buf_add_format(out, "        ; %.*s:%u: %.*s\n", STR_ARG(e->pos.file), (unsigned)e->pos.row,
+                   STR_ARG(text));
 }
 
 STATUS rego_policy_disasm(const struct rego_policy *p, struct buf *out)
@@ -91,8 +94,9 @@ STATUS rego_policy_disasm(const struct rego_policy *p, struct buf *out)
     for (uint32_t pc = 0; pc < p->code_len; pc++) {
         for (uint32_t f = 0; f < p->fn_count; f++)
             if (p->fns[f].entry == pc)
-                buf_add_format(out, "\n%.*s  (%u arguments, %u registers)\n", STR_ARG(p->fns[f].name),
-                               (unsigned)p->fns[f].args, (unsigned)p->fns[f].regs);
+                buf_add_format(out, "\n%.*s  (%u arguments, %u registers)\n",
+                               STR_ARG(p->fns[f].name), (unsigned)p->fns[f].args,
+                               (unsigned)p->fns[f].regs);
         for (; line < p->line_count && p->lines[line].pc <= pc; line++)
             if (p->lines[line].pc == pc)
                 write_line(out, p, &p->lines[line]);

@@ -5,7 +5,7 @@
 void *plan_grow(struct plan *p, void *items, uint32_t *cap, uint32_t len, size_t size)
 {
     uint32_t more = *cap == 0 ? 16 : *cap * 2;
-    void *bigger = more < *cap ? NULL : arena_new_array(p->scratch, char, (size_t)more * size);
+    void *bigger = more < *cap ? NULL : arena_new_array(p->scratch, char, (size_t)more *size);
     if (bigger == NULL) {
         p->failed = true;
         return items;
@@ -23,12 +23,17 @@ void plan_fail(struct plan *p, struct pos pos, const char *why)
     p->failed = true;
 }
 
-uint32_t emit(struct plan *p, enum opcode op, uint32_t n, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+uint32_t emit(struct plan *p, enum opcode op, uint32_t n, uint32_t a, uint32_t b, uint32_t c,
+              uint32_t d)
 {
     if (n > UINT8_MAX || a > UINT16_MAX || b > UINT16_MAX || c > UINT16_MAX)
         plan_fail(p, p->rule == NULL ? (struct pos){0} : p->rule->pos, "rule is too complex");
-    struct insn i = {
-        .op = (uint8_t)op, .n = (uint8_t)n, .a = (uint16_t)a, .b = (uint16_t)b, .c = (uint16_t)c, .d = d};
+    struct insn i = {.op = (uint8_t)op,
+                     .n = (uint8_t)n,
+                     .a = (uint16_t)a,
+                     .b = (uint16_t)b,
+                     .c = (uint16_t)c,
+                     .d = d};
     return PLAN_PUSH(p, p->code, i);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "rego/plan.h"
 
-#define SIDE_PARTS_MAX 64
+#define SIDE_PARTS_MAX CLAIM_PARTS_MAX
 
 void mark_line(struct plan *p, uint32_t expr)
 {
@@ -62,8 +62,8 @@ static const struct term *alias_of(const struct rule_group *g)
     if (g->kind != GROUP_COMPLETE || r->next_in_group != NULL || r->els != NULL || r->is_default)
         return NULL;
     const struct body *b = r->body;
-    if (b->len != 2 || !b->items[0]->generated || b->items[0]->kind != EXPR_TERM || !b->items[1]->generated ||
-        b->items[1]->kind != EXPR_UNIFY)
+    if (b->len != 2 || !b->items[0]->generated || b->items[0]->kind != EXPR_TERM ||
+        !b->items[1]->generated || b->items[1]->kind != EXPR_UNIFY)
         return NULL;
     const struct term *call = b->items[1]->term;
     bool named = r->head.val->kind == TERM_VAR && call->items[1]->kind == TERM_VAR &&
@@ -141,6 +141,16 @@ static void describe_path(struct plan *p, bool right, const struct term *t)
     side->root = k.root;
     side->len = (uint8_t)k.len;
     side->parts = parts;
+}
+
+bool input_path(struct plan *p, const struct term *ref, struct prog_part parts[CLAIM_PARTS_MAX],
+                uint32_t *len)
+{
+    struct chain k = {.p = p};
+    trace_term(&k, ref, 0); /* as far as it can be followed */
+    memcpy(parts, k.parts, k.len * sizeof(k.parts[0]));
+    *len = k.len;
+    return k.root == SIDE_INPUT;
 }
 
 void describe_side(struct plan *p, bool right, const struct term *t, operand x)

@@ -57,7 +57,8 @@ static value merge(struct rego_ctx *ctx, value base, value virtual)
     for (size_t i = 0; i < value_len(virtual); i++) {
         struct value_pair pair = value_pairs(virtual)[i];
         value other = value_get(base, pair.key);
-        value_builder_put(&b, pair.key, value_is_defined(other) ? merge(ctx, other, pair.val) : pair.val);
+        value_builder_put(&b, pair.key,
+                          value_is_defined(other) ? merge(ctx, other, pair.val) : pair.val);
     }
     for (size_t i = 0; i < value_len(base); i++)
         if (!value_is_defined(value_get(virtual, value_pairs(base)[i].key)))

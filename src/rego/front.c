@@ -17,8 +17,8 @@
 
 /* ---- diagnostics ---- */
 
-static void add_error(struct rego_compiler *c, struct front_errors *list, size_t max, const char *code,
-                      const struct module *m, struct pos pos, const char *text)
+static void add_error(struct rego_compiler *c, struct front_errors *list, size_t max,
+                      const char *code, const struct module *m, struct pos pos, const char *text)
 {
     list->total++;
     if (list->len >= max)
@@ -53,7 +53,8 @@ void front_error(struct rego_compiler *c, const char *code, const struct module 
     add_error(c, &c->errors, FRONT_ERRORS_MAX, code, m, pos, text);
 }
 
-void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos, const char *format, ...)
+void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos,
+                   const char *format, ...)
 {
     char text[1024];
     va_list ap;
@@ -222,8 +223,8 @@ STATUS rego_compiler_add_version(struct rego_compiler *c, struct str file, struc
         return ERR_INTERNAL;
     if (text.len > max || c->module_count >= MODULES_MAX) {
         struct module m = {.file = arena_str(&c->arena, file)};
-        front_error(c, PARSE_ERROR, &m, (struct pos){0}, "policy is larger than %zu bytes or has too many modules",
-                    max);
+        front_error(c, PARSE_ERROR, &m, (struct pos){0},
+                    "policy is larger than %zu bytes or has too many modules", max);
         return ERR_LIMIT;
     }
     struct str own_file = arena_str(&c->arena, file);
@@ -253,7 +254,8 @@ STATUS rego_compiler_add_version(struct rego_compiler *c, struct str file, struc
 static bool run_passes(struct rego_compiler *c)
 {
     void (*const passes[])(struct rego_compiler *) = {
-        pass_tree, pass_resolve, pass_conflicts, pass_calls, pass_metadata, pass_rewrite, pass_safety, pass_graph,
+        pass_tree,     pass_resolve, pass_conflicts, pass_calls,
+        pass_metadata, pass_rewrite, pass_safety,    pass_graph,
     };
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);

@@ -25,7 +25,8 @@ struct name_map {
     size_t len, cap;
 };
 struct name_entry *name_get(const struct name_map *m, struct str name);
-struct name_entry *name_put(struct arena *a, struct name_map *m, struct str name); /* NULL: no memory */
+struct name_entry *name_put(struct arena *a, struct name_map *m,
+                            struct str name); /* NULL: no memory */
 
 struct front_errors {
     struct rego_error *items;
@@ -76,10 +77,11 @@ struct tree_node {
     struct tree_node *sibling;
     struct rule_group *group;
     struct module *package; /* a module has this path as its package */
-    bool names_rule; /* first part of a rule's name: visible in its package */
+    bool names_rule;        /* first part of a rule's name: visible in its package */
     uint32_t child_count;
     struct tree_node *bucket; /* of the compiler's table */
-    uint32_t pre, post; /* numbers of a depth-first walk: n is at or below m iff m.pre <= n.pre < m.post */
+    uint32_t pre,
+        post; /* numbers of a depth-first walk: n is at or below m iff m.pre <= n.pre < m.post */
 };
 
 struct rego_compiler {
@@ -90,7 +92,7 @@ struct rego_compiler {
     struct module *modules, **modules_end;
     uint32_t module_count;
     bool finished;
-    struct tree_node *root; /* of data */
+    struct tree_node *root;     /* of data */
     struct tree_node **buckets; /* nodes by parent and key */
     size_t bucket_count, node_count;
     struct rule_group *groups, **groups_end;
@@ -98,10 +100,11 @@ struct rego_compiler {
     struct callee *callees;
     struct rule *rules; /* all, by index */
     uint32_t rule_count;
-    uint64_t work; /* units spent; bounded by WORK_MAX */
+    uint64_t work;      /* units spent; bounded by WORK_MAX */
     struct rule *query; /* the pseudo rule of rego_eval_query(), or NULL */
     struct module *query_module;
     uint32_t wildcards;
+    bool for_layout; /* parse everything as it stands: rego_format() */
 };
 
 /* Units of compile-time work that may grow faster than the text. */
@@ -110,8 +113,8 @@ struct rego_compiler {
 /* Report; the text is formatted into the compiler's arena. */
 void front_error(struct rego_compiler *c, const char *code, const struct module *m, struct pos pos,
                  const char *format, ...) PRINTF_LIKE(5, 6);
-void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos, const char *format,
-                   ...) PRINTF_LIKE(4, 5);
+void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos,
+                   const char *format, ...) PRINTF_LIKE(4, 5);
 
 #define PARSE_ERROR "rego_parse_error"
 #define COMPILE_ERROR "rego_compile_error"

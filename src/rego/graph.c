@@ -178,7 +178,8 @@ static struct str group_path(struct rego_compiler *c, const struct rule_group *g
     return s;
 }
 
-static void report_cycle(struct graph *k, struct rule_group *g, const struct step *stack, uint32_t n)
+static void report_cycle(struct graph *k, struct rule_group *g, const struct step *stack,
+                         uint32_t n)
 {
     CLEANUP(buf_done) struct buf path;
     buf_init(&path, 700);
@@ -186,8 +187,8 @@ static void report_cycle(struct graph *k, struct rule_group *g, const struct ste
         buf_add_format(&path, "%.*s -> ", STR_ARG(group_path(k->c, stack[i].g)));
     struct str name = group_path(k->c, g);
     buf_add(&path, name);
-    front_error(k->c, RECURSION_ERROR, g->first->module, g->first->pos, "rule %.*s is recursive: %.*s", STR_ARG(name),
-                STR_ARG(buf_str(&path)));
+    front_error(k->c, RECURSION_ERROR, g->first->module, g->first->pos,
+                "rule %.*s is recursive: %.*s", STR_ARG(name), STR_ARG(buf_str(&path)));
 }
 
 void pass_graph(struct rego_compiler *c)
@@ -204,7 +205,8 @@ void pass_graph(struct rego_compiler *c)
     struct step *stack = arena_new_array(&c->arena, struct step, c->group_count + 1);
     if (stack == NULL || is_acyclic(c, stack))
         return;
-    for (struct rule_group *g = c->groups; g != NULL && c->errors.total < FRONT_ERRORS_MAX; g = g->next) {
+    for (struct rule_group *g = c->groups; g != NULL && c->errors.total < FRONT_ERRORS_MAX;
+         g = g->next) {
         uint32_t n = find_cycle(&k, g, stack);
         if (n > 0)
             report_cycle(&k, g, stack, n);

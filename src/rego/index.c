@@ -41,7 +41,8 @@ static value ref_value(const struct rego_ctx *ctx, const struct index_ref *r, co
     return v.word == VALUE_FALSE.word ? VALUE_UNDEFINED : VALUE_TRUE;
 }
 
-static bool merge_lists(struct rego_ctx *ctx, const struct index_list *lists, uint32_t n, struct index_list *out)
+static bool merge_lists(struct rego_ctx *ctx, const struct index_list *lists, uint32_t n,
+                        struct index_list *out)
 {
     uint32_t total = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -67,7 +68,8 @@ static bool merge_lists(struct rego_ctx *ctx, const struct index_list *lists, ui
     return true;
 }
 
-bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs, struct index_list *out)
+bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs,
+                  struct index_list *out)
 {
     /* Explanations tell of every rule. */
     if (ctx->params.trace != REGO_TRACE_OFF) {
@@ -126,7 +128,8 @@ struct index_builder {
 
 static bool same_ref(const struct index_ref *a, const struct index_ref *b)
 {
-    if (a->exists != b->exists || a->is_arg != b->is_arg || a->arg != b->arg || a->path.len != b->path.len)
+    if (a->exists != b->exists || a->is_arg != b->is_arg || a->arg != b->arg ||
+        a->path.len != b->path.len)
         return false;
     for (uint32_t i = 0; i < a->path.len; i++)
         if (!value_equal(a->path.keys[i], b->path.keys[i]))
@@ -162,7 +165,8 @@ static bool as_ref(struct index_builder *x, const struct term *t, struct index_r
         const struct term *named = t->var.id < x->alias_cap ? x->aliases[t->var.id] : NULL;
         return named != NULL && as_ref(x, named, out);
     }
-    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_INPUT || t->len < 2)
+    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_INPUT ||
+        t->len < 2)
         return false;
     value keys[64];
     if (t->len > ARRAY_LEN(keys))
@@ -179,8 +183,8 @@ static bool as_ref(struct index_builder *x, const struct term *t, struct index_r
     return true;
 }
 
-static void require(struct index_builder *x, struct requirement *q, const struct index_ref *r, const value *values,
-                    uint32_t len)
+static void require(struct index_builder *x, struct requirement *q, const struct index_ref *r,
+                    const value *values, uint32_t len)
 {
     uint32_t ref = ref_number(x, r);
     uint64_t tuples = len;
@@ -200,7 +204,8 @@ static void require(struct index_builder *x, struct requirement *q, const struct
 /* Terms that can be evaluated without raising an error or entering a rule. */
 static bool finds_risk(void *user, struct term *t)
 {
-    bool rule = t->kind == TERM_REF && t->items[0]->kind == TERM_VAR && t->items[0]->var.id == VAR_DATA;
+    bool rule =
+        t->kind == TERM_REF && t->items[0]->kind == TERM_VAR && t->items[0]->var.id == VAR_DATA;
     if (rule || t->kind >= TERM_ARRAY_COMP || (t->kind == TERM_CALL && t->callee == NULL))
         *(bool *)user = true;
     return !*(bool *)user;
@@ -208,7 +213,8 @@ static bool finds_risk(void *user, struct term *t)
 
 static bool is_harmless(const struct expr *e)
 {
-    static const char *const names[] = {"equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"};
+    static const char *const names[] = {
+        "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"};
     bool risk = e->with_count > 0 || e->kind > EXPR_UNIFY;
     if (e->kind == EXPR_CALL && !risk) {
         bool known = false;
@@ -237,7 +243,8 @@ static void name_alias(struct index_builder *x, const struct term *var, const st
         x->aliases[var->var.id] = ref;
 }
 
-static void require_equal(struct index_builder *x, struct requirement *q, const struct term *a, const struct term *b)
+static void require_equal(struct index_builder *x, struct requirement *q, const struct term *a,
+                          const struct term *b)
 {
     struct index_ref r;
     value v;
@@ -247,11 +254,13 @@ static void require_equal(struct index_builder *x, struct requirement *q, const 
         require(x, q, &r, &v, 1);
 }
 
-static void require_member(struct index_builder *x, struct requirement *q, const struct term *a, const struct term *c)
+static void require_member(struct index_builder *x, struct requirement *q, const struct term *a,
+                           const struct term *c)
 {
     struct index_ref r;
     value v;
-    if (!constant_value(x->p, c, &v) || value_len(v) == 0 || value_len(v) > INDEX_TUPLES_MAX || !as_ref(x, a, &r))
+    if (!constant_value(x->p, c, &v) || value_len(v) == 0 || value_len(v) > INDEX_TUPLES_MAX ||
+        !as_ref(x, a, &r))
         return;
     value values[INDEX_TUPLES_MAX];
     for (size_t i = 0; i < value_len(v); i++)
@@ -290,9 +299,11 @@ static void requirement_of(struct index_builder *x, const struct rule *r, struct
         } else if (e->kind == EXPR_UNIFY) {
             name_alias(x, e->term->items[1], e->term->items[2]);
             require_equal(x, q, e->term->items[1], e->term->items[2]);
-        } else if (e->kind == EXPR_CALL && e->term->len == 3 && str_is(e->term->callee->name, "equal")) {
+        } else if (e->kind == EXPR_CALL && e->term->len == 3 &&
+                   str_is(e->term->callee->name, "equal")) {
             require_equal(x, q, e->term->items[1], e->term->items[2]);
-        } else if (e->kind == EXPR_CALL && e->term->len == 3 && str_is(e->term->callee->name, "internal.member_2")) {
+        } else if (e->kind == EXPR_CALL && e->term->len == 3 &&
+                   str_is(e->term->callee->name, "internal.member_2")) {
             require_member(x, q, e->term->items[1], e->term->items[2]);
         }
     }
@@ -326,7 +337,8 @@ static uint32_t class_of(struct index_builder *x, struct requirement *q)
     }
 }
 
-/* One entry for each combination of the rule's values; `number` is in `list` of the slot for now. */
+/* One entry for each combination of the rule's values; `number` is in `list` of the slot for now.
+ */
 static void add_tuples(struct index_builder *x, struct requirement *q, uint32_t number)
 {
     sort_choices(q);

@@ -12,11 +12,11 @@
 
 #define INDEX_RULES_MIN 4
 #define INDEX_CLASSES_MAX 8
-#define INDEX_REFS_MAX 6  /* of one rule */
+#define INDEX_REFS_MAX 6    /* of one rule */
 #define INDEX_TUPLES_MAX 64 /* of one rule: `x in {...}` makes several */
 
 struct index_ref {
-    bool exists;   /* only: defined and not false */
+    bool exists; /* only: defined and not false */
     bool is_arg;
     uint32_t arg;
     struct prog_path path; /* into input */
@@ -52,4 +52,5 @@ struct prog_index {
 struct rego_ctx;
 
 /* The rules that may apply; false when the arena is exhausted. */
-bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs, struct index_list *out);
+bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs,
+                  struct index_list *out);

@@ -64,15 +64,16 @@ enum token {
     TOK_OR,
 };
 
-#define KEYWORD_BIT(tok) (1u << ((tok) - TOK_IN))
-#define KEYWORDS_V1 (KEYWORD_BIT(TOK_IN) | KEYWORD_BIT(TOK_EVERY) | KEYWORD_BIT(TOK_IF) | KEYWORD_BIT(TOK_CONTAINS))
+#define KEYWORD_BIT(tok) (1u << ((tok)-TOK_IN))
+#define KEYWORDS_V1                                                                                \
+    (KEYWORD_BIT(TOK_IN) | KEYWORD_BIT(TOK_EVERY) | KEYWORD_BIT(TOK_IF) | KEYWORD_BIT(TOK_CONTAINS))
 
 struct lexer {
     struct str text;
     uint32_t off;
     uint32_t row;
-    uint32_t line;  /* offset of the line's first byte */
-    uint32_t extra; /* continuation bytes since then: not columns */
+    uint32_t line;     /* offset of the line's first byte */
+    uint32_t extra;    /* continuation bytes since then: not columns */
     uint32_t keywords; /* KEYWORD_BIT()s that are on */
 };
 

@@ -34,7 +34,8 @@ static struct str block_text(struct metadata *d, uint32_t i, uint32_t *next)
     buf_init(&b, 1 << 20);
     const struct comment *k = d->m->comments;
     uint32_t n = i + 1;
-    for (; n < d->m->comment_count && k[n].pos.col == 1 && k[n].pos.row == k[n - 1].pos.row + 1; n++) {
+    for (; n < d->m->comment_count && k[n].pos.col == 1 && k[n].pos.row == k[n - 1].pos.row + 1;
+         n++) {
         struct str line = str_from(comment_text(d->m, &k[n]), 1);
         buf_add(&b, line.len > 0 && line.ptr[0] == ' ' ? str_from(line, 1) : line);
         buf_add_byte(&b, '\n');
@@ -57,7 +58,8 @@ static value expand_author(struct arena *a, value v)
         value_builder_put_str(&b, "name", value_string(a, name));
     if (open < s.len) {
         struct str mail = str_from(s, open + 1);
-        value_builder_put_str(&b, "email", value_string(a, str_slice(mail, 0, str_find(mail, '>', 0))));
+        value_builder_put_str(&b, "email",
+                              value_string(a, str_slice(mail, 0, str_find(mail, '>', 0))));
     }
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
@@ -93,7 +95,8 @@ static bool read_block(struct metadata *d, struct annotation *out, bool on_packa
         return false;
     }
     if (yaml_parse(a, out->yaml, &v, NULL, &err) != OK || !value_is_object(v)) {
-        front_error(d->c, PARSE_ERROR, d->m, out->pos, "yaml: %s", err.text[0] != '\0' ? err.text : "not a mapping");
+        front_error(d->c, PARSE_ERROR, d->m, out->pos, "yaml: %s",
+                    err.text[0] != '\0' ? err.text : "not a mapping");
         return false;
     }
     struct str scope = value_str(value_get_lit(v, "scope"));
@@ -107,16 +110,19 @@ static bool read_block(struct metadata *d, struct annotation *out, bool on_packa
         }
     }
     if (!known) {
-        front_error(d->c, PARSE_ERROR, d->m, out->pos, "invalid annotation scope '%.*s'", STR_ARG(scope));
+        front_error(d->c, PARSE_ERROR, d->m, out->pos, "invalid annotation scope '%.*s'",
+                    STR_ARG(scope));
         return false;
     }
     v = value_object_with(a, v, value_cstring(a, "scope"), value_cstring(a, scopes[out->scope]));
     value authors = value_get_lit(v, "authors");
     if (value_is_array(authors))
-        v = value_object_with(a, v, value_cstring(a, "authors"), expand_list(a, authors, expand_author));
+        v = value_object_with(a, v, value_cstring(a, "authors"),
+                              expand_list(a, authors, expand_author));
     value resources = value_get_lit(v, "related_resources");
     if (value_is_array(resources))
-        v = value_object_with(a, v, value_cstring(a, "related_resources"), expand_list(a, resources, expand_resource));
+        v = value_object_with(a, v, value_cstring(a, "related_resources"),
+                              expand_list(a, resources, expand_resource));
     out->parsed = v;
     return value_is_defined(v);
 }
@@ -223,7 +229,8 @@ static value chain_of(struct metadata *d)
     value path = path_of(a, d->rule->head.ref, d->rule->ground_len);
     value own = rule_annotations(d->rule, 0);
     add_entry(a, &chain, own, path);
-    for (size_t i = 1; value_is_defined(own) && value_is_defined(own = rule_annotations(d->rule, i)); i++)
+    for (size_t i = 1;
+         value_is_defined(own) && value_is_defined(own = rule_annotations(d->rule, i)); i++)
         add_entry(a, &chain, own, path);
     value document = document_annotations(d);
     if (value_is_defined(document))
@@ -241,14 +248,15 @@ static value chain_of(struct metadata *d)
 
 static bool is_metadata_call(const struct term *t, const char *name)
 {
-    return t->kind == TERM_CALL && t->len == 1 && t->callee != NULL && t->callee->kind == CALLEE_BUILTIN &&
-           str_is(t->callee->name, name);
+    return t->kind == TERM_CALL && t->len == 1 && t->callee != NULL &&
+           t->callee->kind == CALLEE_BUILTIN && str_is(t->callee->name, name);
 }
 
 static bool find_calls(void *user, struct term *t)
 {
     struct metadata *d = user;
-    d->wanted |= is_metadata_call(t, "rego.metadata.rule") || is_metadata_call(t, "rego.metadata.chain");
+    d->wanted |=
+        is_metadata_call(t, "rego.metadata.rule") || is_metadata_call(t, "rego.metadata.chain");
     return !d->wanted;
 }
 

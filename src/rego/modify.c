@@ -16,7 +16,8 @@ static value set_path(struct rego_ctx *ctx, value doc, const value *path, uint32
         doc = value_is_object(doc) ? value_get(doc, path[i]) : VALUE_UNDEFINED;
     }
     for (uint32_t i = len; i > 0; i--) {
-        value base = value_is_object(levels[i - 1]) ? levels[i - 1] : VALUE_EMPTY_OBJECT(&ctx->arena);
+        value base =
+            value_is_object(levels[i - 1]) ? levels[i - 1] : VALUE_EMPTY_OBJECT(&ctx->arena);
         if (!value_is_defined(base))
             return base;
         val = value_object_with(&ctx->arena, base, path[i - 1], val);

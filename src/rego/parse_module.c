@@ -49,12 +49,14 @@ static bool parse_package(struct parser *p)
     struct term **parts = t->kind == TERM_VAR ? &t : t->items;
     size_t len = t->kind == TERM_VAR ? 1 : t->len;
     if (parts[0]->kind != TERM_VAR) {
-        parser_error(p, parts[0]->pos, "unexpected %s token: expecting var", ast_kind_name(parts[0]));
+        parser_error(p, parts[0]->pos, "unexpected %s token: expecting var",
+                     ast_kind_name(parts[0]));
         return false;
     }
     for (size_t i = 1; i < len; i++) {
         if (!ast_is_string(parts[i])) {
-            parser_error(p, parts[i]->pos, "unexpected %s token: expecting string", ast_kind_name(parts[i]));
+            parser_error(p, parts[i]->pos, "unexpected %s token: expecting string",
+                         ast_kind_name(parts[i]));
             return false;
         }
     }
@@ -130,9 +132,11 @@ static void import_future(struct parser *p, const struct import *imp)
     }
     bool found = false;
     for (size_t i = 0; i < ARRAY_LEN(future_keywords); i++) {
-        bool all = path->len == 2 && future_keywords[i].token != TOK_AND && future_keywords[i].token != TOK_OR;
+        bool all = path->len == 2 && future_keywords[i].token != TOK_AND &&
+                   future_keywords[i].token != TOK_OR;
         if (is_allowed_future(p, i) &&
-            (all || (path->len == 3 && str_is(value_str(path->items[2]->val), future_keywords[i].name)))) {
+            (all ||
+             (path->len == 3 && str_is(value_str(path->items[2]->val), future_keywords[i].name)))) {
             enable_future(p, future_keywords[i].token);
             found = true;
         }
@@ -176,10 +180,11 @@ static bool check_import_path(struct parser *p, const struct import *imp)
         struct str last = value_str(path->items[path->len - 1]->val);
         uint32_t keywords = p->m->version == REGO_V1 ? KEYWORDS_V1 : 0;
         if (token_keyword(last, keywords | (p->s.lx.keywords & KEYWORDS_V1)) != TOK_IDENT) {
-            parser_error(p, path->pos,
-                         "unexpected import path, must not end with a keyword, got: %.*s (hint: import "
-                         "a different path or use an alias)",
-                         STR_ARG(last));
+            parser_error(
+                p, path->pos,
+                "unexpected import path, must not end with a keyword, got: %.*s (hint: import "
+                "a different path or use an alias)",
+                STR_ARG(last));
             return false;
         }
     }
@@ -325,9 +330,15 @@ static void value_expected(struct parser *p, const struct head *h, bool is_defau
 {
     struct str name = ast_text(p->a, h->ref);
     struct str note =
-        h->has_args  ? arena_format(p->a, "expected function value term (e.g., %.*s(...) := <VALUE> { ... })", STR_ARG(name))
-        : is_default ? arena_format(p->a, "expected default rule value term (e.g., default %.*s := <VALUE>)", STR_ARG(name))
-                     : arena_format(p->a, "expected rule value term (e.g., %.*s := <VALUE> { ... })", STR_ARG(name));
+        h->has_args
+            ? arena_format(p->a,
+                           "expected function value term (e.g., %.*s(...) := <VALUE> { ... })",
+                           STR_ARG(name))
+        : is_default
+            ? arena_format(p->a, "expected default rule value term (e.g., default %.*s := <VALUE>)",
+                           STR_ARG(name))
+            : arena_format(p->a, "expected rule value term (e.g., %.*s := <VALUE> { ... })",
+                           STR_ARG(name));
     if (p->s.tok.kind == TOK_EOF || p->s.errors == 0)
         parser_illegal(p, note.ptr);
 }
@@ -351,10 +362,11 @@ static bool parse_head(struct parser *p, struct head *h, bool is_default)
     if (tok == TOK_CONTAINS) {
         struct str name = ast_text(p->a, h->ref);
         if (h->has_args) {
-            struct str note = arena_format(p->a,
-                                           "the contains keyword can only be used with multi-value rule "
-                                           "definitions (e.g., %.*s contains <VALUE> { ... })",
-                                           STR_ARG(name));
+            struct str note =
+                arena_format(p->a,
+                             "the contains keyword can only be used with multi-value rule "
+                             "definitions (e.g., %.*s contains <VALUE> { ... })",
+                             STR_ARG(name));
             parser_illegal(p, note.ptr);
         }
         parser_scan(p);
@@ -439,6 +451,7 @@ static bool parse_elses(struct parser *p, struct rule *first)
             r->head.val = parse_infix(p);
             if (r->head.val == NULL)
                 return false;
+            r->head.pos = parser_span(p, r->head.pos);
         } else {
             parser_illegal(p, "expected else value term or rule body");
             return false;
@@ -451,6 +464,7 @@ static bool parse_elses(struct parser *p, struct rule *first)
         if (p->s.tok.kind == TOK_LBRACE) {
             if (!braced_body(p, &r->body))
                 return false;
+            r->braced = true;
         } else if (!has_if) {
             r->body = true_body(p, r->pos);
             r->generated_body = true;
@@ -488,6 +502,7 @@ static bool parse_chained(struct parser *p, struct rule *first)
             return false;
         r->pos = parser_span(p, r->pos);
         r->head.pos = r->pos;
+        r->chained = true;
         append_rule(p, r);
     }
     return true;
@@ -496,7 +511,10 @@ static bool parse_chained(struct parser *p, struct rule *first)
 /* Constants and comprehensions only. */
 static bool check_default_value(struct parser *p, const struct term *t)
 {
-    const char *what = t->kind == TERM_VAR ? "var" : t->kind == TERM_REF ? "ref" : t->kind == TERM_CALL ? "call" : NULL;
+    const char *what = t->kind == TERM_VAR    ? "var"
+                       : t->kind == TERM_REF  ? "ref"
+                       : t->kind == TERM_CALL ? "call"
+                                              : NULL;
     if (what != NULL) {
         parser_error(p, t->pos, "illegal default rule (value cannot contain %s)", what);
         return false;
@@ -519,12 +537,14 @@ static bool check_default(struct parser *p, struct rule *r)
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         const struct term *arg = r->head.args[i];
         if (arg->kind != TERM_VAR) {
-            parser_error(p, arg->pos, "illegal default rule (arguments cannot contain %s)", ast_kind_name(arg));
+            parser_error(p, arg->pos, "illegal default rule (arguments cannot contain %s)",
+                         ast_kind_name(arg));
             return false;
         }
         for (uint32_t k = 0; k < i && !arg->wildcard; k++) {
             if (str_equal(r->head.args[k]->var.name, arg->var.name)) {
-                parser_error(p, arg->pos, "illegal default rule (arguments cannot be repeated %.*s)",
+                parser_error(p, arg->pos,
+                             "illegal default rule (arguments cannot be repeated %.*s)",
                              STR_ARG(arg->var.name));
                 return false;
             }
@@ -618,9 +638,10 @@ static enum parsed parse_rule(struct parser *p)
 
     append_rule(p, r);
     if (p->s.tok.kind == TOK_ELSE) {
-        const char *what = r->head.key != NULL                       ? "multi-value rules"
-                           : variable_key || !is_ground(r->head.ref) ? "rules with variables in head"
-                                                                     : NULL;
+        const char *what = r->head.key != NULL ? "multi-value rules"
+                           : variable_key || !is_ground(r->head.ref)
+                               ? "rules with variables in head"
+                               : NULL;
         if (what != NULL) {
             parser_error(p, parser_pos(p), "else keyword cannot be used on %s", what);
             return PARSE_FAILED;
@@ -772,7 +793,10 @@ static bool check_text(struct parser *p, struct str text)
     while (off < text.len) {
         uint32_t r = (unsigned char)text.ptr[off];
         size_t n = r < 0x80 ? 1 : utf8_decode(str_from(text, off), &r);
-        const char *what = n == 0 ? "invalid utf-8 encoding" : r == 0 ? "illegal null character" : r == 0xfeff ? "illegal byte-order mark" : NULL;
+        const char *what = n == 0        ? "invalid utf-8 encoding"
+                           : r == 0      ? "illegal null character"
+                           : r == 0xfeff ? "illegal byte-order mark"
+                                         : NULL;
         if (what != NULL) {
             struct pos pos = {(uint32_t)off, (uint32_t)off, row,
                               (uint32_t)utf8_count(str_slice(text, line, off - line)) + 1};

@@ -29,6 +29,7 @@ struct parser {
     struct module *m;
     struct parse_state s;
     struct term_memo *memo;
+    struct term_memo *free_memo;
     uint64_t tokens;     /* read so far, also repeatedly */
     uint64_t tokens_max; /* going back must not cost more than this */
     struct rego_error *errors;
@@ -57,3 +58,33 @@ struct term *parse_term_finish(struct parser *p, struct term *head, bool skip_ws
 struct expr *parse_literal(struct parser *p);
 /* Literals up to `end`; the end token is the present one afterwards. */
 struct body *parse_body_until(struct parser *p, enum token end, bool one);
+
+/* ---- shared by the files of the parser ---- */
+
+/* A growing list of terms; short ones need no memory. */
+struct terms {
+    struct term **items;
+    size_t len, cap;
+    struct term *first[8];
+};
+
+bool terms_add(struct parser *p, struct terms *l, struct term *t);
+
+/* Every recursion of the grammar passes here; false when it is too deep. */
+bool parser_enter(struct parser *p);
+void parser_leave(struct parser *p);
+/* A node with items, from `from` to the last token; NULL after an error. */
+struct term *parser_list(struct parser *p, enum term_kind kind, struct term **items, size_t len,
+                         struct pos from);
+/* `in` as an operator; `in.x` on the next line begins a reference. */
+bool parser_at_in(const struct parser *p);
+bool parser_at_with(const struct parser *p);
+
+/* lhs op rhs as a call of the operator's built-in. */
+struct term *parser_operator(struct parser *p, enum token op, struct pos op_pos, struct term *lhs,
+                             struct term *rhs);
+
+struct term *parse_number(struct parser *p);
+struct term *parse_string(struct parser *p);
+/* The opening $" is the present token. */
+struct term *parse_template(struct parser *p);

@@ -22,15 +22,15 @@ enum delivery { DELIVER_RESULT, DELIVER_SET, DELIVER_OBJECT, DELIVER_NESTED, DEL
 struct group_plan {
     struct rule_group *g;
     enum delivery how;
-    operand into;       /* result register or builder */
-    uint32_t depth;     /* nested: parts of the reference before this are the group's own */
-    bool constant;      /* all rules give this same constant: the first solution decides */
-    bool may_return;    /* the function ends with the result */
-    bool by_key;        /* register 0 holds the key that is asked for */
-    uint32_t key_at;    /* part of the reference that is the key */
+    operand into;    /* result register or builder */
+    uint32_t depth;  /* nested: parts of the reference before this are the group's own */
+    bool constant;   /* all rules give this same constant: the first solution decides */
+    bool may_return; /* the function ends with the result */
+    bool by_key;     /* register 0 holds the key that is asked for */
+    uint32_t key_at; /* part of the reference that is the key */
     struct prog_index *index;
-    operand cursor;     /* of the index */
-    uint32_t next;      /* label: the next rule that the index admits */
+    operand cursor; /* of the index */
+    uint32_t next;  /* label: the next rule that the index admits */
 };
 
 static bool same_constants(const struct rule_group *g)
@@ -43,7 +43,8 @@ static bool same_constants(const struct rule_group *g)
                 return false;
             if (first == NULL)
                 first = v;
-            /* The same text, not only the same value: 1 and 1.0 conflict in no way but print differently. */
+            /* The same text, not only the same value: 1 and 1.0 conflict in no way but print
+             * differently. */
             if (first->val.word != v->val.word &&
                 (!value_is_string(v->val) || !value_equal(first->val, v->val)))
                 return false;
@@ -67,13 +68,14 @@ static void match_args(struct plan *p, struct rule *r)
         if (arg->kind == TERM_VAR && !is_bound(p, arg))
             bind_slot(p, arg, (operand)i);
     }
-    for (uint32_t i = 0; i < r->head.arg_count; i++)
+    for (uint32_t i = 0; i < r->head.arg_count && !p->failed; i++)
         if (r->head.args[i]->kind != TERM_VAR || p->where[r->head.args[i]->var.id] != i)
             plan_match(p, r->head.args[i], (operand)i);
 }
 
 /* The path below the group's own, in consecutive registers. */
-static operand nested_path(struct plan *p, const struct group_plan *gp, const struct rule *r, uint32_t *len)
+static operand nested_path(struct plan *p, const struct group_plan *gp, const struct rule *r,
+                           uint32_t *len)
 {
     *len = r->head.ref->len > gp->depth ? r->head.ref->len - gp->depth : 0;
     GROWING(operand) xs = {0};
@@ -97,6 +99,8 @@ static bool is_only_rule(const struct rule_group *g, const struct rule *rule)
 /* The body holds: hand the value over.  `final`: there can be no other value. */
 static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r, bool final)
 {
+    if (p->failed)
+        return;
     switch (gp->how) {
     case DELIVER_KEY:
         emit(p, OP_RETURN, 0, 0, 0, 0, 0);
@@ -118,7 +122,8 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
     }
     case DELIVER_RESULT: {
         operand x = plan_value(p, r->head.val);
-        bool may_be_false = r->head.val->kind != TERM_VALUE || r->head.val->val.word == VALUE_FALSE.word;
+        bool may_be_false =
+            r->head.val->kind != TERM_VALUE || r->head.val->val.word == VALUE_FALSE.word;
         if (may_be_false)
             emit(p, OP_VALUE, 0, x, 0, 0, r->index);
         if (gp->may_return && (final || gp->constant))
@@ -133,6 +138,20 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
 static struct term *key_term(const struct group_plan *gp, const struct rule *r)
 {
     return gp->g->kind == GROUP_SET ? r->head.key : r->head.ref->items[gp->key_at];
+}
+
+/* Matching may bind its variables: everything else in it must have a value first. */
+static bool is_open_pattern(const struct term *t)
+{
+    if (t->kind == TERM_OBJECT)
+        for (uint32_t i = 0; i + 1 < t->len; i += 2)
+            if (!ast_is_constant(t->items[i]) || !is_open_pattern(t->items[i + 1]))
+                return false;
+    if (t->kind == TERM_ARRAY)
+        for (uint32_t i = 0; i < t->len; i++)
+            if (!is_open_pattern(t->items[i]))
+                return false;
+    return t->kind == TERM_VAR || t->kind == TERM_ARRAY || t->kind == TERM_OBJECT || ast_is_constant(t);
 }
 
 static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *rule)
@@ -150,9 +169,12 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
         p->expr = EXPR_NONE;
         mark_line(p, EXPR_NONE);
         match_args(p, r);
-        if (gp->by_key)
-            plan_match(p, key_term(gp, r), 0);
+        struct term *key = gp->by_key ? key_term(gp, r) : NULL;
+        if (key != NULL && is_open_pattern(key))
+            plan_match(p, key, 0);
         plan_body(p, r->body);
+        if (key != NULL && !is_open_pattern(key))
+            plan_match(p, key, 0);
         bool loops = p->fail != after;
         deliver(p, gp, r, is_only && !loops);
         if (loops) {
@@ -282,7 +304,8 @@ static void plan_object(struct plan *p, struct group_plan *gp)
     gp->how = simple ? DELIVER_OBJECT : DELIVER_NESTED;
     emit(p, OP_BUILD, simple ? 2 : 3, gp->into, 0, 0, 0);
     plan_rules(p, gp);
-    for (struct tree_node *n = g->node->children; n != NULL && !p->failed; n = next_below(n, g->node))
+    for (struct tree_node *n = g->node->children; n != NULL && !p->failed;
+         n = next_below(n, g->node))
         if (n->group != NULL)
             plan_absorbed(p, gp, n->group);
     emit(p, OP_FINISH, simple ? 2 : 3, gp->into, gp->into, 0, 0);
@@ -340,7 +363,8 @@ bool plan_has_key_entry(const struct rule_group *g)
 }
 
 /* p[k] with a known k: only rules that give this key, with the key bound before the body. */
-static void plan_keyed(struct plan *p, struct rule_group *g, struct prog_fn *f, const struct prog_fn *main)
+static void plan_keyed(struct plan *p, struct rule_group *g, struct prog_fn *f,
+                       const struct prog_fn *main)
 {
     plan_begin(p, 1);
     struct group_plan gp = {
@@ -364,7 +388,8 @@ static void plan_keyed(struct plan *p, struct rule_group *g, struct prog_fn *f, 
         gp.how = DELIVER_NESTED;
         emit(p, OP_BUILD, 3, gp.into, 0, 0, 0);
         plan_rules(p, &gp);
-        for (struct tree_node *n = g->node->children; n != NULL && !p->failed; n = next_below(n, g->node))
+        for (struct tree_node *n = g->node->children; n != NULL && !p->failed;
+             n = next_below(n, g->node))
             if (n->group != NULL)
                 plan_absorbed(p, &gp, n->group);
         /* n 4: nothing built is undefined */
@@ -470,7 +495,8 @@ static bool plan_rules_table(struct plan *p)
     for (struct module *m = p->c->modules; m != NULL; m = m->next)
         for (struct rule *r = m->rules; r != NULL; r = r->next)
             for (struct rule *b = r; b != NULL; b = b->els)
-                rules[b->index] = (struct prog_rule){{m->file, b->pos.row, b->pos.col}, rule_path(p, r)};
+                rules[b->index] =
+                    (struct prog_rule){{m->file, b->pos.row, b->pos.col}, rule_path(p, r)};
     p->policy->rules = rules;
     p->policy->rule_count = p->c->rule_count;
     return true;
@@ -535,7 +561,7 @@ STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn)
 
 #define COPY_TABLE(p, list, out_items, out_len)                                                    \
     __extension__({                                                                                \
-        void *copy_ = arena_alloc((p)->out, ((list).len + 1) * sizeof(*(list).items));            \
+        void *copy_ = arena_alloc((p)->out, ((list).len + 1) * sizeof(*(list).items));             \
         if (copy_ != NULL && (list).len > 0)                                                       \
             memcpy(copy_, (list).items, (list).len * sizeof(*(list).items));                       \
         (out_items) = copy_;                                                                       \
@@ -546,11 +572,14 @@ STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn)
 static bool copy_tables(struct plan *p)
 {
     struct rego_policy *pol = p->policy;
-    return COPY_TABLE(p, p->code, pol->code, pol->code_len) && COPY_TABLE(p, p->consts, pol->consts, pol->const_count) &&
+    return COPY_TABLE(p, p->code, pol->code, pol->code_len) &&
+           COPY_TABLE(p, p->consts, pol->consts, pol->const_count) &&
            COPY_TABLE(p, p->paths, pol->paths, pol->path_count) &&
            COPY_TABLE(p, p->externals, pol->externals, pol->external_count) &&
-           COPY_TABLE(p, p->withs, pol->withs, pol->with_count) && COPY_TABLE(p, p->exprs, pol->exprs, pol->expr_count) &&
-           COPY_TABLE(p, p->lines, pol->lines, pol->line_count) && COPY_TABLE(p, p->reads, pol->reads, pol->read_count) &&
+           COPY_TABLE(p, p->withs, pol->withs, pol->with_count) &&
+           COPY_TABLE(p, p->exprs, pol->exprs, pol->expr_count) &&
+           COPY_TABLE(p, p->lines, pol->lines, pol->line_count) &&
+           COPY_TABLE(p, p->reads, pol->reads, pol->read_count) &&
            COPY_TABLE(p, p->indexes, pol->indexes, pol->index_count) &&
            COPY_TABLE(p, p->constant_calls, pol->constant_calls, pol->constant_call_count);
 }
@@ -616,14 +645,13 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
     uint32_t at;
     enum status st = program_verify(pol, &at);
     if (st != OK) {
-        front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "internal error: instruction %u is not valid",
-                    (unsigned)at);
+        front_error(c, COMPILE_ERROR, c->modules, (struct pos){0},
+                    "internal error: instruction %u is not valid", (unsigned)at);
         return st;
     }
     *out = TAKE(pol);
     return OK;
 }
-
 
 void plan_end(struct plan *p, struct prog_fn *f)
 {

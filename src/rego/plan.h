@@ -52,13 +52,13 @@ struct plan {
     struct module *m;
     struct rule *rule;
     struct scope_vars *vars;
-    operand *where;   /* by variable: its operand, OPERAND_NONE when unbound */
+    operand *where; /* by variable: its operand, OPERAND_NONE when unbound */
     uint32_t where_cap;
-    GROWING(uint32_t) trail; /* variables in the order they were bound */
-    uint32_t *bound_at;         /* by variable: pc of its binding */
+    GROWING(uint32_t) trail;     /* variables in the order they were bound */
+    uint32_t *bound_at;          /* by variable: pc of its binding */
     const struct term **origins; /* by variable: the term that it names, or NULL */
-    uint32_t expr; /* index in exprs of the present literal */
-    bool whole;    /* the sides of that are described from its origin */
+    uint32_t expr;               /* index in exprs of the present literal */
+    bool whole;                  /* the sides of that are described from its origin */
     bool in_query;
     bool in_document; /* the reference being planned is one into base documents */
 };
@@ -69,14 +69,15 @@ void *plan_grow(struct plan *p, void *items, uint32_t *cap, uint32_t len, size_t
 #define PLAN_PUSH(p, list, item)                                                                   \
     __extension__({                                                                                \
         if ((list).len == (list).cap)                                                              \
-            (list).items = plan_grow((p), (list).items, &(list).cap, (list).len,                   \
-                                     sizeof(*(list).items));                                       \
+            (list).items =                                                                         \
+                plan_grow((p), (list).items, &(list).cap, (list).len, sizeof(*(list).items));      \
         if (!(p)->failed)                                                                          \
             (list).items[(list).len++] = (item);                                                   \
         (list).len - 1;                                                                            \
     })
 
-uint32_t emit(struct plan *p, enum opcode op, uint32_t n, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
+uint32_t emit(struct plan *p, enum opcode op, uint32_t n, uint32_t a, uint32_t b, uint32_t c,
+              uint32_t d);
 uint32_t new_label(struct plan *p);
 void place_label(struct plan *p, uint32_t label);
 void patch_labels(struct plan *p);
@@ -121,6 +122,16 @@ void describe_side(struct plan *p, bool right, const struct term *t, operand x);
 bool describe_begin_part(struct plan *p, const struct expr *e);
 void describe_end_part(struct plan *p, const struct expr *e);
 void mark_line(struct plan *p, uint32_t expr);
+
+/* The parts of a reference into input, also through variables and rules that name a part of it. */
+#define CLAIM_PARTS_MAX 64
+bool input_path(struct plan *p, const struct term *ref, struct prog_part parts[CLAIM_PARTS_MAX],
+                uint32_t *len);
+
+/* ---- claims.c ---- */
+
+/* Warn when the reference reads what the host's schema does not have. */
+void claims_check(struct plan *p, const struct term *ref);
 
 /* ---- plan.c ---- */
 

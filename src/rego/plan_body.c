@@ -26,7 +26,8 @@ static void leave(struct plan *p, struct nest n)
 
 static bool is_called(const struct term *call, const char *name)
 {
-    return call->callee->kind == CALLEE_BUILTIN && !call->callee->mocked && str_is(call->callee->name, name);
+    return call->callee->kind == CALLEE_BUILTIN && !call->callee->mocked &&
+           str_is(call->callee->name, name);
 }
 
 /* Comparisons: the instruction, and whether its operands are swapped. */
@@ -58,7 +59,8 @@ static char arithmetic_of(const struct term *call)
                                       : '\0';
 }
 
-static void plan_comparison(struct plan *p, const struct comparison *cmp, struct term *call, bool captured)
+static void plan_comparison(struct plan *p, const struct comparison *cmp, struct term *call,
+                            bool captured)
 {
     operand x = plan_value(p, call->items[1]);
     describe_side(p, false, call->items[1], x);
@@ -142,7 +144,8 @@ static void plan_call(struct plan *p, struct term *call)
         } else {
             if (f->kind == CALLEE_HOST || n == 1)
                 record_constant_call(p, call);
-            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external_index(p, f), p->fail);
+            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external_index(p, f),
+                 p->fail);
         }
     }
     if (f->relation) {
@@ -176,7 +179,8 @@ static uint32_t target_node(struct plan *p, const struct term *target)
 {
     struct tree_node *n = p->c->root;
     for (uint32_t i = 1; n != NULL && i < target->len; i++)
-        n = target->items[i]->kind == TERM_VALUE ? tree_child(p->c, n, target->items[i]->val) : NULL;
+        n = target->items[i]->kind == TERM_VALUE ? tree_child(p->c, n, target->items[i]->val)
+                                                 : NULL;
     return n == NULL ? FN_NONE : n->pre;
 }
 

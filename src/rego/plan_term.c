@@ -62,7 +62,8 @@ bool constant_value(struct plan *p, const struct term *t, value *out)
 
 /* ---- references ---- */
 
-/* A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value is returned. */
+/* A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value is returned.
+ */
 static operand plan_scan(struct plan *p, operand base, operand key)
 {
     operand state = new_regs(p, 2);
@@ -107,7 +108,8 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
 }
 
 /* Leading constant parts in one instruction. `n` says what the base is, see PATH. */
-static operand plan_path(struct plan *p, uint32_t n, operand base, const struct term *ref, uint32_t *i)
+static operand plan_path(struct plan *p, uint32_t n, operand base, const struct term *ref,
+                         uint32_t *i)
 {
     value keys[PATH_MAX_KEYS];
     uint32_t len = 0;
@@ -141,7 +143,8 @@ static operand plan_parts(struct plan *p, operand base, const struct term *ref, 
 }
 
 /* From an inner node on, with parts that are not known now: by cursor. */
-static operand plan_cursor(struct plan *p, const struct term *ref, const struct tree_node *n, uint32_t i)
+static operand plan_cursor(struct plan *p, const struct term *ref, const struct tree_node *n,
+                           uint32_t i)
 {
     operand cursor = new_regs(p, 3);
     emit(p, OP_TREE, 0, cursor, 0, n->pre, 0);
@@ -206,7 +209,8 @@ static operand plan_data_ref(struct plan *p, const struct term *ref)
     if (n->group != NULL) {
         if (n->group->kind == GROUP_FUNCTION) {
             struct str name = ast_text(p->scratch, ref);
-            front_error(p->c, TYPE_ERROR, p->m, ref->pos, "function %.*s used as reference, not called", STR_ARG(name));
+            front_error(p->c, TYPE_ERROR, p->m, ref->pos,
+                        "function %.*s used as reference, not called", STR_ARG(name));
             p->failed = true;
             return 0;
         }
@@ -254,6 +258,7 @@ static operand plan_ref(struct plan *p, const struct term *ref)
     p->in_document = false;
     operand x = plan_ref_parts(p, ref);
     p->in_document = outer;
+    claims_check(p, ref);
     return x;
 }
 
@@ -282,6 +287,7 @@ static operand plan_collection(struct plan *p, struct term *t)
 operand plan_value(struct plan *p, struct term *t)
 {
     value k;
+    p->failed = p->failed || arena_status(p->scratch) != OK || arena_status(p->out) != OK;
     if (p->failed)
         return 0;
     switch (t->kind) {
@@ -411,7 +417,8 @@ static bool split_pair(struct plan *p, struct pairs *l, struct term *a, struct t
                 PLAN_PUSH(p, l->list, ((struct pair){a->items[i], b->items[i]}));
         return true;
     }
-    if (a->kind != TERM_OBJECT || b->kind != TERM_OBJECT || !has_constant_keys(a) || !has_constant_keys(b))
+    if (a->kind != TERM_OBJECT || b->kind != TERM_OBJECT || !has_constant_keys(a) ||
+        !has_constant_keys(b))
         return false;
     bool same = a->len == b->len;
     for (uint32_t i = 0; same && i < a->len; i += 2)
@@ -435,7 +442,8 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
 {
     if (split_pair(p, l, a, b))
         return true;
-    bool swapped = is_free_var(p, b) || (b->kind != TERM_REF && !can_evaluate(p, b) && can_evaluate(p, a));
+    bool swapped =
+        is_free_var(p, b) || (b->kind != TERM_REF && !can_evaluate(p, b) && can_evaluate(p, a));
     if (swapped) {
         struct term *t = a;
         a = b;
@@ -443,7 +451,8 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
     }
     if (!can_evaluate(p, b))
         return false;
-    if (can_evaluate(p, a) && a->kind != TERM_VAR && a->kind != TERM_ARRAY && a->kind != TERM_OBJECT) {
+    if (can_evaluate(p, a) && a->kind != TERM_VAR && a->kind != TERM_ARRAY &&
+        a->kind != TERM_OBJECT) {
         operand x = plan_value(p, a);
         operand y = plan_value(p, b);
         describe_side(p, swapped, a, x);
@@ -511,7 +520,8 @@ struct term *plan_hoist(struct plan *p, struct term *t, bool top)
             return t;
         }
         for (uint32_t i = 0; i < t->len; i++)
-            items[i] = i == 0 && t->kind == TERM_REF ? t->items[0] : plan_hoist(p, t->items[i], false);
+            items[i] =
+                i == 0 && t->kind == TERM_REF ? t->items[0] : plan_hoist(p, t->items[i], false);
         struct term *copy = ast_list(p->scratch, t->kind, items, t->len, t->pos);
         if (copy == NULL) {
             p->failed = true;

@@ -55,14 +55,14 @@ enum fn_kind { FN_COMPLETE, FN_SET, FN_OBJECT, FN_FUNCTION };
 
 /* All rules of one path as code. */
 struct prog_fn {
-    struct str name; /* data.policy.allow */
+    struct str name;     /* data.policy.allow */
     uint32_t entry, end; /* its code */
     uint32_t node;
     uint16_t regs;
     uint16_t args;
-    uint8_t kind; /* enum fn_kind */
-    bool mocked;  /* some `with` replaces it */
-    bool keyed;   /* lookup of one key of a partial rule: the argument */
+    uint8_t kind;    /* enum fn_kind */
+    bool mocked;     /* some `with` replaces it */
+    bool keyed;      /* lookup of one key of a partial rule: the argument */
     uint32_t by_key; /* of a partial rule: the function for that, or FN_NONE */
     struct prog_pos pos;
 };
@@ -92,7 +92,14 @@ struct prog_path {
     const value *keys;
 };
 
-enum with_kind { WITH_INPUT, WITH_DATA, WITH_EXTERNAL_VALUE, WITH_EXTERNAL_FN, WITH_RULE_VALUE, WITH_RULE_FN };
+enum with_kind {
+    WITH_INPUT,
+    WITH_DATA,
+    WITH_EXTERNAL_VALUE,
+    WITH_EXTERNAL_FN,
+    WITH_RULE_VALUE,
+    WITH_RULE_FN
+};
 
 struct prog_target {
     uint8_t kind;

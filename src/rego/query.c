@@ -21,7 +21,8 @@ static bool capture(struct rego_compiler *c, struct rule *r, struct expr *e, boo
         e->kind = EXPR_UNIFY;
     } else if (e->kind == EXPR_CALL) {
         const struct callee *f = e->term->callee;
-        bool plain = f != NULL && f->has_result && f->arity >= 0 && (uint32_t)f->arity == e->term->len - 1;
+        bool plain =
+            f != NULL && f->has_result && f->arity >= 0 && (uint32_t)f->arity == e->term->len - 1;
         if (!plain || str_is(f->name, "eq"))
             return true;
         v = scope_fresh(c, r->vars, e->pos);
@@ -129,11 +130,14 @@ static operand plan_expression(struct plan *p, const struct expr *e)
     pairs[1] = value_small_int(e->pos.col);
     pairs[2] = value_cstring(p->scratch, "row");
     pairs[3] = value_small_int(e->pos.row);
-    value location = value_object(p->scratch, (const struct value_pair[]){{pairs[0], pairs[1]}, {pairs[2], pairs[3]}}, 2);
-    value text = value_string(p->scratch, str_slice(p->m->text, e->pos.off, e->pos.end - e->pos.off));
+    value location = value_object(
+        p->scratch, (const struct value_pair[]){{pairs[0], pairs[1]}, {pairs[2], pairs[3]}}, 2);
+    value text =
+        value_string(p->scratch, str_slice(p->m->text, e->pos.off, e->pos.end - e->pos.off));
     struct growing_operands xs = {0};
     PLAN_PUSH(p, xs, string_constant(p, "value"));
-    operand v = e->captured && p->where[e->capture] != OPERAND_NONE ? p->where[e->capture] : constant(p, VALUE_TRUE);
+    operand v = e->captured && p->where[e->capture] != OPERAND_NONE ? p->where[e->capture]
+                                                                    : constant(p, VALUE_TRUE);
     PLAN_PUSH(p, xs, v);
     PLAN_PUSH(p, xs, string_constant(p, "text"));
     PLAN_PUSH(p, xs, constant(p, text));
@@ -214,14 +218,16 @@ void plan_query(struct plan *p)
 /* ---- compiling ---- */
 
 /* The package that the query's names belong to: `header`'s, or data itself. */
-static struct rule *query_rule(struct rego_compiler *c, struct module *m, struct body *body, const struct module *header)
+static struct rule *query_rule(struct rego_compiler *c, struct module *m, struct body *body,
+                               const struct module *header)
 {
     struct arena *a = &c->arena;
     struct term *root = ast_var_id(a, VAR_DATA, (struct pos){0});
     struct rule *r = arena_new(a, struct rule);
     if (r == NULL)
         return NULL;
-    m->package = header == NULL ? ast_list(a, TERM_REF, &root, 1, (struct pos){0}) : header->package;
+    m->package =
+        header == NULL ? ast_list(a, TERM_REF, &root, 1, (struct pos){0}) : header->package;
     m->imports = header == NULL ? NULL : header->imports;
     uint32_t len = m->package == NULL ? 0 : m->package->len;
     struct term **items = arena_new_array(a, struct term *, len + 1);
@@ -239,7 +245,8 @@ static struct rule *query_rule(struct rego_compiler *c, struct module *m, struct
 }
 
 /* "package p" and imports, as a module without rules; *out stays NULL when there are none. */
-static bool parse_header(struct rego_compiler *c, const struct rego_eval *params, struct module **out)
+static bool parse_header(struct rego_compiler *c, const struct rego_eval *params,
+                         struct module **out)
 {
     if (params->query_package.len == 0 && params->query_import_count == 0)
         return true;
@@ -252,10 +259,16 @@ static bool parse_header(struct rego_compiler *c, const struct rego_eval *params
     buf_add_format(&b, "package %.*s\n", STR_ARG(package.len > 0 ? package : STR("__query__")));
     for (size_t i = 0; i < params->query_import_count; i++)
         buf_add_format(&b, "import %.*s\n", STR_ARG(params->query_imports[i]));
-    struct str text = buf_status(&b) == OK ? arena_str(&c->arena, buf_str(&b)) : (struct str){NULL, 0};
+    struct str text =
+        buf_status(&b) == OK ? arena_str(&c->arena, buf_str(&b)) : (struct str){NULL, 0};
     buf_done(&b);
     *out = text.ptr == NULL ? NULL : parse_module(c, STR_EMPTY, text, REGO_V1);
     return *out != NULL;
+}
+
+static bool may_go_on(const struct rego_compiler *c)
+{
+    return c->errors.total == 0 && arena_status(&c->arena) == OK;
 }
 
 /* The query's module takes part in the passes over bodies, but not in the rule tree. */
@@ -263,27 +276,33 @@ static bool run_passes(struct rego_compiler *c)
 {
     struct module **end = c->modules_end;
     pass_tree(c);
+    if (!may_go_on(c))
+        return false;
     *end = c->query_module;
     pass_resolve(c);
-    if (c->errors.total > 0)
+    if (!may_go_on(c))
         return false;
     capture_all(c, c->query);
     *end = NULL;
     pass_conflicts(c);
     *end = c->query_module;
-    void (*const passes[])(struct rego_compiler *) = {pass_calls, pass_metadata, pass_rewrite, pass_safety};
+    if (!may_go_on(c))
+        return false;
+    void (*const passes[])(struct rego_compiler *) = {pass_calls, pass_metadata, pass_rewrite,
+                                                      pass_safety};
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);
-        if (c->errors.total > 0 || arena_status(&c->arena) != OK)
+        if (!may_go_on(c))
             return false;
     }
     *end = NULL;
     pass_graph(c);
     *end = c->query_module;
-    return c->errors.total == 0;
+    return may_go_on(c);
 }
 
-static STATUS compile(struct rego_compiler *c, const struct rego_eval *params, struct str query, struct rego_policy **out)
+static STATUS compile(struct rego_compiler *c, const struct rego_eval *params, struct str query,
+                      struct rego_policy **out)
 {
     const struct rego_policy *base = params->policy;
     for (uint32_t i = 0; i < base->source_count; i++) {
@@ -318,7 +337,8 @@ static enum status keep_errors(struct rego_ctx *ctx, const struct rego_compiler 
 {
     struct rego_errors found = rego_compiler_errors(c);
     if (found.len == 0)
-        return vm_fail(ctx, st, COMPILE_ERROR, NULL, "could not compile the query: %s", status_name(st));
+        return vm_fail(ctx, st, COMPILE_ERROR, NULL, "could not compile the query: %s",
+                       status_name(st));
     struct rego_error *copies = arena_new_array(&ctx->arena, struct rego_error, found.len);
     if (copies == NULL)
         return vm_no_memory(ctx);
@@ -335,8 +355,9 @@ static enum status keep_errors(struct rego_ctx *ctx, const struct rego_compiler 
 
 static bool same_query(const struct rego_ctx *ctx, const struct rego_eval *params, struct str query)
 {
-    return ctx->query_policy != NULL && ctx->query_of == params->policy && str_equal(ctx->query_text, query) &&
-           params->query_package.len == 0 && params->query_import_count == 0;
+    return ctx->query_policy != NULL && ctx->query_of == params->policy &&
+           str_equal(ctx->query_text, query) && params->query_package.len == 0 &&
+           params->query_import_count == 0;
 }
 
 /* The program of policy and query; kept for the next time, if it has no package of its own. */
@@ -345,7 +366,8 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params
     if (same_query(ctx, params, query))
         return OK;
     ctx->query_policy = rego_policy_unref(ctx->query_policy);
-    CLEANUP(rego_compiler_cleanup) struct rego_compiler *c = rego_compiler_new(&params->policy->options);
+    CLEANUP(rego_compiler_cleanup)
+    struct rego_compiler *c = rego_compiler_new(&params->policy->options);
     if (c == NULL)
         return vm_no_memory(ctx);
     struct rego_policy *made = NULL;
@@ -353,7 +375,8 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params
     if (st != OK)
         return keep_errors(ctx, c, st);
     ctx->query_policy = made;
-    ctx->query_of = params->query_package.len == 0 && params->query_import_count == 0 ? params->policy : NULL;
+    ctx->query_of =
+        params->query_package.len == 0 && params->query_import_count == 0 ? params->policy : NULL;
     ctx->query_text = arena_str(&made->arena, query);
     if (ctx->query_text.ptr == NULL) {
         ctx->query_policy = rego_policy_unref(ctx->query_policy);
@@ -362,7 +385,8 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params
     return OK;
 }
 
-STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query, value *out)
+STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
+                       value *out)
 {
     rego_ctx_begin(ctx, params);
     enum status st = query_program(ctx, params, query);

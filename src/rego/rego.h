@@ -165,6 +165,27 @@ void rego_policy_constant_calls(const struct rego_policy *p, struct str function
 /* Human-readable program, for `rego disasm`. */
 STATUS rego_policy_disasm(const struct rego_policy *p, struct buf *out);
 
+/* ---- layout ---- */
+
+enum rego_format_target {
+    REGO_FORMAT_V1,   /* a v1 policy */
+    REGO_FORMAT_V0,   /* a v0 policy, which stays one */
+    REGO_FORMAT_BOTH, /* a v0 policy, made good for both (opa fmt --rego-v1) */
+};
+
+struct rego_format_options {
+    enum rego_format_target target;
+    bool drop_v0_imports; /* rego.v1 and future.keywords, where v1 does not need them */
+};
+
+/*
+ * Append the text of a policy as `opa fmt` lays it out.  Errors of the text are
+ * the compiler's (rego_compiler_errors()); nothing is added to it otherwise, and
+ * a failure leaves `out` as it was.
+ */
+STATUS rego_format(struct rego_compiler *c, struct str file, struct str text, const struct rego_format_options *o,
+                   struct buf *out);
+
 /* ---- evaluating ---- */
 
 struct rego_limits {

@@ -31,7 +31,8 @@ struct resolver {
 static void resolve_body(struct resolver *r, struct body *b);
 static void resolve_term(struct resolver *r, struct term **t);
 
-static void fail_at(struct resolver *r, struct pos pos, const char *before, struct str name, const char *after)
+static void fail_at(struct resolver *r, struct pos pos, const char *before, struct str name,
+                    const char *after)
 {
     front_error(r->c, COMPILE_ERROR, r->m, pos, "%s%.*s%s", before, STR_ARG(name), after);
 }
@@ -40,6 +41,12 @@ static void fail_at(struct resolver *r, struct pos pos, const char *before, stru
 static bool is_modern(const struct resolver *r)
 {
     return r->m->version == REGO_V1 || r->m->rego_v1 || r->c->options.strict;
+}
+
+/* After a failed allocation nothing is changed any more: nodes may be missing. */
+static bool is_failed(const struct resolver *r)
+{
+    return arena_status(r->a) != OK;
 }
 
 static bool is_root_name(struct str name)
@@ -99,7 +106,8 @@ static uint32_t wildcard(struct resolver *r, struct pos pos)
 }
 
 /* A declaration of `name` in the innermost scope; reports what stands against it. */
-static bool declare(struct resolver *r, struct str name, enum occurrence as, struct pos pos, uint32_t *id)
+static bool declare(struct resolver *r, struct str name, enum occurrence as, struct pos pos,
+                    uint32_t *id)
 {
     struct name_entry *e = name_put(r->a, &r->scope->names, name);
     if (e == NULL)
@@ -189,7 +197,8 @@ static const struct term *global(struct resolver *r, struct str name)
 }
 
 /* `path` with the parts of `ref` behind its head (ref may be NULL). */
-static struct term *extend(struct resolver *r, const struct term *path, const struct term *ref, struct pos pos)
+static struct term *extend(struct resolver *r, const struct term *path, const struct term *ref,
+                           struct pos pos)
 {
     uint32_t more = ref == NULL ? 0 : ref->len - 1;
     struct term **items = arena_new_array(r->a, struct term *, path->len + more);
@@ -338,11 +347,12 @@ static const struct callee *callee_of_group(struct rego_compiler *c, struct rule
 static const struct callee *rule_function(struct resolver *r, const struct term *ref)
 {
     uint32_t used;
-    if (ref->items[0]->var.id != VAR_DATA)
+    if (is_failed(r) || ref->items[0]->var.id != VAR_DATA)
         return NULL;
     const struct tree_node *n = tree_walk(r->c, ref, &used);
-    return used == ref->len && n->group != NULL && n->group->kind == GROUP_FUNCTION ? callee_of_group(r->c, n->group)
-                                                                                   : NULL;
+    return used == ref->len && n->group != NULL && n->group->kind == GROUP_FUNCTION
+               ? callee_of_group(r->c, n->group)
+               : NULL;
 }
 
 /*
@@ -354,7 +364,8 @@ static const struct callee *resolve_function(struct resolver *r, struct term **t
     struct term *op = *t;
     const struct term *head = op->kind == TERM_VAR ? op : op->items[0];
     struct str name = STR_EMPTY;
-    bool dotted = (op->kind == TERM_VAR || op->kind == TERM_REF) && head->kind == TERM_VAR && dotted_name(r, op, &name);
+    bool dotted = (op->kind == TERM_VAR || op->kind == TERM_REF) && head->kind == TERM_VAR &&
+                  dotted_name(r, op, &name);
     if (op->generated && dotted)
         return external(r->c, name);
     if (!dotted) {
@@ -405,14 +416,16 @@ static void check_unused(struct resolver *r)
         struct name_entry *first = NULL;
         for (size_t i = 0; i < names->cap; i++) {
             struct name_entry *e = &names->slots[i];
-            bool unused = e->name.ptr != NULL && e->uses == 0 &&
-                          (e->state == OCC_DECLARED || (e->state == OCC_ASSIGNED && r->c->options.strict));
+            bool unused =
+                e->name.ptr != NULL && e->uses == 0 &&
+                (e->state == OCC_DECLARED || (e->state == OCC_ASSIGNED && r->c->options.strict));
             if (unused && (first == NULL || e->pos.off < first->pos.off))
                 first = e;
         }
         if (first == NULL)
             return;
-        fail_at(r, first->pos, first->state == OCC_DECLARED ? "declared var " : "assigned var ", first->name, " unused");
+        fail_at(r, first->pos, first->state == OCC_DECLARED ? "declared var " : "assigned var ",
+                first->name, " unused");
         first->uses = 1;
         if (r->c->errors.total >= FRONT_ERRORS_MAX)
             return;
@@ -467,7 +480,8 @@ static void resolve_template(struct resolver *r, struct term **t)
         if (e->kind == EXPR_CALL && e->term->callee != NULL && e->term->callee->relation) {
             struct str name = e->term->callee->name;
             front_error(r->c, COMPILE_ERROR, r->m, e->pos,
-                        "illegal call to relation built-in '%.*s' that may cause multiple outputs", STR_ARG(name));
+                        "illegal call to relation built-in '%.*s' that may cause multiple outputs",
+                        STR_ARG(name));
         }
         part->in_text = true;
         part->comp.head = scope_fresh(r->c, r->vars, e->pos);
@@ -478,8 +492,12 @@ static void resolve_template(struct resolver *r, struct term **t)
         e->kind = EXPR_UNIFY;
         e->term = ast_operator(r->a, "eq", operands, 2, e->pos);
     }
+    if (is_failed(r))
+        return;
     struct term *array = ast_list(r->a, TERM_ARRAY, template->items, template->len, template->pos);
-    struct term *call = array == NULL ? NULL : ast_operator(r->a, "internal.template_string", &array, 1, template->pos);
+    struct term *call =
+        array == NULL ? NULL
+                      : ast_operator(r->a, "internal.template_string", &array, 1, template->pos);
     if (call == NULL)
         return;
     call->callee = external(r->c, STR("internal.template_string"));
@@ -490,7 +508,7 @@ static void resolve_template(struct resolver *r, struct term **t)
 
 static void resolve_term(struct resolver *r, struct term **t)
 {
-    if (*t == NULL)
+    if (*t == NULL || is_failed(r))
         return;
     switch ((*t)->kind) {
     case TERM_VALUE:
@@ -552,23 +570,28 @@ static void assign_pattern(struct resolver *r, struct term **t)
 
 static void resolve_withs(struct resolver *r, struct expr *e, bool targets)
 {
-    for (uint32_t i = 0; i < e->with_count; i++) {
+    for (uint32_t i = 0; i < e->with_count && !is_failed(r); i++) {
         struct with *w = &e->withs[i];
         if (!targets) {
             struct term *val = w->val;
             bool plain = val->kind == TERM_VAR || val->kind == TERM_REF;
-            const struct term *head = val->kind == TERM_VAR ? val : val->kind == TERM_REF ? val->items[0] : NULL;
-            if (plain && head->kind == TERM_VAR && !head->wildcard && declared(r, head->var.name) == NULL) {
+            const struct term *head = val->kind == TERM_VAR   ? val
+                                      : val->kind == TERM_REF ? val->items[0]
+                                                              : NULL;
+            if (plain && head->kind == TERM_VAR && !head->wildcard &&
+                declared(r, head->var.name) == NULL) {
                 /* Perhaps a function that replaces another. */
                 struct str name;
-                const struct term *path = is_hidden(r, head->var.name) ? NULL : global(r, head->var.name);
-                if (path == NULL && !str_is(head->var.name, "data") && !str_is(head->var.name, "input") &&
-                    dotted_name(r, val, &name))
+                const struct term *path =
+                    is_hidden(r, head->var.name) ? NULL : global(r, head->var.name);
+                if (path == NULL && !str_is(head->var.name, "data") &&
+                    !str_is(head->var.name, "input") && dotted_name(r, val, &name))
                     w->replacement = external(r->c, name);
             }
             if (w->replacement == NULL) {
                 resolve_term(r, &w->val);
-                if (w->val != NULL && w->val->kind == TERM_REF && w->val->items[0]->kind == TERM_VAR)
+                if (w->val != NULL && w->val->kind == TERM_REF &&
+                    w->val->items[0]->kind == TERM_VAR)
                     w->replacement = rule_function(r, w->val);
             }
             continue;
@@ -577,14 +600,17 @@ static void resolve_withs(struct resolver *r, struct expr *e, bool targets)
         const struct term *head = target->kind == TERM_VAR ? target : target->items[0];
         if (head->kind != TERM_VAR)
             continue;
-        const struct term *path = declared(r, head->var.name) != NULL ? NULL : global(r, head->var.name);
+        const struct term *path =
+            declared(r, head->var.name) != NULL ? NULL : global(r, head->var.name);
         if (path != NULL) {
             w->target = extend(r, path, target->kind == TERM_REF ? target : NULL, target->pos);
         } else if (str_is(head->var.name, "input") || str_is(head->var.name, "data")) {
             if (target->kind == TERM_REF)
-                target->items[0] = ast_var_id(r->a, str_is(head->var.name, "input") ? VAR_INPUT : VAR_DATA, head->pos);
+                target->items[0] = ast_var_id(
+                    r->a, str_is(head->var.name, "input") ? VAR_INPUT : VAR_DATA, head->pos);
             else
-                w->target = root_ref(r, str_is(head->var.name, "input") ? VAR_INPUT : VAR_DATA, head->pos);
+                w->target =
+                    root_ref(r, str_is(head->var.name, "input") ? VAR_INPUT : VAR_DATA, head->pos);
         } else {
             struct str name;
             if (declared(r, head->var.name) == NULL && dotted_name(r, target, &name))
@@ -598,13 +624,17 @@ static void resolve_withs(struct resolver *r, struct expr *e, bool targets)
 
 static void resolve_assign(struct resolver *r, struct expr *e)
 {
+    if (is_failed(r))
+        return;
     if (e->negated) {
-        front_error(r->c, COMPILE_ERROR, r->m, e->pos, "cannot assign vars inside negated expression");
+        front_error(r->c, COMPILE_ERROR, r->m, e->pos,
+                    "cannot assign vars inside negated expression");
         return;
     }
     const struct term *lhs = e->term->items[1];
     if (lhs->kind == TERM_VAR && is_root_name(lhs->var.name) && is_modern(r)) {
-        front_error(r->c, COMPILE_ERROR, r->m, e->pos, "variables must not shadow %.*s (use a different variable name)",
+        front_error(r->c, COMPILE_ERROR, r->m, e->pos,
+                    "variables must not shadow %.*s (use a different variable name)",
                     STR_ARG(lhs->var.name));
         return;
     }
@@ -634,12 +664,14 @@ static bool occurs_in(struct term *t, struct str name)
 }
 
 /* Variables of a pattern of `some ... in` that do not occur in the collection. */
-static void declare_pattern(struct resolver *r, struct term *t, struct term *collection, struct pos pos)
+static void declare_pattern(struct resolver *r, struct term *t, struct term *collection,
+                            struct pos pos)
 {
     uint32_t id;
     if (t->kind == TERM_VAR && !t->wildcard && t->var.id == VAR_NONE) {
         struct name_entry *e = name_get(&r->scope->names, t->var.name);
-        bool again = e != NULL && e->state >= OCC_ARG && e->pos.off == pos.off && e->pos.row == pos.row && pos.off > 0;
+        bool again = e != NULL && e->state >= OCC_ARG && e->pos.off == pos.off &&
+                     e->pos.row == pos.row && pos.off > 0;
         if (!again && !occurs_in(collection, t->var.name))
             (void)declare(r, t->var.name, OCC_DECLARED, pos, &id);
     }
@@ -703,6 +735,8 @@ static void resolve_some(struct resolver *r, struct expr *e)
 static void declare_every(struct resolver *r, struct term **t, struct pos pos)
 {
     uint32_t id;
+    if (is_failed(r))
+        return;
     if (*t == NULL) {
         *t = scope_fresh(r->c, r->vars, pos);
         return;
@@ -751,6 +785,8 @@ static void resolve_every(struct resolver *r, struct expr *e)
 
 static void resolve_expr(struct resolver *r, struct expr *e)
 {
+    if (is_failed(r))
+        return;
     switch (e->kind) {
     case EXPR_UNIFY:
         if (e->assign) {
@@ -799,7 +835,8 @@ static void resolve_body(struct resolver *r, struct body *b)
         last->generated = true;
         b->items[kept++] = last;
     }
-    b->len = kept;
+    if (!is_failed(r))
+        b->len = kept;
 }
 
 /* ---- rules ---- */
@@ -810,7 +847,8 @@ static void declare_args(struct resolver *r, struct term *t)
     uint32_t id;
     if (t->kind == TERM_VAR && !t->wildcard) {
         if (is_root_name(t->var.name) && is_modern(r)) {
-            front_error(r->c, COMPILE_ERROR, r->m, t->pos, "args must not shadow %.*s (use a different variable name)",
+            front_error(r->c, COMPILE_ERROR, r->m, t->pos,
+                        "args must not shadow %.*s (use a different variable name)",
                         STR_ARG(t->var.name));
             return;
         }
@@ -849,13 +887,13 @@ static void resolve_rule(struct resolver *r, struct rule *rule)
 {
     struct str name = value_str(rule->head.ref->items[rule->module->package->len]->val);
     if (is_root_name(name) && is_modern(r)) {
-        front_error(r->c, COMPILE_ERROR, r->m, rule->pos, "rules must not shadow %.*s (use a different rule name)",
-                    STR_ARG(name));
+        front_error(r->c, COMPILE_ERROR, r->m, rule->pos,
+                    "rules must not shadow %.*s (use a different rule name)", STR_ARG(name));
         return;
     }
     r->rule = rule;
     r->vars = arena_new(r->a, struct scope_vars);
-    for (struct rule *b = rule; b != NULL && r->vars != NULL; b = b->els)
+    for (struct rule *b = rule; b != NULL && r->vars != NULL && !is_failed(r); b = b->els)
         resolve_branch(r, b);
 }
 
@@ -887,8 +925,8 @@ static void check_imports(struct resolver *r)
             continue;
         }
         struct str path = ast_text(r->a, first->path);
-        front_error(r->c, COMPILE_ERROR, r->m, imp->pos, "import must not shadow import %.*s%s%.*s", STR_ARG(path),
-                    first->alias.len > 0 ? " as " : "", STR_ARG(first->alias));
+        front_error(r->c, COMPILE_ERROR, r->m, imp->pos, "import must not shadow import %.*s%s%.*s",
+                    STR_ARG(path), first->alias.len > 0 ? " as " : "", STR_ARG(first->alias));
     }
 }
 
@@ -898,7 +936,8 @@ static void collect_globals(struct resolver *r, struct name_map *globals)
     struct tree_node *n = r->c->root;
     for (uint32_t i = 1; n != NULL && i < r->m->package->len; i++)
         n = tree_child(r->c, n, r->m->package->items[i]->val);
-    for (struct tree_node *child = n == NULL ? NULL : n->children; child != NULL; child = child->sibling) {
+    for (struct tree_node *child = n == NULL ? NULL : n->children; child != NULL;
+         child = child->sibling) {
         if (!child->names_rule)
             continue;
         struct name_entry *e = name_put(r->a, globals, value_str(child->key));
@@ -944,171 +983,5 @@ void pass_resolve(struct rego_compiler *c)
         for (struct rule *rule = m->rules; rule != NULL; rule = rule->next)
             resolve_rule(&r, rule);
         check_unused_imports(&r);
-    }
-}
-
-/* ---- calls and with (spec 4.5, 4.6) ---- */
-
-struct call_check {
-    struct rego_compiler *c;
-    struct module *m;
-    bool value_position; /* calls here give a value */
-};
-
-static void check_call(struct call_check *k, struct term *t, bool is_value)
-{
-    struct str name = ast_text(&k->c->arena, t->items[0]);
-    if (t->callee == NULL) {
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "undefined function %.*s", STR_ARG(name));
-        return;
-    }
-    const struct callee *f = t->callee;
-    int given = (int)t->len - 1;
-    if (f->arity >= 0 && given != f->arity && (is_value || given != f->arity + 1 || !f->has_result))
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "%.*s: arity mismatch", STR_ARG(name));
-    if (is_value && !f->has_result) {
-        struct str text = ast_text(&k->c->arena, t);
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "%.*s used as value", STR_ARG(text));
-    }
-    bool modern = k->m != k->c->query_module && (k->m->version == REGO_V1 || k->m->rego_v1);
-    if (f->builtin != NULL && (f->builtin->flags & REGO_DEPRECATED) != 0 && (modern || k->c->options.strict))
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "deprecated built-in function calls in expression: %.*s",
-                    STR_ARG(name));
-    if (f->builtin != NULL && f->builtin->fn == NULL && k->c->options.refuse_missing_builtins &&
-        !(f->builtin->flags & REGO_INFIX) && !str_is(f->name, "print") && !str_has_prefix(f->name, STR("internal.")))
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "undefined function %.*s", STR_ARG(name));
-}
-
-static bool check_value_calls(void *user, struct term *t);
-
-static void check_body(struct call_check *k, struct body *b);
-
-static void check_values_in(struct call_check *k, struct term *t)
-{
-    walk_term(t, check_value_calls, k);
-}
-
-static bool check_value_calls(void *user, struct term *t)
-{
-    struct call_check *k = user;
-    if (t->kind == TERM_CALL) {
-        check_call(k, t, true);
-        for (uint32_t i = 1; i < t->len; i++)
-            check_values_in(k, t->items[i]);
-        return false;
-    }
-    if (t->kind == TERM_ARRAY_COMP || t->kind == TERM_SET_COMP || t->kind == TERM_OBJECT_COMP) {
-        check_values_in(k, t->comp.key);
-        check_values_in(k, t->comp.head);
-        check_body(k, t->comp.body);
-        return false;
-    }
-    return true;
-}
-
-static bool is_rule_above(const struct rego_compiler *c, const struct term *target)
-{
-    uint32_t used;
-    const struct tree_node *n = tree_walk(c, target, &used);
-    return n->group != NULL && used < target->len;
-}
-
-static void check_with(struct call_check *k, struct expr *e, struct with *w)
-{
-    struct term *target = w->target;
-    const struct term *head = target->kind == TERM_REF ? target->items[0] : target;
-    bool rooted = head->kind == TERM_VAR && (head->var.id == VAR_INPUT || head->var.id == VAR_DATA);
-    check_values_in(k, w->val);
-    if (w->callee != NULL) {
-        struct callee *f = (struct callee *)(uintptr_t)w->callee;
-        const char *why = f->kind != CALLEE_BUILTIN                                       ? NULL
-                          : str_is(f->name, "eq") || str_has_prefix(f->name, STR("internal.")) ? "must not be internal"
-                          : str_has_prefix(f->name, STR("rego.metadata."))                ? "must not be a rego metadata function"
-                          : f->relation                                                   ? "must not be a relation"
-                          : !f->has_result                                                ? "must not be a void function"
-                                                                                          : NULL;
-        if (why != NULL) {
-            front_error(k->c, COMPILE_ERROR, k->m, w->pos, "with keyword replacing built-in function: target %s", why);
-            return;
-        }
-        f->mocked = true;
-        if (w->replacement != NULL && w->replacement->arity != f->arity) {
-            front_error(k->c, TYPE_ERROR, k->m, w->pos, "%.*s: arity mismatch", STR_ARG(f->name));
-            return;
-        }
-        if (w->replacement != NULL && w->replacement->relation)
-            front_error(k->c, COMPILE_ERROR, k->m, w->pos,
-                        "with keyword replacing function: replacement must not be a relation");
-        return;
-    }
-    w->replacement = NULL;
-    if (!rooted || target->kind != TERM_REF) {
-        front_error(k->c, TYPE_ERROR, k->m, w->pos,
-                    "with keyword target must reference existing input, data, or a function");
-        return;
-    }
-    if (head->var.id == VAR_DATA && is_rule_above(k->c, target))
-        front_error(k->c, COMPILE_ERROR, k->m, w->pos, "with keyword cannot partially replace virtual document(s)");
-    for (uint32_t i = 1; i < target->len; i++)
-        if (target->items[i]->kind == TERM_CALL || target->items[i]->kind > TERM_OBJECT)
-            front_error(k->c, TYPE_ERROR, k->m, w->pos, "with keyword target must be a ground reference");
-    (void)e;
-}
-
-static void check_expr(struct call_check *k, struct expr *e)
-{
-    if (e->kind == EXPR_CALL) {
-        check_call(k, e->term, false);
-        for (uint32_t i = 1; i < e->term->len; i++)
-            check_values_in(k, e->term->items[i]);
-    } else if (e->kind == EXPR_UNIFY) {
-        check_values_in(k, e->term->items[1]);
-        check_values_in(k, e->term->items[2]);
-    } else {
-        check_values_in(k, e->term);
-    }
-    check_values_in(k, e->domain);
-    if (e->body != NULL)
-        check_body(k, e->body);
-    if (e->right != NULL)
-        check_body(k, e->right);
-    for (uint32_t i = 0; i < e->with_count; i++)
-        check_with(k, e, &e->withs[i]);
-}
-
-static void check_body(struct call_check *k, struct body *b)
-{
-    for (uint32_t i = 0; i < b->len; i++)
-        check_expr(k, b->items[i]);
-}
-
-static bool has_call(void *user, struct term *t)
-{
-    bool template = t->kind == TERM_CALL && t->callee != NULL && str_is(t->callee->name, "internal.template_string");
-    *(bool *)user |= t->kind == TERM_CALL && !template;
-    return !template;
-}
-
-static void check_rule_calls(struct call_check *k, struct rule *r)
-{
-    bool calls = false;
-    for (uint32_t i = 0; i < r->head.arg_count; i++)
-        walk_term(r->head.args[i], has_call, &calls);
-    if (calls)
-        front_error(k->c, COMPILE_ERROR, k->m, r->head.pos, "rule arguments cannot contain calls");
-    for (uint32_t i = 1; i < r->head.ref->len; i++)
-        check_values_in(k, r->head.ref->items[i]);
-    check_body(k, r->body);
-    check_values_in(k, r->head.key);
-    check_values_in(k, r->head.val);
-}
-
-void pass_calls(struct rego_compiler *c)
-{
-    for (struct module *m = c->modules; m != NULL; m = m->next) {
-        struct call_check k = {.c = c, .m = m};
-        for (struct rule *r = m->rules; r != NULL; r = r->next)
-            for (struct rule *b = r; b != NULL; b = b->els)
-                check_rule_calls(&k, b);
     }
 }

@@ -14,16 +14,17 @@ struct rewriter {
     struct module *m;
     struct rule *rule;
     struct scope_vars *vars;
-    struct expr *origin;   /* the literal that is being rewritten */
-    struct body *out;      /* where generated literals go */
-    struct with *withs;    /* that they get */
+    struct expr *origin; /* the literal that is being rewritten */
+    struct body *out;    /* where generated literals go */
+    struct with *withs;  /* that they get */
     uint32_t with_count;
 };
 
 static void rewrite_body(struct rewriter *w, struct body *b);
 static struct term *expand(struct rewriter *w, struct term *t);
 
-static struct expr *generate(struct rewriter *w, enum expr_kind kind, struct term *call, struct pos pos)
+static struct expr *generate(struct rewriter *w, enum expr_kind kind, struct term *call,
+                             struct pos pos)
 {
     struct expr *e = ast_expr(w->a, kind, pos);
     if (e == NULL || call == NULL)
@@ -39,6 +40,8 @@ static struct expr *generate(struct rewriter *w, enum expr_kind kind, struct ter
 /* A fresh variable that equals `t`, in a literal of its own. */
 static struct term *assign_fresh(struct rewriter *w, struct term *t)
 {
+    if (t == NULL || arena_status(w->a) != OK)
+        return NULL;
     struct term *v = scope_fresh(w->c, w->vars, t->pos);
     struct term *operands[2] = {v, t};
     struct term *call = ast_operator(w->a, "eq", operands, 2, t->pos);
@@ -94,6 +97,8 @@ static void expand_comprehension(struct rewriter *w, struct term *t)
     inner.withs = NULL;
     inner.with_count = 0;
     rewrite_body(&inner, t->comp.body);
+    if (arena_status(w->a) != OK)
+        return;
     inner.out = t->comp.body;
     inner.origin = t->comp.body->items[t->comp.body->len - 1];
     struct term **parts[2] = {&t->comp.key, &t->comp.head};
@@ -108,7 +113,7 @@ static void expand_comprehension(struct rewriter *w, struct term *t)
 
 static struct term *expand(struct rewriter *w, struct term *t)
 {
-    if (t == NULL)
+    if (t == NULL || arena_status(w->a) != OK)
         return NULL;
     switch (t->kind) {
     case TERM_VALUE:
@@ -154,9 +159,9 @@ static void rewrite_withs(struct rewriter *w, struct expr *e)
 
 static bool is_builtin(const struct term *call, const char *name)
 {
-    return call->callee != NULL && call->callee->kind == CALLEE_BUILTIN && str_is(call->callee->name, name);
+    return call->callee != NULL && call->callee->kind == CALLEE_BUILTIN &&
+           str_is(call->callee->name, name);
 }
-
 
 /* print(a, b) becomes internal.print([{x | x = a}, {x | x = b}]). */
 static struct term *rewrite_print(struct rewriter *w, struct term *call)
@@ -207,6 +212,8 @@ static struct term *rewrite_print(struct rewriter *w, struct term *call)
 /* False: the literal is erased. */
 static bool rewrite_expr(struct rewriter *w, struct expr *e)
 {
+    if (arena_status(w->a) != OK)
+        return false;
     w->origin = e->origin != NULL ? e->origin : e;
     if (e->kind == EXPR_CALL && e->term->kind == TERM_VALUE)
         e->kind = EXPR_TERM; /* a call that became a constant */
@@ -253,15 +260,17 @@ static void rewrite_body(struct rewriter *w, struct body *b)
         if (rewrite_expr(&inner, e) && !ast_body_add(w->a, out, e))
             return;
     }
-    if (out != NULL && out->len == 0) {
+    if (arena_status(w->a) != OK)
+        return;
+    if (out->len == 0) {
         struct expr *e = b->items[0];
-        *e = (struct expr){.kind = EXPR_TERM, .pos = e->pos, .generated = true, .capture = VAR_NONE};
+        *e =
+            (struct expr){.kind = EXPR_TERM, .pos = e->pos, .generated = true, .capture = VAR_NONE};
         e->term = ast_value(w->a, VALUE_TRUE, e->pos);
         if (!ast_body_add(w->a, out, e))
             return;
     }
-    if (out != NULL)
-        *b = *out;
+    *b = *out;
 }
 
 /* Head terms: calls go to the end of the body, and so does what needs evaluation. */
@@ -284,6 +293,8 @@ static void rewrite_rule(struct rewriter *w, struct rule *r)
     w->rule = r;
     w->vars = r->vars;
     rewrite_body(w, r->body);
+    if (arena_status(w->a) != OK)
+        return;
     w->out = r->body;
     w->origin = r->body->items[r->body->len - 1];
     w->withs = NULL;

@@ -76,11 +76,11 @@ static struct varset copy_set(struct safety *s, const struct varset *from)
 struct collect {
     struct safety *s;
     struct varset *into;
-    bool closures;    /* only what is inside of closures */
-    bool inside;      /* we are inside of one */
-    bool skip_keys;   /* not object keys */
+    bool closures;  /* only what is inside of closures */
+    bool inside;    /* we are inside of one */
+    bool skip_keys; /* not object keys */
     bool skip_sets;
-    bool skip_heads;  /* not heads of references */
+    bool skip_heads; /* not heads of references */
 };
 
 static void collect_body(struct collect *k, const struct body *b);
@@ -123,7 +123,8 @@ static void collect_term(struct collect *k, const struct term *t)
     default:
         break;
     }
-    for (uint32_t i = (t->kind == TERM_REF && k->skip_heads) || t->kind == TERM_CALL ? 1 : 0; i < t->len; i++)
+    for (uint32_t i = (t->kind == TERM_REF && k->skip_heads) || t->kind == TERM_CALL ? 1 : 0;
+         i < t->len; i++)
         collect_term(k, t->items[i]);
 }
 
@@ -235,7 +236,8 @@ static void outputs_of_refs(struct outputs *o, const struct term *t)
 
 static bool all_known(struct outputs *o, const struct term *t);
 
-static bool all_known_list(struct outputs *o, struct term *const *items, uint32_t from, uint32_t len, uint32_t step)
+static bool all_known_list(struct outputs *o, struct term *const *items, uint32_t from,
+                           uint32_t len, uint32_t step)
 {
     for (uint32_t i = from; i < len; i += step)
         if (!all_known(o, items[i]))
@@ -307,10 +309,12 @@ static bool unify_round(struct outputs *o, const struct term *a, const struct te
         bool pattern = b->kind == TERM_VAR || b->kind == TERM_ARRAY || b->kind == TERM_OBJECT;
         if (!pattern)
             continue;
-        bool from_known = a->kind == TERM_VAR    ? known(o, a->var.id)
-                          : a->kind == TERM_REF  ? is_safe_head(o, a->items[0]) || known(o, a->items[0]->var.id)
-                          : a->kind == TERM_SET || a->kind == TERM_VALUE || a->kind >= TERM_ARRAY_COMP ? true
-                                                                                                        : all_known(o, a);
+        bool from_known =
+            a->kind == TERM_VAR   ? known(o, a->var.id)
+            : a->kind == TERM_REF ? is_safe_head(o, a->items[0]) || known(o, a->items[0]->var.id)
+            : a->kind == TERM_SET || a->kind == TERM_VALUE || a->kind >= TERM_ARRAY_COMP
+                ? true
+                : all_known(o, a);
         if (a->kind == TERM_SET && b->kind != TERM_VAR)
             continue;
         if (a->kind == TERM_VALUE && b->kind != TERM_VAR)
@@ -361,7 +365,8 @@ static void outputs_of_call(struct outputs *o, const struct expr *e)
     if (arity < 0 || (uint32_t)arity + 1 >= call->len)
         return;
     struct varset operands = new_set(o->s);
-    struct collect k = {.s = o->s, .into = &operands, .skip_keys = true, .skip_sets = true, .skip_heads = true};
+    struct collect k = {
+        .s = o->s, .into = &operands, .skip_keys = true, .skip_sets = true, .skip_heads = true};
     for (uint32_t i = 1; i <= (uint32_t)arity; i++)
         collect_term(&k, call->items[i]);
     for (uint32_t w = 0; w < operands.words; w++) {
@@ -376,7 +381,8 @@ static void outputs_of_call(struct outputs *o, const struct expr *e)
 }
 
 /* The variables that become safe when this literal runs with `safe`; into the empty set `out`. */
-static void outputs_of(struct safety *s, const struct expr *e, const struct varset *safe, struct varset *out)
+static void outputs_of(struct safety *s, const struct expr *e, const struct varset *safe,
+                       struct varset *out)
 {
     struct outputs o = {s, safe, out};
     if (e->negated)
@@ -464,7 +470,8 @@ static bool all_in(const struct varlist *l, const struct varset *a, const struct
 }
 
 /* A closure over exactly what the literal itself binds can never be ready. */
-static bool is_self_closure(const struct item *it, const struct varset *globals, const struct varset *out)
+static bool is_self_closure(const struct item *it, const struct varset *globals,
+                            const struct varset *out)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < it->closure.len; i++) {
@@ -491,9 +498,12 @@ static void report_item(struct safety *s, const struct item *it, const struct va
 
 static void check_nested(struct safety *s, struct expr *e, struct varset *globals);
 
-/* Orders the body; what stays unsafe goes to s->unsafe.  `globals` is what is known from outside. */
+/* Orders the body; what stays unsafe goes to s->unsafe.  `globals` is what is known from outside.
+ */
 static void reorder(struct safety *s, struct body *b, const struct varset *globals)
 {
+    if (arena_status(s->a) != OK)
+        return;
     struct varset scratch = new_set(s);
     struct item *items = make_items(s, b, &scratch);
     struct expr **ordered = arena_new_array(s->a, struct expr *, b->len);
@@ -621,8 +631,10 @@ static int by_place(const void *x, const void *y)
 static struct str rule_name(struct safety *s, const struct rule *r)
 {
     uint32_t from = r->module->package->len;
-    struct term *items[1] = {ast_var(s->a, value_str(r->head.ref->items[from]->val), r->head.ref->pos)};
-    struct term *t = ast_list(s->a, TERM_REF, r->head.ref->items + from, r->head.ref->len - from, r->head.ref->pos);
+    struct term *items[1] = {
+        ast_var(s->a, value_str(r->head.ref->items[from]->val), r->head.ref->pos)};
+    struct term *t = ast_list(s->a, TERM_REF, r->head.ref->items + from, r->head.ref->len - from,
+                              r->head.ref->pos);
     if (t == NULL || items[0] == NULL)
         return STR_EMPTY;
     t->items[0] = items[0];
@@ -646,7 +658,8 @@ static void report_var(struct safety *s, const struct expr *e, struct pos pos, u
     struct str name = s->vars->items[id].name;
     const char *sep = line_is_shared(s, e) ? " in rule " : "";
     struct str rule = sep[0] != '\0' ? rule_name(s, s->rule) : STR_EMPTY;
-    front_error(s->c, UNSAFE_ERROR, s->m, pos, "var %.*s is unsafe%s%.*s", STR_ARG(name), sep, STR_ARG(rule));
+    front_error(s->c, UNSAFE_ERROR, s->m, pos, "var %.*s is unsafe%s%.*s", STR_ARG(name), sep,
+                STR_ARG(rule));
 }
 
 struct find {
@@ -667,10 +680,12 @@ static bool find_var(void *user, struct term *t)
 
 static bool is_print(const struct expr *e)
 {
-    return e->kind == EXPR_CALL && e->term->callee != NULL && str_is(e->term->callee->name, "internal.print");
+    return e->kind == EXPR_CALL && e->term->callee != NULL &&
+           str_is(e->term->callee->name, "internal.print");
 }
 
-/* Operands of print() are inside of comprehensions that the user did not write: say it in other words. */
+/* Operands of print() are inside of comprehensions that the user did not write: say it in other
+ * words. */
 static bool report_prints(struct safety *s, struct unsafe *const *all, uint32_t n)
 {
     bool any = false;

@@ -48,7 +48,8 @@ static void add_pointer_part(struct buf *out, value key)
     }
 }
 
-static struct str side_path(struct rego_ctx *ctx, const value *regs, const struct prog_side *side, uint32_t pc)
+static struct str side_path(struct rego_ctx *ctx, const value *regs, const struct prog_side *side,
+                            uint32_t pc)
 {
     static const char *const roots[] = {
         [SIDE_INPUT] = "/input", [SIDE_DATA] = "/data", [SIDE_REFERENCE] = "/reference-values"};
@@ -60,7 +61,8 @@ static struct str side_path(struct rego_ctx *ctx, const value *regs, const struc
     for (uint32_t i = 0; i < side->len; i++) {
         const struct prog_part *part = &side->parts[i];
         bool constant = (part->operand & OPERAND_CONST) != 0;
-        value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand) : VALUE_UNDEFINED;
+        value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand)
+                                                 : VALUE_UNDEFINED;
         if (!value_is_defined(key))
             return STR_EMPTY;
         add_pointer_part(&out, key);
@@ -69,8 +71,10 @@ static struct str side_path(struct rego_ctx *ctx, const value *regs, const struc
     return s.ptr == NULL ? STR_EMPTY : s;
 }
 
-/* A side that was not reached yet, read where it comes from: input and base documents have no secrets. */
-static value look_up(struct rego_ctx *ctx, const value *regs, const struct prog_side *side, uint32_t pc)
+/* A side that was not reached yet, read where it comes from: input and base documents have no
+ * secrets. */
+static value look_up(struct rego_ctx *ctx, const value *regs, const struct prog_side *side,
+                     uint32_t pc)
 {
     value v = side->root == SIDE_INPUT  ? ctx->view->input
               : side->root == SIDE_DATA ? ctx->view->data
@@ -78,13 +82,15 @@ static value look_up(struct rego_ctx *ctx, const value *regs, const struct prog_
     for (uint32_t i = 0; i < side->len && value_is_defined(v); i++) {
         const struct prog_part *part = &side->parts[i];
         bool constant = (part->operand & OPERAND_CONST) != 0;
-        value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand) : VALUE_UNDEFINED;
+        value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand)
+                                                 : VALUE_UNDEFINED;
         v = value_is_defined(key) ? value_lookup(v, key) : VALUE_UNDEFINED;
     }
     return v;
 }
 
-static value side_value(struct rego_ctx *ctx, const value *regs, const struct prog_side *side, uint32_t pc)
+static value side_value(struct rego_ctx *ctx, const value *regs, const struct prog_side *side,
+                        uint32_t pc)
 {
     bool constant = side->operand != OPERAND_NONE && (side->operand & OPERAND_CONST) != 0;
     bool there = side->operand != OPERAND_NONE && (constant || pc > side->ready);

@@ -232,7 +232,7 @@ void pass_tree(struct rego_compiler *c)
             n->package = m;
     }
     for (struct module *m = c->modules; m != NULL; m = m->next)
-        for (struct rule *r = m->rules; r != NULL; r = r->next)
+        for (struct rule *r = m->rules; r != NULL && arena_status(&c->arena) == OK; r = r->next)
             add_rule(c, r);
     if (arena_status(&c->arena) == OK)
         number_nodes(c);
@@ -253,7 +253,8 @@ static struct str path_text(struct rego_compiler *c, const struct rule *r)
 static void conflicting(struct rego_compiler *c, struct rule_group *g)
 {
     struct str path = path_text(c, g->first);
-    front_error(c, TYPE_ERROR, g->first->module, g->first->pos, "conflicting rules %.*s found", STR_ARG(path));
+    front_error(c, TYPE_ERROR, g->first->module, g->first->pos, "conflicting rules %.*s found",
+                STR_ARG(path));
 }
 
 static void multiple_defaults(struct rego_compiler *c, struct rule_group *g)
@@ -262,11 +263,12 @@ static void multiple_defaults(struct rego_compiler *c, struct rule_group *g)
     buf_init(&where, 900);
     for (struct rule *r = g->first; r != NULL; r = r->next_in_group)
         if (r->is_default)
-            buf_add_format(&where, "%s%.*s:%u", where.len == 0 ? "" : ", ", STR_ARG(r->module->file),
-                           (unsigned)r->pos.row);
+            buf_add_format(&where, "%s%.*s:%u", where.len == 0 ? "" : ", ",
+                           STR_ARG(r->module->file), (unsigned)r->pos.row);
     struct str path = path_text(c, g->first);
     front_error(c, TYPE_ERROR, g->default_rule->module, g->default_rule->pos,
-                "multiple default rules %.*s found at %.*s", STR_ARG(path), STR_ARG(buf_str(&where)));
+                "multiple default rules %.*s found at %.*s", STR_ARG(path),
+                STR_ARG(buf_str(&where)));
 }
 
 static void check_group(struct rego_compiler *c, struct rule_group *g)
@@ -281,7 +283,8 @@ static void check_group(struct rego_compiler *c, struct rule_group *g)
         bool ground = r->ground_len == r->head.ref->len;
         *(r->head.key != NULL ? &multi : &single) += 1;
         *(ground && r->head.key == NULL ? &complete : &partial) += 1;
-        arities_differ |= r->head.arg_count != g->arity || r->head.has_args != g->first->head.has_args;
+        arities_differ |=
+            r->head.arg_count != g->arity || r->head.has_args != g->first->head.has_args;
         if (r->is_default && defaults++ == 0)
             g->default_rule = r;
     }
@@ -314,8 +317,8 @@ static void check_extent(struct rego_compiler *c, struct rule_group *g)
     if (g->node->package != NULL) {
         struct str path = path_text(c, g->first);
         front_error(c, TYPE_ERROR, g->node->package, g->node->package->package_pos,
-                    "package %.*s conflicts with rule %.*s defined at %.*s:%u", STR_ARG(path), STR_ARG(path),
-                    STR_ARG(g->first->module->file), (unsigned)g->first->pos.row);
+                    "package %.*s conflicts with rule %.*s defined at %.*s:%u", STR_ARG(path),
+                    STR_ARG(path), STR_ARG(g->first->module->file), (unsigned)g->first->pos.row);
     }
     struct rule *below = first_below(g->node);
     if (below == NULL || g->absorbed)

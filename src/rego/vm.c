@@ -15,8 +15,8 @@
 
 /* ---- errors ---- */
 
-enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code, const struct prog_pos *pos, const char *format,
-               ...)
+enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code,
+                    const struct prog_pos *pos, const char *format, ...)
 {
     if (ctx->status != OK)
         return ctx->status;
@@ -45,7 +45,8 @@ enum status vm_no_memory(struct rego_ctx *ctx)
     ctx->status = st == OK ? ERR_NOMEM : st;
     ctx->error = (struct rego_error){
         .code = "eval_cancel_error",
-        .message = st == ERR_LIMIT ? STR("evaluation needs more memory than allowed") : STR("out of memory"),
+        .message = st == ERR_LIMIT ? STR("evaluation needs more memory than allowed")
+                                   : STR("out of memory"),
     };
     return ctx->status;
 }
@@ -73,7 +74,7 @@ static bool spend(struct rego_ctx *ctx, uint64_t units)
     if (ctx->steps_left < units) {
         ctx->steps_left = 0;
         vm_fail(ctx, ERR_LIMIT, "eval_cancel_error", NULL, "evaluation took more than %llu steps",
-                      (unsigned long long)ctx->steps_max);
+                (unsigned long long)ctx->steps_max);
         return false;
     }
     ctx->steps_left -= units;
@@ -118,7 +119,7 @@ static struct frame *push_frame(struct rego_ctx *ctx, uint32_t fn)
     const struct prog_fn *f = &ctx->policy->fns[fn];
     if (ctx->frame_count >= ctx->limits.depth) {
         vm_fail(ctx, ERR_LIMIT, "eval_cancel_error", &f->pos, "more than %u calls within calls",
-                      ctx->limits.depth);
+                ctx->limits.depth);
         return NULL;
     }
     if (ctx->frame_count == ctx->frame_cap) {
@@ -178,7 +179,8 @@ static uint64_t call_hash(uint32_t fn, const value *args, uint32_t n)
     return h ^ h >> 29;
 }
 
-static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t fn, const value *args, uint32_t n)
+static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t fn,
+                                    const value *args, uint32_t n)
 {
     for (uint64_t at = hash;; at++) {
         struct call_entry *e = &m->slots[at & (m->cap - 1)];
@@ -194,7 +196,8 @@ static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t
     }
 }
 
-static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args, uint32_t n, value *out)
+static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+                        uint32_t n, value *out)
 {
     struct call_memo *m = &ctx->view->calls;
     if (m->cap == 0)
@@ -206,7 +209,8 @@ static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const 
     return true;
 }
 
-static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args, uint32_t n, value result)
+static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+                       uint32_t n, value result)
 {
     struct call_memo *m = &ctx->view->calls;
     if (m->len * 2 >= m->cap) {
@@ -218,7 +222,8 @@ static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const v
             bigger.slots[i].n = UINT32_MAX;
         for (uint32_t i = 0; i < m->cap; i++)
             if (m->slots[i].n != UINT32_MAX)
-                *find_call(&bigger, m->slots[i].hash, m->slots[i].fn, m->slots[i].args, m->slots[i].n) = m->slots[i];
+                *find_call(&bigger, m->slots[i].hash, m->slots[i].fn, m->slots[i].args,
+                           m->slots[i].n) = m->slots[i];
         bigger.len = m->len;
         *m = bigger;
     }
@@ -249,7 +254,8 @@ static void record_error(struct rego_ctx *ctx, const struct prog_external *e, ui
 }
 
 /* One call; *out is undefined when there is no result. False: the evaluation ends. */
-static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args, uint32_t pc, value *out)
+static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args,
+                          uint32_t pc, value *out)
 {
     struct rego_call call = {ctx, e->name};
     ctx->pc = pc;
@@ -283,7 +289,8 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
 }
 
 /* Host functions that promise it are called once for the same operands. */
-static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args, uint32_t n, uint32_t pc, value *out)
+static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args, uint32_t n,
+                        uint32_t pc, value *out)
 {
     const struct prog_external *e = &ctx->policy->externals[index];
     if (!e->host || (e->flags & REGO_PURE) == 0)
@@ -304,7 +311,9 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
 /* ---- slow paths of single instructions ---- */
 
 static const struct prog_external infix[] = {
-    {.name = {"plus", 4}}, {.name = {"minus", 5}}, {.name = {"mul", 3}},
+    {.name = {"plus", 4}},
+    {.name = {"minus", 5}},
+    {.name = {"mul", 3}},
 };
 
 static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32_t pc, value *out)
@@ -316,6 +325,23 @@ static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32
     return call_external(ctx, &e, args, pc, out);
 }
 
+/* Hashes differ in nearly every step: compare only these. */
+static bool is_item(const value *items, size_t n, value x)
+{
+    if (!value_is_string(x)) {
+        for (size_t i = 0; i < n; i++)
+            if (value_equal(items[i], x))
+                return true;
+        return false;
+    }
+    uint32_t hash = value_heap(x)->hash;
+    for (size_t i = 0; i < n; i++)
+        if (value_is_heap(items[i]) && value_heap(items[i])->hash == hash &&
+            value_equal(items[i], x))
+            return true;
+    return false;
+}
+
 static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
 {
     size_t n = value_len(c);
@@ -325,8 +351,7 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
         *out = value_set_has(c, x);
         return true;
     case VALUE_KIND_ARRAY:
-        for (size_t i = 0; i < n && !*out; i++)
-            *out = value_equal(value_items(c)[i], x);
+        *out = is_item(value_items(c), n, x);
         break;
     case VALUE_KIND_OBJECT:
         for (size_t i = 0; i < n && !*out; i++)
@@ -379,9 +404,10 @@ static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
 static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
 {
     const struct prog_fn *f = &ctx->policy->fns[fn];
-    const char *text = f->keyed                 ? "object keys must be unique"
-                       : f->kind == FN_FUNCTION ? "functions must not produce multiple outputs for same inputs"
-                                                : "complete rules must not produce multiple outputs";
+    const char *text = f->keyed ? "object keys must be unique"
+                       : f->kind == FN_FUNCTION
+                           ? "functions must not produce multiple outputs for same inputs"
+                           : "complete rules must not produce multiple outputs";
     vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "%s", text);
 }
 
@@ -411,10 +437,12 @@ static uint32_t child_node(const struct rego_policy *p, uint32_t node, value key
  * that must be evaluated first, or FN_NONE; *defined is false when the step
  * leads nowhere.
  */
-static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, value *out, bool *defined)
+static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, value *out,
+                            bool *defined)
 {
     const struct rego_policy *p = ctx->policy;
-    value base = value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
+    value base =
+        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
     int64_t node = value_small(from[0]);
     uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
     *defined = true;
@@ -466,7 +494,7 @@ static value tag(const void *p)
 
 /* ---- the loop ---- */
 
-#define X(operand) ((operand) & OPERAND_CONST ? consts[(operand) & ~OPERAND_CONST] : R[operand])
+#define X(operand) ((operand)&OPERAND_CONST ? consts[(operand) & ~OPERAND_CONST] : R[operand])
 #define FAIL                                                                                       \
     {                                                                                              \
         fail_pc = pc;                                                                              \
@@ -481,7 +509,7 @@ static value tag(const void *p)
 /* A constructor ran out of memory. */
 #define CHECK_BUILT(v)                                                                             \
     if (UNLIKELY(!value_is_defined(v))) {                                                          \
-        vm_no_memory(ctx);                                                                   \
+        vm_no_memory(ctx);                                                                         \
         return ctx->status;                                                                        \
     }
 
@@ -515,75 +543,53 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         switch ((enum opcode)i->op) {
         case OP_MOVE:
             R[i->a] = X(i->b);
-            NEXT
-        case OP_LOADK:
-            R[i->a] = consts[i->d];
-            NEXT
-        case OP_UNDEF:
-            R[i->a] = VALUE_UNDEFINED;
-            NEXT
-        case OP_JUMP:
-            pc = i->d;
+            NEXT case OP_LOADK : R[i->a] = consts[i->d];
+            NEXT case OP_UNDEF : R[i->a] = VALUE_UNDEFINED;
+            NEXT case OP_JUMP : pc = i->d;
             continue;
         case OP_FAIL:
-            FAIL
-        case OP_INPUT:
-            if (!value_is_defined(ctx->view->input))
-                FAIL
-            R[i->a] = ctx->view->input;
-            NEXT
-        case OP_DATA:
-            if (!value_is_defined(ctx->view->data))
-                FAIL
-            R[i->a] = ctx->view->data;
-            NEXT
-        case OP_GET: {
-            value v = i->n == 0 ? value_lookup(X(i->b), X(i->c)) : vm_document_lookup(ctx, X(i->b), X(i->c));
-            if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
-            NEXT
-        }
+            FAIL case OP_INPUT : if (!value_is_defined(ctx->view->input)) FAIL R[i->a] =
+                                     ctx->view->input;
+            NEXT case OP_DATA : if (!value_is_defined(ctx->view->data)) FAIL R[i->a] =
+                                    ctx->view->data;
+            NEXT case OP_GET:
+            {
+                value v = i->n == 0 ? value_lookup(X(i->b), X(i->c))
+                                    : vm_document_lookup(ctx, X(i->b), X(i->c));
+                if (!value_is_defined(v))
+                    FAIL R[i->a] = v;
+                NEXT
+            }
         case OP_PATH: {
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
             for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
-                v = i->n < 2 ? value_lookup(v, path->keys[k]) : vm_document_lookup(ctx, v, path->keys[k]);
+                v = i->n < 2 ? value_lookup(v, path->keys[k])
+                             : vm_document_lookup(ctx, v, path->keys[k]);
             if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
+                FAIL R[i->a] = v;
             NEXT
         }
         case OP_TEST:
             if (X(i->a).word == VALUE_FALSE.word)
-                FAIL
-            NEXT
-        case OP_EQ:
-            if (!value_equal(X(i->a), X(i->b)))
-                FAIL
-            NEXT
-        case OP_NEQ:
-            if (value_equal(X(i->a), X(i->b)))
-                FAIL
-            NEXT
-        case OP_LT:
-        case OP_LE: {
-            value x = X(i->a);
-            value y = X(i->b);
-            int order = value_is_small(x) && value_is_small(y)
+                FAIL NEXT case OP_EQ : if (!value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_NEQ
+                    : if (value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_LT : case OP_LE:
+                {
+                    value x = X(i->a);
+                    value y = X(i->b);
+                    int order =
+                        value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
                             : value_compare(x, y);
-            if (i->op == OP_LT ? order >= 0 : order > 0)
-                FAIL
-            NEXT
-        }
+                    if (i->op == OP_LT ? order >= 0 : order > 0)
+                        FAIL NEXT
+                }
         case OP_IN: {
             bool found;
             if (!is_member(ctx, X(i->a), X(i->b), &found))
                 return ctx->status;
             if (!found)
-                FAIL
-            NEXT
+                FAIL NEXT
         }
         case OP_COMPARE: {
             value x = X(i->b);
@@ -600,9 +606,10 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value y = X(i->c);
             int64_t n;
             if (value_is_small(x) && value_is_small(y)) {
-                bool overflow = i->n == '+'   ? __builtin_add_overflow(value_small(x), value_small(y), &n)
-                                : i->n == '-' ? __builtin_sub_overflow(value_small(x), value_small(y), &n)
-                                              : __builtin_mul_overflow(value_small(x), value_small(y), &n);
+                bool overflow =
+                    i->n == '+'   ? __builtin_add_overflow(value_small(x), value_small(y), &n)
+                    : i->n == '-' ? __builtin_sub_overflow(value_small(x), value_small(y), &n)
+                                  : __builtin_mul_overflow(value_small(x), value_small(y), &n);
                 if (!overflow && value_small_fits(n)) {
                     R[i->a] = value_small_int(n);
                     NEXT
@@ -612,15 +619,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (!slow_arith(ctx, (char)i->n, x, y, pc, &v))
                 return ctx->status;
             if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
+                FAIL R[i->a] = v;
             NEXT
         }
         case OP_SCAN: {
             value c = X(i->b);
             if (value_kind(c) < VALUE_KIND_ARRAY || (i->n == 0 && value_len(c) == 0))
-                FAIL
-            R[i->a] = c;
+                FAIL R[i->a] = c;
             R[i->a + 1] = value_small_int(0);
             NEXT
         }
@@ -660,22 +665,16 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_IS_ARRAY:
             if (!value_is_array(R[i->a]) || value_len(R[i->a]) != i->c)
-                FAIL
-            NEXT
-        case OP_ITEM:
-            R[i->a] = value_items(R[i->b])[i->c];
-            NEXT
-        case OP_IS_OBJECT:
-            if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
-                FAIL
-            NEXT
-        case OP_BUILD: {
-            struct vm_builder *b = builder_new(ctx, i->n);
-            if (b == NULL)
-                return vm_no_memory(ctx);
-            R[i->a] = tag(b);
-            NEXT
-        }
+                FAIL NEXT case OP_ITEM : R[i->a] = value_items(R[i->b])[i->c];
+            NEXT case OP_IS_OBJECT : if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
+                                         FAIL NEXT case OP_BUILD:
+            {
+                struct vm_builder *b = builder_new(ctx, i->n);
+                if (b == NULL)
+                    return vm_no_memory(ctx);
+                R[i->a] = tag(b);
+                NEXT
+            }
         case OP_ADD: {
             struct vm_builder *b = untag(R[i->a]);
             value_builder_add(&b->b, X(i->b));
@@ -686,19 +685,17 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_PUT:
             if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
                 return vm_no_memory(ctx);
-            NEXT
-        case OP_NEST:
-        case OP_NEST_ADD:
-            if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD, i->d))
-                return vm_no_memory(ctx);
-            NEXT
-        case OP_FINISH: {
-            value v = VALUE_UNDEFINED;
-            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
-                return vm_no_memory(ctx);
-            R[i->a] = v;
-            NEXT
-        }
+            NEXT case OP_NEST : case OP_NEST_ADD
+                : if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c),
+                                    i->op == OP_NEST_ADD, i->d)) return vm_no_memory(ctx);
+            NEXT case OP_FINISH:
+            {
+                value v = VALUE_UNDEFINED;
+                if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
+                    return vm_no_memory(ctx);
+                R[i->a] = v;
+                NEXT
+            }
         case OP_CALL:
         case OP_CALL_ALL: {
             const struct prog_external *e = &p->externals[i->c];
@@ -718,7 +715,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 if ((m->replacement & REPLACEMENT_EXTERNAL) != 0) {
                     struct view *before = ctx->view;
                     ctx->view = view;
-                    bool ok = call_cached(ctx, m->replacement & ~REPLACEMENT_EXTERNAL, &R[i->b], i->n, pc, &v);
+                    bool ok = call_cached(ctx, m->replacement & ~REPLACEMENT_EXTERNAL, &R[i->b],
+                                          i->n, pc, &v);
                     ctx->view = before;
                     if (!ok)
                         return ctx->status;
@@ -735,8 +733,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 }
             }
             if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
+                FAIL R[i->a] = v;
             NEXT
         }
         case OP_CALL_RULE: {
@@ -768,16 +765,14 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 if (!ok)
                     return ctx->status;
                 if (!value_is_defined(v))
-                    FAIL
-                R[i->a] = v;
+                    FAIL R[i->a] = v;
                 NEXT
             }
             uint64_t hash = call_hash(fn, args, n);
             value known;
             if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
                 if (!value_is_defined(known))
-                    FAIL
-                R[i->a] = known;
+                    FAIL R[i->a] = known;
                 NEXT
             }
             value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
@@ -803,8 +798,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 continue;
             }
             if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
+                FAIL R[i->a] = v;
             NEXT
         }
         case OP_RULE_KEY: {
@@ -833,8 +827,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 }
             }
             if (!value_is_defined(v))
-                FAIL
-            R[i->a] = v;
+                FAIL R[i->a] = v;
             NEXT
         }
         case OP_EXTENT: {
@@ -859,45 +852,44 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_TREE:
             R[i->a] = vm_is_hidden(ctx, i->c) ? CURSOR_VALUE : value_small_int(i->c);
             R[i->a + 1] = vm_base(ctx, i->c);
-            NEXT
-        case OP_TREE_STEP: {
-            bool defined;
-            uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
-            if (fn != FN_NONE) {
-                if (!spend(ctx, 1))
-                    return ctx->status;
-                ENTER(fn, RETURN_AGAIN)
-                continue;
+            NEXT case OP_TREE_STEP:
+            {
+                bool defined;
+                uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
+                if (fn != FN_NONE) {
+                    if (!spend(ctx, 1))
+                        return ctx->status;
+                    ENTER(fn, RETURN_AGAIN)
+                    continue;
+                }
+                if (!defined)
+                    FAIL NEXT
             }
-            if (!defined)
-                FAIL
-            NEXT
-        }
         case OP_TREE_SCAN:
             R[i->a] = VALUE_NULL;
             R[i->a + 1] = value_small_int(0);
-            NEXT
-        case OP_TREE_NEXT: {
-            value key;
-            if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
-                pc = i->d;
-                continue;
+            NEXT case OP_TREE_NEXT:
+            {
+                value key;
+                if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
+                    pc = i->d;
+                    continue;
+                }
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                R[i->c] = key;
+                NEXT
             }
-            if (!spend(ctx, 1))
-                return ctx->status;
-            R[i->c] = key;
-            NEXT
-        }
         case OP_TREE_END: {
             int64_t node = value_small(R[i->b]);
             if (node < 0) {
                 if (!value_is_defined(R[i->b + 1]))
-                    FAIL
-                R[i->a] = R[i->b + 1];
+                    FAIL R[i->a] = R[i->b + 1];
                 NEXT
             }
             value *scratch = &R[i->b + 2];
-            uint32_t at = value_is_defined(*scratch) ? (uint32_t)value_small(*scratch) : (uint32_t)node;
+            uint32_t at =
+                value_is_defined(*scratch) ? (uint32_t)value_small(*scratch) : (uint32_t)node;
             uint32_t fn = vm_missing(ctx, (uint32_t)node, &at);
             if (fn != FN_NONE) {
                 *scratch = value_small_int(at);
@@ -925,20 +917,18 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_WITH_END:
             ctx->view = ctx->view->outer;
-            NEXT
-        case OP_WITH_AGAIN:
-            ctx->view = untag(R[i->a]);
-            NEXT
-        case OP_RESULT: {
-            value v = X(i->b);
-            if (!value_is_defined(R[i->a])) {
-                R[i->a] = v;
-            } else if (!value_equal(R[i->a], v)) {
-                conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
-                return ctx->status;
+            NEXT case OP_WITH_AGAIN : ctx->view = untag(R[i->a]);
+            NEXT case OP_RESULT:
+            {
+                value v = X(i->b);
+                if (!value_is_defined(R[i->a])) {
+                    R[i->a] = v;
+                } else if (!value_equal(R[i->a], v)) {
+                    conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
+                    return ctx->status;
+                }
+                NEXT
             }
-            NEXT
-        }
         case OP_RETURN: {
             value v = X(i->a);
             struct frame fr = ctx->frames[ctx->frame_count - 1];
@@ -957,8 +947,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (fr.how == RETURN_VALUE) {
                 i = &code[pc];
                 if (!value_is_defined(v))
-                    FAIL
-                R[i->a] = v;
+                    FAIL R[i->a] = v;
                 NEXT
             }
             if (fr.how == RETURN_AGAIN)
@@ -976,19 +965,18 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
                 (i->a == OPERAND_NONE || !value_is_defined(R[i->a])))
                 trace_miss(ctx, R, i->d, fail_pc);
-            NEXT
-        case OP_VALUE:
-            if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) && X(i->a).word == VALUE_FALSE.word)
-                trace_false(ctx, R, i->d, pc);
-            NEXT
-        case OP_INDEX: {
-            struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
-            if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
-                return vm_no_memory(ctx);
-            R[i->a] = tag(l);
-            R[i->a + 1] = tag(p->indexes[i->d]);
-            NEXT
-        }
+            NEXT case OP_VALUE : if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
+                                     X(i->a).word == VALUE_FALSE.word)
+                                     trace_false(ctx, R, i->d, pc);
+            NEXT case OP_INDEX:
+            {
+                struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
+                if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
+                    return vm_no_memory(ctx);
+                R[i->a] = tag(l);
+                R[i->a + 1] = tag(p->indexes[i->d]);
+                NEXT
+            }
         case OP_INDEX_NEXT: {
             struct index_list *l = untag(R[i->a]);
             if (l->len == 0) {

@@ -26,7 +26,7 @@ struct hide {
 };
 
 struct mock {
-    bool rule;      /* `what` is a function of the program, else an external */
+    bool rule; /* `what` is a function of the program, else an external */
     bool is_value;
     uint32_t what;
     uint32_t replacement;
@@ -174,15 +174,16 @@ static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value k
     return value_lookup(base, key);
 }
 
-/* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all are there. */
+/* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all
+ * are there. */
 uint32_t vm_missing(struct rego_ctx *ctx, uint32_t top, uint32_t *at);
 
 bool vm_is_hidden(const struct rego_ctx *ctx, uint32_t node);
 value vm_memo(const struct rego_ctx *ctx, uint32_t fn);
 
 /* End the evaluation with an error; returns the status. */
-enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code, const struct prog_pos *pos, const char *format,
-               ...) PRINTF_LIKE(5, 6);
+enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code,
+                    const struct prog_pos *pos, const char *format, ...) PRINTF_LIKE(5, 6);
 enum status vm_no_memory(struct rego_ctx *ctx);
 
 /* Position of the literal at `pc`. */
@@ -204,8 +205,8 @@ void trace_false(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_
 
 struct vm_builder *builder_new(struct rego_ctx *ctx, uint32_t kind);
 bool builder_put(struct rego_ctx *ctx, struct vm_builder *b, value key, value val, uint32_t rule);
-bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len, value val, bool element,
-                  uint32_t rule);
+bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path, uint32_t len,
+                  value val, bool element, uint32_t rule);
 /* False: the error is in the context. */
 bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, value *out);
 

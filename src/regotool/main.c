@@ -14,6 +14,7 @@ struct command {
 static const struct command commands[] = {
     {"eval", tool_eval, "evaluate a query"},
     {"check", tool_check, "parse and compile policies"},
+    {"fmt", tool_fmt, "lay out policies in the one way"},
 };
 
 static void usage(FILE *out)

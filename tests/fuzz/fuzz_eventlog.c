@@ -1,6 +1,6 @@
 /*
- * An event log, binary or as text.  Property: parts lie inside, a log that
- * parses replays, and its claims have an entry for each event.
+ * An event log, binary or as text, with names in UTF-16 (text_from_utf16).  Property: parts lie
+ * inside, a log that parses replays, and its claims have an entry for each event.
  */
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (eventlog_claims(&a, &log, UINT32_MAX, &claims, &err) == OK && value_len(claims) != log.len)
         abort();
-    if (!value_is_object(eventlog_ccel(&a, &log)) && arena_status(&a) == OK)
+    if (!value_is_object(eventlog_ccel(&a, &log, UINT32_MAX)) && arena_status(&a) == OK)
         abort();
     return 0;
 }

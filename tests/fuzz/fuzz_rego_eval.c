@@ -25,8 +25,8 @@ static struct str input_of(struct str *text)
 }
 
 /* The result as text. A result that a limit ended may differ: then `limited`. */
-static void evaluate(struct rego_ctx *ctx, const struct rego_policy *policy, struct str input, enum rego_trace_level trace,
-                     struct buf *out, bool *limited)
+static void evaluate(struct rego_ctx *ctx, const struct rego_policy *policy, struct str input,
+                     enum rego_trace_level trace, struct buf *out, bool *limited)
 {
     struct rego_eval params = {
         .policy = policy,
@@ -54,13 +54,15 @@ static void evaluate(struct rego_ctx *ctx, const struct rego_policy *policy, str
         status_ignore(json_write(out, result, JSON_COMPACT));
 }
 
-static bool run(struct str policy_text, struct str input, bool v0, uint64_t key, enum rego_trace_level trace, struct buf *out)
+static bool run(struct str policy_text, struct str input, bool v0, uint64_t key,
+                enum rego_trace_level trace, struct buf *out)
 {
     hash_set_key(key, key + 1);
     struct rego_options options = REGO_OPTIONS_DEFAULT;
     options.version = v0 ? REGO_V0 : REGO_V1;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
-    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx =
+    CLEANUP(rego_ctx_cleanup)
+    struct rego_ctx *ctx =
         rego_ctx_new(&(struct rego_limits){.steps = STEPS, .memory = 8 << 20, .depth = 64});
     if (ctx == NULL || rego_compile_text(STR("f.rego"), policy_text, &options, &policy, NULL) != OK)
         return false;
@@ -86,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&first, 32 << 20);
     buf_init(&second, 32 << 20);
     bool v0 = (data[0] & 1) != 0;
-    if (run(text, input, v0, 1, REGO_TRACE_OFF, &first) && run(text, input, v0, 99, REGO_TRACE_RULES, &second) &&
+    if (run(text, input, v0, 1, REGO_TRACE_OFF, &first) &&
+        run(text, input, v0, 99, REGO_TRACE_RULES, &second) &&
         !str_equal(buf_str(&first), buf_str(&second)))
         abort();
     return 0;

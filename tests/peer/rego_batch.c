@@ -22,7 +22,8 @@
 
 #define NOW_NS 1700000000000000000ll
 
-static void write_errors(struct buf *out, const char *stage, struct rego_errors errors, enum status st)
+static void write_errors(struct buf *out, const char *stage, struct rego_errors errors,
+                         enum status st)
 {
     struct json_writer w;
     json_begin(&w, out);
@@ -119,7 +120,8 @@ int main(void)
         if (json_parse(&arena, str_bytes(line, (size_t)n), &options, &x, &err) == OK)
             run(&out, x);
         else
-            buf_add_format(&out, "{\"errors\": [{\"stage\": \"case\", \"code\": \"%s\"}]}", err.text);
+            buf_add_format(&out, "{\"errors\": [{\"stage\": \"case\", \"code\": \"%s\"}]}",
+                           err.text);
         buf_add_byte(&out, '\n');
         fwrite(out.ptr, 1, out.len, stdout);
         fflush(stdout);

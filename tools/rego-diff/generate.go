@@ -427,7 +427,8 @@ func (g *generator) loop(depth int) string {
 // OPA 1.22 wants a body behind `not {` where the improved `not` is imported.
 func (g *generator) operand(depth int) string {
 	for {
-		if s := g.term(anyKind, depth); s[0] != '{' {
+		// And it takes a body of `not true` alone for one that holds.
+		if s := g.term(anyKind, depth); s[0] != '{' && s != "true" {
 			return s
 		}
 	}

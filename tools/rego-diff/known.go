@@ -24,7 +24,7 @@ func isKnown(c *testCase, want, got outcome, kind string) bool {
 	if len(want.Errors) > 0 && want.Errors[0].Code == "rego_compile_error" {
 		m := want.Errors[0].Message
 		return strings.HasSuffix(m, "redeclared") || strings.HasSuffix(m, "declared above") ||
-			strings.HasSuffix(m, "assigned above") || strings.HasSuffix(m, "assigned before")
+			strings.HasSuffix(m, "assigned above") || strings.HasSuffix(m, "referenced above") || strings.HasSuffix(m, "assigned before")
 	}
 	return false
 }

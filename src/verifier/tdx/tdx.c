@@ -146,14 +146,15 @@ static enum status log_claims(struct verify *v, struct tdx_run *r, struct value_
     value events;
     struct error why = ERROR_INIT;
     /* HARDEN as-3: nothing has replayed an old guest's entries of register 4. */
-    enum status st = eventlog_claims(v->a, &r->log, r->old_guest ? 4 : UINT32_MAX, &events, &why);
+    uint32_t skip = r->old_guest ? 4 : UINT32_MAX;
+    enum status st = eventlog_claims(v->a, &r->log, skip, &events, &why);
     if (st == ERR_NOMEM || arena_status(v->a) != OK)
         return error_nomem(v->err);
     if (st != OK)
         return FAIL_PLAIN(v, CHECK_EVENT_LOG, "/evidence/cc_eventlog/details",
                           "TDX Verifier: Parse CC Eventlog failed: %s", why.text);
     value_builder_put_str(claims, "uefi_event_logs", events);
-    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log));
+    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log, skip));
     return OK;
 }
 

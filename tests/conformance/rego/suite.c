@@ -30,7 +30,8 @@ static value scalar(struct arena *a, const yaml_event_t *ev)
     return value_string(a, s);
 }
 
-static bool node(struct arena *a, yaml_parser_t *y, const yaml_event_t *ev, value *out, unsigned depth);
+static bool node(struct arena *a, yaml_parser_t *y, const yaml_event_t *ev, value *out,
+                 unsigned depth);
 
 static bool sequence(struct arena *a, yaml_parser_t *y, value *out, unsigned depth)
 {
@@ -82,7 +83,8 @@ static bool mapping(struct arena *a, yaml_parser_t *y, value *out, unsigned dept
     return true;
 }
 
-static bool node(struct arena *a, yaml_parser_t *y, const yaml_event_t *ev, value *out, unsigned depth)
+static bool node(struct arena *a, yaml_parser_t *y, const yaml_event_t *ev, value *out,
+                 unsigned depth)
 {
     if (depth > 200)
         return false;
@@ -115,12 +117,14 @@ STATUS suite_load(struct arena *a, const char *path, value *out, struct error *e
     for (;;) {
         yaml_event_t ev;
         if (!next(&y, &ev)) {
-            error_set_at(err, (uint32_t)y.problem_mark.line + 1, (uint32_t)y.problem_mark.column + 1, "%s", y.problem);
+            error_set_at(err, (uint32_t)y.problem_mark.line + 1,
+                         (uint32_t)y.problem_mark.column + 1, "%s", y.problem);
             ok = false;
             break;
         }
         yaml_event_type_t type = ev.type;
-        bool content = type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+        bool content = type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT ||
+                       type == YAML_MAPPING_START_EVENT;
         if (content)
             ok = node(a, &y, &ev, out, 0);
         else if (type == YAML_DOCUMENT_START_EVENT)
@@ -142,7 +146,8 @@ static int by_name(const void *x, const void *y)
     return strcmp(*(char *const *)x, *(char *const *)y);
 }
 
-static void walk(const char *dir, const char *relative, void (*each)(void *, const char *, const char *), void *user)
+static void walk(const char *dir, const char *relative,
+                 void (*each)(void *, const char *, const char *), void *user)
 {
     DIR *d = opendir(dir);
     if (d == NULL)
@@ -158,7 +163,8 @@ static void walk(const char *dir, const char *relative, void (*each)(void *, con
         char path[1024];
         char below[512];
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-        snprintf(below, sizeof(below), "%s%s%s", relative, relative[0] == '\0' ? "" : "/", names[i]);
+        snprintf(below, sizeof(below), "%s%s%s", relative, relative[0] == '\0' ? "" : "/",
+                 names[i]);
         size_t len = strlen(names[i]);
         if (len > 5 && strcmp(names[i] + len - 5, ".yaml") == 0)
             each(user, path, below);
@@ -168,7 +174,8 @@ static void walk(const char *dir, const char *relative, void (*each)(void *, con
     }
 }
 
-void suite_walk(const char *dir, void (*each)(void *user, const char *path, const char *relative), void *user)
+void suite_walk(const char *dir, void (*each)(void *user, const char *path, const char *relative),
+                void *user)
 {
     walk(dir, "", each, user);
 }
@@ -253,8 +260,8 @@ static void end_folder(struct tally *t)
     if (t->folder[0] == '\0')
         return;
     char row[256];
-    snprintf(row, sizeof(row), "%s: %zu passed, %zu pending, %zu failed, %zu do not apply", t->folder, t->passed,
-             t->pending, t->failed, t->skipped);
+    snprintf(row, sizeof(row), "%s: %zu passed, %zu pending, %zu failed, %zu do not apply",
+             t->folder, t->passed, t->pending, t->failed, t->skipped);
     CHECK_ROW(t->failed == 0, row);
     t->all_passed += t->passed;
     t->all_pending += t->pending;
@@ -276,8 +283,8 @@ void tally_folder(struct tally *t, const char *relative)
     memcpy(t->folder, folder, sizeof(folder));
 }
 
-void tally_case(struct tally *t, const struct pending *p, const char *relative, size_t index, bool ok, struct str text,
-                const char *why)
+void tally_case(struct tally *t, const struct pending *p, const char *relative, size_t index,
+                bool ok, struct str text, const char *why)
 {
     bool pending = pending_has(p, relative, index);
     if (ok && pending) {
@@ -302,6 +309,6 @@ void tally_skip(struct tally *t, const char *relative)
 void tally_done(struct tally *t)
 {
     end_folder(t);
-    printf("# all: %zu passed, %zu pending, %zu failed, %zu do not apply\n", t->all_passed, t->all_pending,
-           t->all_failed, t->all_skipped);
+    printf("# all: %zu passed, %zu pending, %zu failed, %zu do not apply\n", t->all_passed,
+           t->all_pending, t->all_failed, t->all_skipped);
 }

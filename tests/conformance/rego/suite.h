@@ -15,7 +15,8 @@
 STATUS suite_load(struct arena *a, const char *path, value *out, struct error *err);
 
 /* Calls `each` for every .yaml file below `dir`, in order of names. */
-void suite_walk(const char *dir, void (*each)(void *user, const char *path, const char *relative), void *user);
+void suite_walk(const char *dir, void (*each)(void *user, const char *path, const char *relative),
+                void *user);
 
 /*
  * What does not pass yet, one a line:
@@ -45,8 +46,8 @@ struct tally {
     size_t passed, pending, failed, skipped;
     size_t all_passed, all_pending, all_failed, all_skipped;
 };
-void tally_case(struct tally *t, const struct pending *p, const char *relative, size_t index, bool ok, struct str text,
-                const char *why);
+void tally_case(struct tally *t, const struct pending *p, const char *relative, size_t index,
+                bool ok, struct str text, const char *why);
 void tally_skip(struct tally *t, const char *relative);
 void tally_folder(struct tally *t, const char *relative); /* a file begins */
 void tally_done(struct tally *t);

@@ -123,7 +123,8 @@ static bool compare_bindings(struct run *r, value c, value results)
         value one = value_at(want, i);
         for (size_t k = 0; k < value_len(one); k++) {
             struct value_pair pair = value_pairs(one)[k];
-            if (!str_is(value_str(pair.key), "d") && !value_equal(value_get(bindings, pair.key), pair.val))
+            if (!str_is(value_str(pair.key), "d") &&
+                !value_equal(value_get(bindings, pair.key), pair.val))
                 return fail(r, "binding %.*s differs", STR_ARG(value_str(pair.key)));
         }
     }
@@ -146,7 +147,8 @@ static bool compare_results(struct run *r, value c, value results)
         return true;
     struct str g = json_text(&r->arena, got, JSON_COMPACT);
     struct str w = json_text(&r->arena, want, JSON_COMPACT);
-    return fail(r, "got %.*s want %.*s", STR_ARG(str_slice(g, 0, 300)), STR_ARG(str_slice(w, 0, 300)));
+    return fail(r, "got %.*s want %.*s", STR_ARG(str_slice(g, 0, 300)),
+                STR_ARG(str_slice(w, 0, 300)));
 }
 
 static bool contains(struct str s, struct str part)
@@ -162,7 +164,8 @@ static bool compare_error(struct run *r, value c, const struct rego_error *e, bo
     buf_init(&b, 1 << 20);
     rego_error_write(&b, e);
     if (wasm)
-        return str_is(str_of(e->code), "eval_conflict_error") || fail(r, "got %.*s", STR_ARG(buf_str(&b)));
+        return str_is(str_of(e->code), "eval_conflict_error") ||
+               fail(r, "got %.*s", STR_ARG(buf_str(&b)));
     if (code.len > 0 && !str_is(code, e->code))
         return fail(r, "got error %.*s want code %.*s", STR_ARG(buf_str(&b)), STR_ARG(code));
     if (!contains(buf_str(&b), text))
@@ -197,13 +200,15 @@ static STATUS add_modules(struct rego_compiler *c, value modules)
     return OK;
 }
 
-static value term_value(struct run *r, struct rego_ctx *ctx, struct rego_eval *params, struct str term)
+static value term_value(struct run *r, struct rego_ctx *ctx, struct rego_eval *params,
+                        struct str term)
 {
     struct str query = arena_format(&r->arena, "x = %.*s", STR_ARG(term));
     value set = VALUE_UNDEFINED;
     if (rego_eval_query(ctx, params, query, &set) != OK)
         return VALUE_UNDEFINED;
-    value x = value_copy(&r->arena, value_get_lit(value_get_lit(value_at(set, 0), "bindings"), "x"));
+    value x =
+        value_copy(&r->arena, value_get_lit(value_get_lit(value_at(set, 0), "bindings"), "x"));
     rego_ctx_reset(ctx);
     return x;
 }
@@ -226,8 +231,10 @@ static bool run_eval(struct run *r, value c, bool v0, bool wasm)
 {
     CLEANUP(rego_compiler_cleanup) struct rego_compiler *compiler = start(r, c, v0);
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
-    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&(struct rego_limits){.steps = 50000000});
-    bool want_error = value_is_defined(value_get_lit(c, "want_error")) || value_is_defined(value_get_lit(c, "want_error_code"));
+    CLEANUP(rego_ctx_cleanup)
+    struct rego_ctx *ctx = rego_ctx_new(&(struct rego_limits){.steps = 50000000});
+    bool want_error = value_is_defined(value_get_lit(c, "want_error")) ||
+                      value_is_defined(value_get_lit(c, "want_error_code"));
     enum status st = add_modules(compiler, value_get_lit(c, "modules"));
     if (st == OK)
         st = rego_compiler_finish(compiler, &policy);
@@ -237,7 +244,8 @@ static bool run_eval(struct run *r, value c, bool v0, bool wasm)
             return fail(r, "compile: %s", status_name(st));
         if (want_error)
             return compare_error(r, c, &e.items[0], wasm);
-        return fail(r, "compile: %u:%u %s: %.*s", e.items[0].row, e.items[0].col, e.items[0].code, STR_ARG(e.items[0].message));
+        return fail(r, "compile: %u:%u %s: %.*s", e.items[0].row, e.items[0].col, e.items[0].code,
+                    STR_ARG(e.items[0].message));
     }
     value data = value_get_lit(c, "data");
     struct rego_eval params = {
@@ -255,10 +263,12 @@ static bool run_eval(struct run *r, value c, bool v0, bool wasm)
         const struct rego_error *e = rego_ctx_error(ctx);
         if (want_error)
             return compare_error(r, c, e, wasm);
-        return fail(r, "error %.*s:%u %s: %.*s", STR_ARG(e->file), e->row, e->code, STR_ARG(e->message));
+        return fail(r, "error %.*s:%u %s: %.*s", STR_ARG(e->file), e->row, e->code,
+                    STR_ARG(e->message));
     }
     if (want_error)
-        return fail(r, "no error, want %.*s %.*s", STR_ARG(text_of(c, "want_error_code")), STR_ARG(text_of(c, "want_error")));
+        return fail(r, "no error, want %.*s %.*s", STR_ARG(text_of(c, "want_error_code")),
+                    STR_ARG(text_of(c, "want_error")));
     value want_defined = value_get_lit(c, "want_defined");
     if (value_is_defined(want_defined) && value_is_true(want_defined) != is_true(results))
         return fail(r, "defined: %zu results", value_len(results));
@@ -278,8 +288,9 @@ static bool has_error(struct rego_errors errors, value want)
     bool has_col = value_get_int64(value_get_lit(want, "col"), &col);
     for (size_t i = 0; ok && i < errors.len; i++) {
         const struct rego_error *e = &errors.items[i];
-        if (str_equal(e->file, file) && str_equal(text_of(want, "code"), str_of(e->code)) && e->row == row &&
-            (!has_col || e->col == col) && str_equal(e->message, text_of(want, "message")))
+        if (str_equal(e->file, file) && str_equal(text_of(want, "code"), str_of(e->code)) &&
+            e->row == row && (!has_col || e->col == col) &&
+            str_equal(e->message, text_of(want, "message")))
             return true;
     }
     return false;
@@ -298,8 +309,8 @@ static bool run_compile(struct run *r, value c)
     CLEANUP(buf_done) struct buf got;
     buf_init(&got, 1 << 16);
     for (size_t i = 0; i < errors.len; i++)
-        buf_add_format(&got, "[%u:%u %s %.*s]", errors.items[i].row, errors.items[i].col, errors.items[i].code,
-                       STR_ARG(errors.items[i].message));
+        buf_add_format(&got, "[%u:%u %s %.*s]", errors.items[i].row, errors.items[i].col,
+                       errors.items[i].code, STR_ARG(errors.items[i].message));
     for (size_t i = 0; i < value_len(want); i++)
         if (!has_error(errors, value_at(want, i)))
             return fail(r, "got %.*s, error %zu is missing", STR_ARG(buf_str(&got)), i);
@@ -319,7 +330,8 @@ static bool has_prefix(const char *s, const char *prefix)
 static bool applies(struct run *r, value c)
 {
     struct str all = json_text(&r->arena, c, JSON_COMPACT);
-    return !contains(all, STR("custom_builtin_test_impure")) && !contains(all, STR("custom_builtin_test_memoization"));
+    return !contains(all, STR("custom_builtin_test_impure")) &&
+           !contains(all, STR("custom_builtin_test_memoization"));
 }
 
 static void run_file(void *user, const char *path, const char *relative)
@@ -346,8 +358,9 @@ static void run_file(void *user, const char *path, const char *relative)
         bool wasm = has_prefix(relative, "wasm/");
         r->bigint = has_prefix(relative, "rego-cpp/bigint");
         r->why[0] = '\0';
-        bool ok = has_prefix(relative, "compilecases/") ? run_compile(r, c)
-                                                        : run_eval(r, c, has_prefix(relative, "v0/"), wasm);
+        bool ok = has_prefix(relative, "compilecases/")
+                      ? run_compile(r, c)
+                      : run_eval(r, c, has_prefix(relative, "v0/"), wasm);
         struct str text = ok ? STR_EMPTY : json_text(&r->arena, c, JSON_COMPACT);
         tally_case(&r->tally, &r->pending, relative, i, ok, text, r->why);
     }
@@ -371,7 +384,8 @@ int main(int argc, char **argv)
     if (dir == NULL)
         return tap_done();
     char *folder = strdup(dir);
-    struct run r = {.only = argc > 1 ? argv[1] : NULL, .force_not = getenv("REGO_FORCE_NOT") != NULL};
+    struct run r = {.only = argc > 1 ? argv[1] : NULL,
+                    .force_not = getenv("REGO_FORCE_NOT") != NULL};
     arena_init(&r.arena, 256 << 20);
     pending_load(&r.pending, tap_source("tests/conformance/rego/pending-opa.txt"));
     suite_walk(folder, run_file, &r);

@@ -61,7 +61,8 @@ static value decode(struct arena *a, value v)
     if (value_is_array(object)) {
         for (size_t i = 0; i < value_len(object); i++) {
             value pair = value_at(object, i);
-            value_builder_put(&b, decode(a, value_get_lit(pair, "key")), decode(a, value_get_lit(pair, "value")));
+            value_builder_put(&b, decode(a, value_get_lit(pair, "key")),
+                              decode(a, value_get_lit(pair, "value")));
         }
         return value_object_finish(&b, VALUE_DUP_LAST, NULL);
     }
@@ -80,7 +81,9 @@ static value loosen(struct arena *a, value v)
 {
     struct str s = json_text(a, v, JSON_COMPACT);
     value out;
-    return json_parse(a, s, &(struct json_options){.duplicates = JSON_DUP_LAST}, &out, NULL) == OK ? out : v;
+    return json_parse(a, s, &(struct json_options){.duplicates = JSON_DUP_LAST}, &out, NULL) == OK
+               ? out
+               : v;
 }
 
 /* One result: its bindings, or the value of its last expression. */
@@ -129,8 +132,8 @@ struct expect {
     value want;
 };
 
-static bool check_results(struct run *r, struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
-                          const struct expect *x)
+static bool check_results(struct run *r, struct rego_ctx *ctx, const struct rego_eval *params,
+                          struct str query, const struct expect *x)
 {
     value results = VALUE_UNDEFINED;
     enum status st = rego_eval_query(ctx, params, query, &results);
@@ -145,7 +148,8 @@ static bool check_results(struct run *r, struct rego_ctx *ctx, const struct rego
     return compare(r, results, x->want);
 }
 
-static bool run_inputs(struct run *r, struct rego_ctx *ctx, struct rego_eval *params, value c, struct expect *x)
+static bool run_inputs(struct run *r, struct rego_ctx *ctx, struct rego_eval *params, value c,
+                       struct expect *x)
 {
     value input = value_get_lit(c, "input");
     value many = value_get_lit(input, "many!");
@@ -171,7 +175,8 @@ static bool run_entry_points(struct run *r, struct rego_ctx *ctx, struct rego_ev
     value points = value_get_lit(c, "entry_points");
     value wants = value_get_lit(c, "want_results");
     for (size_t i = 0; i < value_len(points); i++) {
-        struct expect x = {.want = value_is_array(wants) ? value_at(wants, i) : value_get(wants, value_at(points, i))};
+        struct expect x = {.want = value_is_array(wants) ? value_at(wants, i)
+                                                         : value_get(wants, value_at(points, i))};
         if (!check_results(r, ctx, params, value_str(value_at(points, i)), &x))
             return false;
     }
@@ -186,7 +191,8 @@ static bool run_case(struct run *r, value c, enum rego_version version, bool str
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
     CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(NULL);
     struct expect x = {
-        .error = value_is_defined(value_get_lit(c, "error")) || value_is_defined(value_get_lit(c, "want_error")),
+        .error = value_is_defined(value_get_lit(c, "error")) ||
+                 value_is_defined(value_get_lit(c, "want_error")),
         .none = value_is_true(value_get_lit(c, "no_result")),
         .want = value_get_lit(c, "want_result"),
     };
@@ -200,7 +206,8 @@ static bool run_case(struct run *r, value c, enum rego_version version, bool str
         struct rego_errors e = rego_compiler_errors(compiler);
         if (x.error || e.len == 0)
             return x.error;
-        return fail(r, "compile %u:%u %s: %.*s", e.items[0].row, e.items[0].col, e.items[0].code, STR_ARG(e.items[0].message));
+        return fail(r, "compile %u:%u %s: %.*s", e.items[0].row, e.items[0].col, e.items[0].code,
+                    STR_ARG(e.items[0].message));
     }
     value data = decode(&r->arena, value_get_lit(c, "data"));
     value strict_option = value_get_lit(c, "strict");
@@ -254,7 +261,9 @@ static bool run_parser(struct run *r, value c)
     struct rego_errors e = rego_compiler_errors(compiler);
     if ((st != OK) == want)
         return true;
-    return want ? fail(r, "was accepted") : fail(r, "%u:%u %.*s", e.items[0].row, e.items[0].col, STR_ARG(e.items[0].message));
+    return want
+               ? fail(r, "was accepted")
+               : fail(r, "%u:%u %.*s", e.items[0].row, e.items[0].col, STR_ARG(e.items[0].message));
 }
 
 /* ---- files ---- */
@@ -264,7 +273,8 @@ static bool applies(value c, const char *relative)
     struct str note = text_of(c, "note");
     (void)note;
     (void)relative;
-    return !value_is_true(value_get_lit(c, "skip")) && !value_is_defined(value_get_lit(c, "host_await_responses")) &&
+    return !value_is_true(value_get_lit(c, "skip")) &&
+           !value_is_defined(value_get_lit(c, "host_await_responses")) &&
            !value_is_defined(value_get_lit(c, "execution_mode"));
 }
 
@@ -284,7 +294,8 @@ static bool run_one(struct run *r, value c, const char *relative)
 static void run_file(void *user, const char *path, const char *relative)
 {
     struct run *r = user;
-    if (strncmp(relative, "rego-cpp", 8) == 0 || (r->only != NULL && strncmp(relative, r->only, strlen(r->only)) != 0))
+    if (strncmp(relative, "rego-cpp", 8) == 0 ||
+        (r->only != NULL && strncmp(relative, r->only, strlen(r->only)) != 0))
         return;
     arena_reset(&r->arena);
     tally_folder(&r->tally, relative);

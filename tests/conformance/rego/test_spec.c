@@ -90,13 +90,17 @@ static struct str evaluate(const struct example *x, const char *separator)
     CLEANUP(rego_compiler_cleanup) struct rego_compiler *c = rego_compiler_new(&options);
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
     CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(NULL);
-    enum status st = x->modules[0].len == 0 ? OK : rego_compiler_add(c, STR("t0.rego"), x->modules[0]);
+    enum status st =
+        x->modules[0].len == 0 ? OK : rego_compiler_add(c, STR("t0.rego"), x->modules[0]);
     if (st == OK)
         st = rego_compiler_finish(c, &policy);
     if (st != OK)
         return compile_error(c, st);
-    struct rego_eval params = {
-        .policy = policy, .input = x->input, .data = x->data, .strict_errors = x->strict, .now_ns = 1700000000000000000};
+    struct rego_eval params = {.policy = policy,
+                               .input = x->input,
+                               .data = x->data,
+                               .strict_errors = x->strict,
+                               .now_ns = 1700000000000000000};
     value set = VALUE_UNDEFINED;
     st = rego_eval_query(ctx, &params, x->query, &set);
     if (st != OK)
@@ -197,7 +201,8 @@ static void check_module(struct str line, struct str text, struct str want)
     check(line, evaluate(&x, " ; "), want);
 }
 
-static void run_section(struct str text, const char *title, void (*each)(struct str, struct str, struct str))
+static void run_section(struct str text, const char *title,
+                        void (*each)(struct str, struct str, struct str))
 {
     const char *at = memmem(text.ptr, text.len, title, strlen(title));
     CHECK(at != NULL);
