@@ -359,14 +359,22 @@ static void test_submodules(void)
          "}",
          "policy"},
         {"sample under the new name",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}}", "policy"},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM, whose key anybody can make",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM under the old name",
-         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM in a simple token", ",\"tee\":\"tpm\"", "policy"},
         {"a vTPM whose key the hardware signed",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"az-snp-vtpm\":{\"tpm\":{}}}}}", NULL},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"az-snp-vtpm\":{\"tpm\":{}}"
+         "}}}",
+         NULL},
         {"only a device", ",\"submods\":{\"gpu0\":{}}", "token-submodule"},
         {"no submodule", ",\"submods\":{}", "token-submodule"},
         {"another TEE", ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tdx\":{}}}}",
