@@ -109,7 +109,7 @@ static void protect_process(void)
 struct running {
     struct kbs *kbs;
     struct http_server *server;
-    const struct kbs_config *first; /* listeners are those of the start */
+    size_t listener_count; /* listeners are those of the start */
     pthread_t thread;
     sigset_t signals;
 };
@@ -136,7 +136,7 @@ static void reload(struct running *run)
         log_error("kbs", "reload refused: %s; the old state serves on", err.text);
         return;
     }
-    for (size_t i = 0; tls != NULL && i < run->first->sockets.len; i++)
+    for (size_t i = 0; tls != NULL && i < run->listener_count; i++)
         http_server_set_tls(run->server, i, tls);
     tls_server_unref(tls);
     log_info("kbs", "the configuration was loaded anew");
@@ -171,9 +171,8 @@ static void *supervise(void *arg)
     }
 }
 
-static enum status listen_on(struct running *run, struct error *err)
+static enum status listen_on(struct running *run, const struct kbs_config *c, struct error *err)
 {
-    const struct kbs_config *c = run->first;
     struct tls_server *tls = NULL;
     enum status st = make_tls(c, &tls, err);
     struct http_listen *listen = calloc(c->sockets.len, sizeof(*listen));
@@ -191,6 +190,7 @@ static enum status listen_on(struct running *run, struct error *err)
     options.limits.body_max = (size_t)c->payload_mib * 1048576;
     if (st == OK)
         st = http_server_new(&options, &run->server, err);
+    run->listener_count = options.listen_count;
     if (st != OK && !c->insecure_http && tls != NULL)
         error_prefix(err, "HTTPS initialization failed: ");
     free(listen);
@@ -198,25 +198,26 @@ static enum status listen_on(struct running *run, struct error *err)
     return st;
 }
 
-static void announce_sockets(const struct running *run)
+static void announce_sockets(const struct running *run, const struct kbs_config *c)
 {
     char list[1024];
     size_t len = 0;
-    for (size_t i = 0; i < run->first->sockets.len && len < sizeof(list); i++) {
+    for (size_t i = 0; i < run->listener_count && len < sizeof(list); i++) {
         struct str a = http_server_address(run->server, i);
         int n = snprintf(list + len, sizeof(list) - len, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(a));
         len += n < 0 ? 0 : (size_t)n;
     }
-    log_info("kbs", "Starting %s server at [%s]", run->first->insecure_http ? "HTTP" : "HTTPS",
-             list);
+    log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
 static int serve(struct kbs *kbs)
 {
-    struct running run = {.kbs = kbs, .first = kbs_current_config(kbs)};
+    const struct kbs_config *c = kbs_current_config(kbs); /* until the first reload */
+    struct running run = {.kbs = kbs};
     struct error err = ERROR_INIT;
-    if (listen_on(&run, &err) != OK)
+    if (listen_on(&run, c, &err) != OK)
         return fail(&err);
+    announce_sockets(&run, c);
 
     sigemptyset(&run.signals);
     static const int handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2};
@@ -228,7 +229,6 @@ static int serve(struct kbs *kbs)
         error_set(&err, "could not start a thread");
         return fail(&err);
     }
-    announce_sockets(&run);
     enum status st = http_server_run(run.server, &err);
     pthread_kill(run.thread, SIGUSR2);
     pthread_join(run.thread, NULL);

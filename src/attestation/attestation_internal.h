@@ -17,6 +17,10 @@
 
 #include "attestation/attestation.h"
 #include "attestation/explain_cache.h"
+#include "verifier/verifier_cache.h"
+
+/* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
+#define CHECKED_ENDORSEMENTS 256
 
 typedef void (*attestation_warn)(void *user, const char *text);
 
@@ -275,6 +279,7 @@ struct attestation_service {
     pthread_mutex_t pin;                     /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
+    struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };
 

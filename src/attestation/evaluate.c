@@ -451,6 +451,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         .config = s->config.verifier_config,
         .anchors = s->options.anchors,
         .collateral = s->options.collateral,
+        .cache = s->checked,
         .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
     };
     value runtime_claims, init_claims;

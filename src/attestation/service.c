@@ -187,6 +187,8 @@ static enum status service_fill(struct attestation_service *s, struct error *err
 
     enum status st = explain_cache_new(&s->explanations, err);
     if (st == OK)
+        st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
+    if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
@@ -235,6 +237,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
     for (size_t i = 0; i < s->builtin_count; i++)
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
+    verifier_cache_free(s->checked);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

@@ -1,4 +1,5 @@
 #include "rego/builtins_internal.h"
+#include "value/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,13 +166,28 @@ const char *shown(struct rego_call *call, struct str s)
             buf_add(&b, str_slice(s, at, n));
         at += n == 0 ? 1 : n;
     }
-    struct str copy = arena_str(rego_call_arena(call), buf_str(&b));
+    struct arena *a = rego_call_arena(call);
+    struct str copy = worked(a, buf_status(&b)) ? arena_str(a, buf_str(&b)) : STR_EMPTY;
     return copy.ptr == NULL ? "" : copy.ptr;
+}
+
+bool worked(struct arena *a, enum status st)
+{
+    if (st == ERR_NOMEM || st == ERR_INTERNAL)
+        arena_fail(a, st);
+    return st == OK;
 }
 
 void output_init(struct rego_call *call, struct buf *b)
 {
     buf_init(b, rego_call_output_max(call));
+}
+
+void output_json(struct buf *b, value v)
+{
+    enum status st = json_write(b, v, JSON_GO);
+    if (st != OK && b->failed == OK)
+        b->failed = st; /* a key that is no string has a buffer of its own */
 }
 
 size_t rune_at(struct str s, size_t at, uint32_t *rune)

@@ -11,7 +11,7 @@ enum rego_outcome builtin_json_marshal(struct rego_call *call, const value *args
 {
     CLEANUP(buf_done) struct buf b;
     output_init(call, &b);
-    status_ignore(json_write(&b, args[0], JSON_GO)); /* the buffer remembers */
+    output_json(&b, args[0]);
     return charge_bytes(call, b.len) ? give_buf(call, &b, out) : REGO_FATAL;
 }
 
@@ -108,7 +108,7 @@ enum rego_outcome builtin_json_marshal_with_options(struct rego_call *call, cons
 
     CLEANUP(buf_done) struct buf compact;
     output_init(call, &compact);
-    status_ignore(json_write(&compact, args[0], JSON_GO));
+    output_json(&compact, args[0]);
     if (buf_status(&compact) != OK)
         return give_buf(call, &compact, out);
     CLEANUP(buf_done) struct buf b;

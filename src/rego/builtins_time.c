@@ -66,8 +66,9 @@ static enum rego_outcome get_zone(struct rego_call *call, struct str name, const
 static void set_ns(struct moment *m, int64_t ns)
 {
     m->ns = ns;
-    m->s = ns / NS_PER_S - (ns % NS_PER_S < 0);
-    m->sub_ns = (int)(ns - m->s * NS_PER_S);
+    bool below = ns % NS_PER_S < 0; /* the second begins before: m->s * NS_PER_S may not fit */
+    m->s = ns / NS_PER_S - below;
+    m->sub_ns = (int)(ns % NS_PER_S + (below ? NS_PER_S : 0));
     tz_lookup(m->tz, m->s, &m->zone);
 }
 
@@ -310,6 +311,7 @@ static enum rego_outcome duration_error(struct rego_call *call, enum duration_fa
                                                    : "time: invalid duration ");
     }
     layout_quote(&b, text);
+    worked(rego_call_arena(call), buf_status(&b));
     return rego_call_error(call, "%.*s", STR_ARG(buf_str(&b)));
 }
 

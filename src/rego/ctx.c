@@ -63,7 +63,8 @@ bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *p
     return false;
 }
 
-void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user, const struct str *path, size_t len),
+void rego_policy_data_reads(const struct rego_policy *p,
+                            void (*each)(void *user, const struct str *path, size_t len),
                             void *user)
 {
     for (uint32_t i = 0; i < p->read_count; i++)

@@ -201,8 +201,9 @@ static bool drop_repeated_keys(struct parser *p, struct terms *l)
         struct term *key = l->items[i];
         uint32_t at = UINT32_MAX;
         if (key->kind == TERM_VALUE || key->kind == TERM_VAR) {
-            uint64_t h = key->kind == TERM_VALUE ? value_hash(key->val)
-                                                 : hash_bytes(key->var.name.ptr, key->var.name.len, 1);
+            uint64_t h = key->kind == TERM_VALUE
+                             ? value_hash(key->val)
+                             : hash_bytes(key->var.name.ptr, key->var.name.len, 1);
             size_t k = h & (cap - 1);
             while (slots[k] != 0 && !same_key(l->items[slots[k] - 1], key))
                 k = (k + 1) & (cap - 1);
@@ -520,15 +521,23 @@ static struct term *parse_primary(struct parser *p, bool *finished)
 
 static void remember(struct parser *p, uint32_t off, struct term *t)
 {
-    struct term_memo *entry = arena_new(p->a, struct term_memo);
+    /* Terms behind this place will not be read from there again: their entries are free. */
+    while (p->memo != NULL && p->memo->off >= off) {
+        struct term_memo *dropped = p->memo;
+        p->memo = dropped->next;
+        dropped->next = p->free_memo;
+        p->free_memo = dropped;
+    }
+    struct term_memo *entry = p->free_memo;
+    if (entry != NULL)
+        p->free_memo = entry->next;
+    else
+        entry = arena_new(p->a, struct term_memo);
     if (entry == NULL) {
         p->failed = true;
         return;
     }
-    struct term_memo *older = p->memo;
-    while (older != NULL && older->off >= off)
-        older = older->next;
-    *entry = (struct term_memo){.next = older, .off = off, .term = t, .after = p->s};
+    *entry = (struct term_memo){.next = p->memo, .off = off, .term = t, .after = p->s};
     p->memo = entry;
 }
 

@@ -29,6 +29,7 @@ struct parser {
     struct module *m;
     struct parse_state s;
     struct term_memo *memo;
+    struct term_memo *free_memo;
     uint64_t tokens;     /* read so far, also repeatedly */
     uint64_t tokens_max; /* going back must not cost more than this */
     struct rego_error *errors;

@@ -266,30 +266,39 @@ static bool parse_header(struct rego_compiler *c, const struct rego_eval *params
     return *out != NULL;
 }
 
+static bool may_go_on(const struct rego_compiler *c)
+{
+    return c->errors.total == 0 && arena_status(&c->arena) == OK;
+}
+
 /* The query's module takes part in the passes over bodies, but not in the rule tree. */
 static bool run_passes(struct rego_compiler *c)
 {
     struct module **end = c->modules_end;
     pass_tree(c);
+    if (!may_go_on(c))
+        return false;
     *end = c->query_module;
     pass_resolve(c);
-    if (c->errors.total > 0)
+    if (!may_go_on(c))
         return false;
     capture_all(c, c->query);
     *end = NULL;
     pass_conflicts(c);
     *end = c->query_module;
+    if (!may_go_on(c))
+        return false;
     void (*const passes[])(struct rego_compiler *) = {pass_calls, pass_metadata, pass_rewrite,
                                                       pass_safety};
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);
-        if (c->errors.total > 0 || arena_status(&c->arena) != OK)
+        if (!may_go_on(c))
             return false;
     }
     *end = NULL;
     pass_graph(c);
     *end = c->query_module;
-    return c->errors.total == 0;
+    return may_go_on(c);
 }
 
 static STATUS compile(struct rego_compiler *c, const struct rego_eval *params, struct str query,

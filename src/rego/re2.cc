@@ -17,11 +17,6 @@ struct re2_expression {
 namespace
 {
 
-struct syntax_error {
-    const char *what;
-    std::string where;
-};
-
 // Length of the bracket expression that begins at `at`, without looking into it closely.
 size_t skip_class(const std::string &p, size_t at)
 {
@@ -40,16 +35,16 @@ size_t skip_class(const std::string &p, size_t at)
 }
 
 // What Go accepts and this RE2 does not, and the other way round: (?<name> is
-// the newer spelling of (?P<name>, and \C (one byte) would break code points.
-std::string to_re2_syntax(const std::string &p)
+// the newer spelling of (?P<name>, and \C (one byte) would break code points:
+// false then.
+bool to_re2_syntax(const std::string &p, std::string *out)
 {
-    std::string out;
     for (size_t i = 0; i < p.size();) {
         size_t n = 1;
         if (p[i] == '\\') {
             n = 2;
             if (p.compare(i, 2, "\\C") == 0)
-                throw syntax_error{"invalid escape sequence", "\\C"};
+                return false;
             if (p.compare(i, 2, "\\Q") == 0) {
                 size_t end = p.find("\\E", i);
                 n = end == std::string::npos ? p.size() - i : end + 2 - i;
@@ -57,14 +52,14 @@ std::string to_re2_syntax(const std::string &p)
         } else if (p[i] == '[') {
             n = skip_class(p, i);
         } else if (p.compare(i, 3, "(?<") == 0) {
-            out += "(?P<";
+            *out += "(?P<";
             i += 3;
             continue;
         }
-        out.append(p, i, n);
+        out->append(p, i, n);
         i += n;
     }
-    return out;
+    return true;
 }
 
 // Go's words for the same mistakes (regexp/syntax).
@@ -114,10 +109,15 @@ re2_expression *compile(const char *pattern, size_t len, size_t memory_max, char
 {
     try {
         std::string text(pattern, len);
+        std::string syntax;
+        if (!to_re2_syntax(text, &syntax)) {
+            write_error(error, error_size, "invalid escape sequence", "\\C");
+            return nullptr;
+        }
         RE2::Options options;
         options.set_log_errors(false);
         options.set_max_mem(static_cast<int64_t>(memory_max));
-        std::unique_ptr<RE2> re(new RE2(to_re2_syntax(text), options));
+        std::unique_ptr<RE2> re(new RE2(syntax, options));
         if (!re->ok()) {
             bool whole = re->error_code() == RE2::ErrorMissingParen ||
                          re->error_code() == RE2::ErrorUnexpectedParen;
@@ -130,9 +130,7 @@ re2_expression *compile(const char *pattern, size_t len, size_t memory_max, char
         std::unique_ptr<re2_expression> out(new re2_expression);
         out->re = std::move(re);
         return out.release();
-    } catch (const syntax_error &e) {
-        write_error(error, error_size, e.what, e.where);
-    } catch (const std::exception &e) {
+    } catch (const std::exception &) {
         snprintf(error, error_size, "error parsing regexp: out of memory");
     }
     return nullptr;

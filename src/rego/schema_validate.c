@@ -44,6 +44,16 @@ static bool charge(struct validator *v, uint64_t units)
     return v->failed == REGO_VALUE;
 }
 
+/* The whole text or a failure: never a shorter one. */
+static struct str finished(struct validator *v, const struct buf *b)
+{
+    value text = VALUE_UNDEFINED;
+    enum rego_outcome o = give_buf(v->call, b, &text);
+    if (o != REGO_VALUE && v->failed == REGO_VALUE)
+        v->failed = o;
+    return value_str(text);
+}
+
 static void write_place(struct buf *b, const struct place *p)
 {
     if (p->parent == NULL)
@@ -59,9 +69,10 @@ static struct str place_text(struct validator *v, const struct place *p)
     CLEANUP(buf_done) struct buf b;
     output_init(v->call, &b);
     write_place(&b, p);
-    struct str text = arena_str(v->a, b.len == 0 ? STR("(Root)") : buf_str(&b));
-    charge(v, 1 + text.len / BYTES_PER_UNIT);
-    return text.ptr == NULL ? STR_EMPTY : text;
+    if (b.len == 0 && b.failed == OK)
+        return STR("(Root)");
+    charge(v, 1 + b.len / BYTES_PER_UNIT);
+    return finished(v, &b);
 }
 
 static void complain(struct validator *v, struct result *r, const struct place *p, const char *type,
@@ -241,11 +252,11 @@ static void common(struct validator *v, value schema, value doc, struct result *
             output_init(v->call, &b);
             for (size_t i = 0; i < value_len(choice) && b.failed == OK; i++) {
                 buf_add_cstr(&b, i > 0 ? ", " : "");
-                status_ignore(json_write(&b, value_at(choice, i), JSON_GO));
+                output_json(&b, value_at(choice, i));
             }
             complain(v, r, p, "enum",
                      arena_format(v->a, "%.*s must be one of the following: %.*s", STR_ARG(field),
-                                  STR_ARG(buf_str(&b))));
+                                  STR_ARG(finished(v, &b))));
         }
     }
     if (format.len > 0 && value_is_string(doc) && charge(v, 1 + value_str(doc).len / 8) &&
@@ -563,7 +574,7 @@ static struct str type_text(struct validator *v, value type)
         buf_add(&b, value_str(value_at(type, i)));
     }
     buf_add_byte(&b, ']');
-    return arena_str(v->a, buf_str(&b));
+    return finished(v, &b);
 }
 
 static void by_kind(struct validator *v, value schema, value doc, struct result *r,

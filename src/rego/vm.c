@@ -265,6 +265,8 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         (void)rego_call_error(&call, "built-in function is not available");
     else
         got = e->fn(&call, args, out);
+    if (arena_status(&ctx->arena) != OK)
+        got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
     case REGO_VALUE:
         if (value_is_defined(*out))

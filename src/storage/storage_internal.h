@@ -7,12 +7,12 @@
 #include "storage/storage.h"
 
 struct storage_ops {
-    STATUS (*set)
+    STATUS(*set)
     (struct storage *s, struct str key, struct str bytes, bool overwrite, struct error *err);
     STATUS (*get)(struct storage *s, struct str key, struct buf *out, struct error *err);
     STATUS (*remove)(struct storage *s, struct str key, bool *existed, struct error *err);
     /* Keys in any order; storage_list() sorts. */
-    STATUS (*list)
+    STATUS(*list)
     (struct storage *s, struct arena *a, struct str *keys, size_t cap, size_t *count,
      struct error *err);
     uint64_t (*version)(struct storage *s);

@@ -389,9 +389,13 @@ static int read_exchange(const struct args *a, struct exchange *x)
     if (a->tee_key != NULL && !rcar_key_by_name(str_of(a->tee_key), &x->key_kind))
         return usage("TEE key is ec256, ec521 or rsa, not \"%s\"", QUOTED(str_of(a->tee_key)));
 
+    /* Guests of v0.14 and v0.15 spoke 0.4.0 with the old names: whoever asks for one gets it. */
     const struct machine_kind *kind = kind_of(a);
-    if (kind != NULL)
-        x->tee = x->version < RCAR_0_4_0 && kind->old_tee != NULL ? kind->old_tee : kind->tee;
+    if (kind == NULL)
+        return 0; /* setup_init() says so */
+    bool asked = a->tee != NULL && kind->old_tee != NULL && strcmp(a->tee, kind->old_tee) == 0;
+    bool old = kind->old_tee != NULL && (asked || x->version < RCAR_0_4_0);
+    x->tee = old ? kind->old_tee : kind->tee;
     return 0;
 }
 

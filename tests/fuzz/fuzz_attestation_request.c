@@ -1,5 +1,6 @@
 /*
- * A body of POST /attestation, against a service that knows sample evidence.
+ * A body of POST /attestation, against a service that knows sample evidence;
+ * rest_attestation_parse() reads it.
  * Properties: there is always an answer, 200, 400 or 500; a 200 is a token that
  * verifies under the service's own key and says the status that it has; what
  * was not parsed (400) never reached a verifier.

@@ -1,5 +1,6 @@
 /*
- * A certificate, a revocation list, PEM text of either, or a public key.
+ * A certificate, a revocation list, PEM text of either (cert_from_pem,
+ * crl_from_pem), or a public key.
  * Property: what was read is what was given, and its PEM reads back to it.
  */
 #include <stdlib.h>
@@ -80,6 +81,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             pubkey_from_der(buf_str(&der), &back, NULL) != OK || !pubkey_equal(key, back))
             abort();
     }
+
+    CLEANUP(crl_cleanup) struct crl *pem_crl = NULL;
+    if (crl_from_pem(input, &pem_crl, NULL) == OK && crl_next_update(pem_crl) == INT64_MIN)
+        abort();
 
     struct cert *list[CERT_CHAIN_MAX];
     size_t n = 0;

@@ -1,6 +1,6 @@
 /*
- * An event log, binary or as text.  Property: parts lie inside, a log that
- * parses replays, and its claims have an entry for each event.
+ * An event log, binary or as text, with names in UTF-16 (text_from_utf16).  Property: parts lie
+ * inside, a log that parses replays, and its claims have an entry for each event.
  */
 #include <stdlib.h>
 

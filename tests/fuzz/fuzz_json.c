@@ -1,5 +1,5 @@
 /*
- * The JSON reader: json_parse() and json_parse_prefix().  What reads can be
+ * The JSON reader: json_parse() and json_parse_prefix() above json_read().  What reads can be
  * written in every style and reads back as an equal value; the canonical form
  * is a fixed point.
  */

@@ -1,7 +1,8 @@
 /*
  * An encrypted answer from outside.  The first byte chooses: the rest is an
  * answer, which was not made for this key and must not open; or the rest
- * changes an answer that we made, which then must not open.
+ * changes an answer that we made, which then must not open.  Through it:
+ * aead_open().
  */
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 /*
- * A key from outside.  Property: a key that was accepted is written as a key
- * that is read back equal, and cutting a TEE key to its members is done once.
+ * A key from outside (pubkey_from_rsa, pubkey_from_ec, pubkey_from_ed25519).  Property: a key that
+ * was accepted is written as a key that is read back equal, and cutting a TEE key to its members is
+ * done once.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,8 @@
 /*
  * kbs_config_parse() on any text, as TOML, YAML or JSON by its first byte.
  *
+ * Through it: document_parse().
+ *
  * Property: a refusal names the file; what is accepted has listeners, a known
  * admin mode with what that mode needs, and reads the same a second time.
  */

@@ -4,6 +4,8 @@
  *
  * Input: a byte for the method, then target LF headers LF LF body.
  *
+ * Through them: cookie_open(), token_verify().
+ *
  * Properties: every answer has a status that the protocol knows; an error of
  * ours is JSON with its decision id last; nobody without credentials gets 200
  * from an administrative route; no answer holds the secret.
@@ -40,8 +42,9 @@ static void write_file(const char *name, const char *text)
 
 static void clean_up(void)
 {
-    static const char *const files[] = {"kbs.toml", "admin.pub", "repo/a/b/c", "repo/a/b", "repo/a",
-                                        "repo/default", "repo", "policy.rego", ""};
+    static const char *const files[] = {"kbs.toml", "admin.pub",   "repo/a/b/c",
+                                        "repo/a/b", "repo/a",      "repo/default",
+                                        "repo",     "policy.rego", ""};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         char path[256];
         snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
@@ -117,7 +120,8 @@ static void judge(const struct http_exchange *x)
     struct str body = buf_str(&x->out);
     if (x->status != 200 && x->status != 401 && x->status != 404 && x->status != 405)
         abort();
-    if (holds_secret(body) && !holds_secret(x->target)) /* errors name the path that was asked for */
+    if (holds_secret(body) &&
+        !holds_secret(x->target)) /* errors name the path that was asked for */
         abort();
     bool administers = str_has_prefix(x->path, STR("/kbs/v0/resource-policy")) ||
                        str_has_prefix(x->path, STR("/kbs/v0/decision")) ||
@@ -136,7 +140,8 @@ static void judge(const struct http_exchange *x)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "X"};
+    static const char *const methods[] = {"GET",    "HEAD",  "POST",    "PUT",
+                                          "DELETE", "PATCH", "OPTIONS", "X"};
     static struct kbs *kbs;
     if (kbs == NULL)
         kbs = start();

@@ -1,7 +1,10 @@
 /*
- * A reference value file, then a registration into it (what rvps_register() does).  Property: what the
- * change wrote can be read, has the new value, and every other value that
- * could be read before, unchanged.
+ * A reference value file, then a registration into it (what rvps_register() does).  Property: what
+ * the change wrote can be read, has the new value, and every other value that could be read before,
+ * unchanged.
+ *
+ * Through it: rvps_entry_read, rvps_parse_expiration, and of registrations
+ * rvps_extract_swid, rvps_extract_corim, cbor_read.
  */
 #include <stdlib.h>
 

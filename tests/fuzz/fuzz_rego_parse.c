@@ -1,6 +1,6 @@
 /*
- * Arbitrary text as a policy.  Property: it compiles, or there is an error with
- * a place inside of the text; compiling again says the same.
+ * Arbitrary text as a policy; parse_module() reads it.  Property: it compiles, or there is an error
+ * with a place inside of the text; compiling again says the same.
  */
 #include <stdlib.h>
 

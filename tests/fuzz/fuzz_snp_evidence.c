@@ -1,4 +1,7 @@
-/* Evidence of a plain SNP guest or a TPM; evidence_property.h has the property. */
+/*
+ * Evidence of a plain SNP guest or a TPM; evidence_property.h has the property.
+ * Through it: snp_vek_parse().
+ */
 #include "evidence_property.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -80,6 +80,7 @@ check "kbs:/// address" equal "$(virtual-tee get-resource --pki "$pki" --url "$u
     'Confidential_Secret!'
 check "init data is measured and sent" equal "$(guest --initdata "$source_dir/examples/azure-snp/initdata.toml" 2>&1)" \
     'Confidential_Secret!'
+check "the old name with 0.4.0" equal "$(guest --tee azsnpvtpm 2>&1)" 'Confidential_Secret!'
 check "load" virtual-tee load --pki "$pki" --url "$url" --connections 4 --seconds 1 -f json default/kbsres1/key1
 
 # The check of the decision, or of its cause.

@@ -67,8 +67,8 @@ static void check_secret(struct world *w, value vector, struct str body, const c
     struct str want;
     struct error err = ERROR_INIT;
     CHECK_ROW(privkey_from_pem(value_str(member(vector, "/tee_key/pem")), &key, NULL) == OK, row);
-    CHECK_ROW(base64_bytes(&w->arena, value_str(member(vector, "/plaintext_b64")), BASE64_STD, &want,
-                           NULL) == OK,
+    CHECK_ROW(base64_bytes(&w->arena, value_str(member(vector, "/plaintext_b64")), BASE64_STD,
+                           &want, NULL) == OK,
               row);
     bool legacy = str_is(value_str(member(vector, "/protocol")), "0.1.1");
     enum status st = legacy ? jwe_decrypt_legacy(&w->arena, body, key, &plain, &err)
@@ -88,8 +88,8 @@ static void run_steps(struct world *w, value vector, const char *row)
         struct str method = arena_str(&w->arena, value_str(member(request, "/method")));
         struct str path = arena_str(&w->arena, value_str(member(request, "/path")));
         struct str headers = send_headers(w, request, cookie, token);
-        struct answer a = world_send(w, method.ptr, path.ptr, headers.ptr,
-                                     value_str(member(request, "/body")));
+        struct answer a =
+            world_send(w, method.ptr, path.ptr, headers.ptr, value_str(member(request, "/body")));
         char step[512];
         snprintf(step, sizeof(step), "%s, step %zu: %s %s", row, i, method.ptr, path.ptr);
 
@@ -144,13 +144,15 @@ static void run_vector(const char *path, const char *name)
     CHECK_ROW(base64_bytes(&a, value_str(member(vector, "/server/resource/bytes_b64")), BASE64_STD,
                            &secret, NULL) == OK,
               name);
-    struct str file = arena_format(&a, "repo/%.*s", STR_ARG(value_str(member(vector, "/server/resource/path"))));
+    struct str file =
+        arena_format(&a, "repo/%.*s", STR_ARG(value_str(member(vector, "/server/resource/path"))));
     world_write(&w, file.ptr, arena_str(&a, secret).ptr);
     if (!CHECK_ROW(world_run(&w, &err), name)) {
         printf("# %s\n", err.text);
         return;
     }
-    CHECK_ROW(hex_bytes(&a, value_str(member(vector, "/server/nonce_hex")), &w.script, NULL) == OK, name);
+    CHECK_ROW(hex_bytes(&a, value_str(member(vector, "/server/nonce_hex")), &w.script, NULL) == OK,
+              name);
     run_steps(&w, vector, name);
     world_stop(&w);
 }

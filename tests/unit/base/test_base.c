@@ -252,9 +252,12 @@ static void test_encode(void)
         {"two bytes", STR("Zm8="), BASE64_STD, OK, STR("fo")},
         {"bad digit in the first four", STR("Z!9vYmFy"), BASE64_STD, ERR_INVALID, STR("")},
         {"bad digit at the end", STR("Zm9vYmF!"), BASE64_STD, ERR_INVALID, STR("")},
-        {"every digit", STR("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"), BASE64_STD, OK,
-         STR("\x00\x10\x83\x10\x51\x87\x20\x92\x8b\x30\xd3\x8f\x41\x14\x93\x51\x55\x97\x61\x96\x9b\x71\xd7\x9f"
-             "\x82\x18\xa3\x92\x59\xa7\xa2\x9a\xab\xb2\xdb\xaf\xc3\x1c\xb3\xd3\x5d\xb7\xe3\x9e\xbb\xf3\xdf\xbf")},
+        {"every digit", STR("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
+         BASE64_STD, OK,
+         STR("\x00\x10\x83\x10\x51\x87\x20\x92\x8b\x30\xd3\x8f\x41\x14\x93\x51\x55\x97\x61\x96\x9b"
+             "\x71\xd7\x9f"
+             "\x82\x18\xa3\x92\x59\xa7\xa2\x9a\xab\xb2\xdb\xaf\xc3\x1c\xb3\xd3\x5d\xb7\xe3\x9e\xbb"
+             "\xf3\xdf\xbf")},
         {"padding missing", STR("Zg"), BASE64_STD, ERR_INVALID, STR("")},
         {"padding too short", STR("Zg="), BASE64_STD, ERR_INVALID, STR("")},
         {"padding too long", STR("Zm8=="), BASE64_STD_ANY, ERR_INVALID, STR("")},

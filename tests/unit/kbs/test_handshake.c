@@ -20,19 +20,20 @@
     "[attestation_service.verifier_config.sample_verifier]\n"                                      \
     "[attestation_service.verifier_config.sample_device_verifier]\n"
 
-static const char old_config[] =
-    COMMON "[admin]\ninsecure_api = true\nauth_public_key = \"@DIR@/admin.pub\"\n"
-           "[attestation_token]\ninsecure_key = true\n"
-           "[attestation_service.attestation_token_broker]\ntype = \"Ear\"\npolicy_dir = \"@DIR@/as\"\n"
-           "[attestation_service.rvps_config]\ntype = \"BuiltIn\"\n"
-           "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\nfile_path = \"@DIR@/rv.json\"\n"
-           "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\ndir_path = \"@DIR@/repo\"\n"
-           "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n";
+static const char old_config[] = COMMON
+    "[admin]\ninsecure_api = true\nauth_public_key = \"@DIR@/admin.pub\"\n"
+    "[attestation_token]\ninsecure_key = true\n"
+    "[attestation_service.attestation_token_broker]\ntype = \"Ear\"\npolicy_dir = \"@DIR@/as\"\n"
+    "[attestation_service.rvps_config]\ntype = \"BuiltIn\"\n"
+    "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\nfile_path = "
+    "\"@DIR@/rv.json\"\n"
+    "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\ndir_path = \"@DIR@/repo\"\n"
+    "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n";
 
-static const char new_config[] =
-    COMMON "[admin]\ntype = \"Simple\"\n[[admin.personas]]\nid = \"a\"\npublic_key_path = \"@DIR@/admin.pub\"\n"
-           "[attestation_token]\ninsecure_header_jwk = true\n"
-           "[[plugins]]\nname = \"resource\"\n";
+static const char new_config[] = COMMON "[admin]\ntype = \"Simple\"\n[[admin.personas]]\nid = "
+                                        "\"a\"\npublic_key_path = \"@DIR@/admin.pub\"\n"
+                                        "[attestation_token]\ninsecure_header_jwk = true\n"
+                                        "[[plugins]]\nname = \"resource\"\n";
 
 static const char foreign_config[] =
     COMMON "[admin]\nauth_public_key = \"@DIR@/admin.pub\"\ninsecure_api = true\n"
@@ -67,8 +68,8 @@ static struct str evidence(struct guest *g, enum rcar_version form, struct str a
     struct digest d;
     CLEANUP(buf_done) struct buf out;
     buf_init(&out, 1 << 20);
-    CHECK(rcar_runtime_data(&g->w->arena, form, &g->challenge, privkey_public(g->key), &additional, &text,
-                            NULL) == OK);
+    CHECK(rcar_runtime_data(&g->w->arena, form, &g->challenge, privkey_public(g->key), &additional,
+                            &text, NULL) == OK);
     digest_compute(DIGEST_SHA384, text, &d);
     CHECK(sample_evidence(STR("1"), digest_str(&d), &out, NULL) == OK);
     return arena_str(&g->w->arena, buf_str(&out));
@@ -85,7 +86,8 @@ static struct answer attest_with(struct guest *g, enum rcar_version form, struct
         .init_data = {NULL, 0},
     };
     CHECK(rcar_write_attest(form, &g->challenge, &att, &body, NULL) == OK);
-    struct str headers = arena_format(&g->w->arena, "Cookie: kbs-session-id=%.*s\n", STR_ARG(g->cookie));
+    struct str headers =
+        arena_format(&g->w->arena, "Cookie: kbs-session-id=%.*s\n", STR_ARG(g->cookie));
     return world_send(g->w, "POST", "/kbs/v0/attest", headers.ptr, buf_str(&body));
 }
 
@@ -100,7 +102,8 @@ static struct answer attest(struct guest *g)
 
 static struct answer get(struct guest *g, const char *path)
 {
-    struct str headers = arena_format(&g->w->arena, "Cookie: kbs-session-id=%.*s\n", STR_ARG(g->cookie));
+    struct str headers =
+        arena_format(&g->w->arena, "Cookie: kbs-session-id=%.*s\n", STR_ARG(g->cookie));
     return world_send(g->w, "GET", path, headers.ptr, STR_EMPTY);
 }
 
@@ -173,7 +176,8 @@ static void test_version_is_sealed(void)
     world_stop(&w);
 }
 
-/* HARDEN kbs-3: only devices and tpm among the additional evidence, no name twice, a bounded number. */
+/* HARDEN kbs-3: only devices and tpm among the additional evidence, no name twice, a bounded
+ * number. */
 static void test_additional_evidence(void)
 {
     struct world w;
@@ -280,7 +284,8 @@ static struct str foreign_token(struct world *w, const struct privkey *signer, c
 {
     value jwk;
     CHECK(jwk_from_pubkey(&w->arena, privkey_public(signer), &jwk) == OK);
-    jwk = value_object_with(&w->arena, jwk, value_cstring(&w->arena, "alg"), value_cstring(&w->arena, "ES256"));
+    jwk = value_object_with(&w->arena, jwk, value_cstring(&w->arena, "alg"),
+                            value_cstring(&w->arena, "ES256"));
     struct str header = arena_format(&w->arena, "{\"alg\":\"ES256\",\"jwk\":%.*s}",
                                      STR_ARG(json_text(&w->arena, jwk, JSON_COMPACT)));
     struct str payload =
@@ -317,7 +322,8 @@ static void test_foreign_tokens(void)
         struct guest g = new_guest(&w, RCAR_0_4_0);
         struct str bearer = world_bearer(&w, "admin", "{\"exp\":1787277131}");
         struct str admin = arena_format(&w.arena, "Authorization: %.*s\n", STR_ARG(bearer));
-        struct answer a = world_send(&w, "POST", "/kbs/v0/resource/r/t/k", admin.ptr, STR("secret"));
+        struct answer a =
+            world_send(&w, "POST", "/kbs/v0/resource/r/t/k", admin.ptr, STR("secret"));
         CHECK_ROW(a.status == 200, rows[i].name);
         CLEANUP(privkey_cleanup) struct privkey *mallory = NULL;
         CHECK(privkey_generate(KEY_EC_P256, 0, &mallory, NULL) == OK);
@@ -349,12 +355,22 @@ static void test_submodules(void)
         const char *name, *submods, *check;
     } rows[] = {
         {"sample under the old name",
-         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}}", "policy"},
+         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}"
+         "}",
+         "policy"},
         {"sample under the new name",
          ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}}", "policy"},
+        {"a plain TPM, whose key anybody can make",
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+        {"a plain TPM under the old name",
+         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+        {"a plain TPM in a simple token", ",\"tee\":\"tpm\"", "policy"},
+        {"a vTPM whose key the hardware signed",
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"az-snp-vtpm\":{\"tpm\":{}}}}}", NULL},
         {"only a device", ",\"submods\":{\"gpu0\":{}}", "token-submodule"},
         {"no submodule", ",\"submods\":{}", "token-submodule"},
-        {"another TEE", ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tdx\":{}}}}", NULL},
+        {"another TEE", ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tdx\":{}}}}",
+         NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct str h = foreign_token(&w, issuer, rows[i].submods, tee_key_json(&g));
@@ -440,8 +456,9 @@ static void test_change_is_true(void)
     value op = value_at(value_get_lit(cause, "change"), 0);
     CHECK_STR(value_str(value_get_lit(op, "path")), STR("/reference-values/svn"));
 
-    struct str payload = arena_format(&w.arena, "{\"svn\":%.*s}",
-                                      STR_ARG(json_text(&w.arena, value_get_lit(op, "value"), JSON_COMPACT)));
+    struct str payload =
+        arena_format(&w.arena, "{\"svn\":%.*s}",
+                     STR_ARG(json_text(&w.arena, value_get_lit(op, "value"), JSON_COMPACT)));
     struct str message = arena_format(&w.arena, "{\"type\":\"sample\",\"payload\":\"%.*s\"}",
                                       STR_ARG(base64_text(&w.arena, payload, BASE64_STD)));
     CHECK(world_send(&w, "POST", "/kbs/v0/reference-value", NULL, message).status == 200);

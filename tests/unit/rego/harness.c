@@ -29,7 +29,7 @@ struct cached {
 
 void harness_init(struct harness *h)
 {
-    *h = (struct harness){.name = "", .steps_max = 10000000, .output_max = 16 << 20, .random = 1};
+    *h = (struct harness){.name = "", .steps_max = 10000000, .output_max = 16 << 20, .call_memory = SIZE_MAX, .random = 1};
     arena_init(&h->arena, 64 << 20);
 }
 
@@ -273,6 +273,30 @@ static value set_or_object(struct reader *r)
     return object ? value_object_finish(&b, VALUE_DUP_LAST, NULL) : value_set_finish(&b);
 }
 
+struct arena_limit {
+    char *end;
+    size_t max;
+};
+
+/* To the byte, where arena_init() would count chunks. */
+static struct arena_limit limit_arena(struct arena *a, size_t bytes)
+{
+    struct arena_limit kept = {a->end, a->max};
+    if (bytes < (size_t)(a->end - a->next))
+        a->end = a->next + bytes;
+    if (bytes != SIZE_MAX)
+        a->max = a->used;
+    return kept;
+}
+
+static void unlimit_arena(struct arena *a, struct arena_limit kept)
+{
+    if (kept.max != a->max) {
+        a->max = kept.max;
+        a->end = kept.end;
+    }
+}
+
 static value call(struct reader *r, struct str name)
 {
     value args[8];
@@ -292,8 +316,12 @@ static value call(struct reader *r, struct str name)
     if (b == NULL || b->fn == NULL || rego_type_arity(b->type) != n)
         return fail(r, REGO_FATAL, "no such function");
     r->h->name = b->name;
+    struct arena_limit kept = limit_arena(&r->h->arena, r->h->call_memory);
     value out = VALUE_UNDEFINED;
     enum rego_outcome o = b->fn((struct rego_call *)r->h, args, &out);
+    unlimit_arena(&r->h->arena, kept);
+    if (arena_status(&r->h->arena) != OK)
+        o = REGO_FATAL; /* as the engine does */
     return o == REGO_VALUE ? out : fail(r, o, NULL);
 }
 
@@ -348,7 +376,7 @@ enum rego_outcome harness_eval(struct harness *h, struct str expression, value *
 }
 
 /* Line feeds as "⏎", so that an error is one line of the table. */
-static struct str error_line(struct harness *h)
+static struct str error_line(const struct harness *h, struct arena *a)
 {
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 8192);
@@ -359,27 +387,22 @@ static struct str error_line(struct harness *h)
         else
             buf_add_byte(&b, *p);
     }
-    return arena_str(&h->arena, buf_str(&b));
+    return arena_str(a, buf_str(&b));
 }
 
-struct str harness_line(struct harness *h, struct str expression)
+struct str harness_text(const struct harness *h, enum rego_outcome o, value v, struct arena *a)
 {
-    value v = VALUE_UNDEFINED;
-    switch (harness_eval(h, expression, &v)) {
-    case REGO_VALUE:
-        break;
-    case REGO_UNDEFINED:
+    if (o == REGO_UNDEFINED)
         return STR("undef");
-    default:
-        return error_line(h);
-    }
+    if (o != REGO_VALUE)
+        return error_line(h, a);
     const struct rego_builtin *b = rego_builtin_find(str_of(h->name));
     if (b == NULL || (b->flags & REGO_NEEDS_ALL) == 0)
-        return json_text(&h->arena, v, JSON_GO);
+        return json_text(a, v, JSON_GO);
     struct str line = STR_EMPTY;
     for (size_t i = 0; i < value_len(v); i++) {
-        struct str s = json_text(&h->arena, value_at(v, i), JSON_GO);
-        line = arena_format(&h->arena, "%.*s%s%.*s", STR_ARG(line), i > 0 ? " , " : "", STR_ARG(s));
+        struct str s = json_text(a, value_at(v, i), JSON_GO);
+        line = arena_format(a, "%.*s%s%.*s", STR_ARG(line), i > 0 ? " , " : "", STR_ARG(s));
     }
     return line;
 }

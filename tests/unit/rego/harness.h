@@ -17,6 +17,7 @@ struct harness {
     uint64_t steps;   /* charged so far */
     uint64_t steps_max;
     size_t output_max;
+    size_t call_memory; /* arena bytes for each call; SIZE_MAX: no limit */
     int64_t now_ns;
     uint64_t random; /* state of the generator */
     struct memo *memos;
@@ -31,4 +32,4 @@ void harness_done(struct harness *h);
 enum rego_outcome harness_eval(struct harness *h, struct str expression, value *out);
 
 /* The result as a line: JSON text, several of walk joined by " , ", "undef", or "ERROR text". */
-struct str harness_line(struct harness *h, struct str expression);
+struct str harness_text(const struct harness *h, enum rego_outcome o, value v, struct arena *a);
