@@ -302,7 +302,7 @@ func (g *generator) term(k kind, depth int) string {
 // Calls of built-in functions, by the kind of their result.
 var calls = map[kind][]string{
 	number: {"count(A)", "count(O)", "count(S)", "count(T)", "sum(A)", "max(A)", "min(S)", "product(A)", "indexof(T, T)",
-		"abs(N)", "to_number(T)", "N % N", "round(N)", "N / N", "bits.and(N, N)", "strings.count(T, T)", "N - N"},
+		"abs(1.5)", "to_number(T)", "N % N", "round(2.5)", "N / N", "bits.and(N, N)", "strings.count(T, T)", "N - N"},
 	text: {"concat(\",\", A)", "upper(T)", "lower(T)", "sprintf(\"%v-%v\", [V, V])", "replace(T, T, T)", "trim(T, T)",
 		"substring(T, 0, N)", "type_name(V)", "json.marshal(V)", "format_int(N, 10)", "trim_space(T)", "strings.reverse(T)",
 		"base64.encode(T)", "trim_prefix(T, T)", "concat(T, S)", "sprintf(\"%d %s\", [V, V])", "urlquery.encode(T)"},

@@ -266,8 +266,17 @@ func compare(c *testCase, want, got outcome) string {
 	if difference(runOPA(c, false), got) == "" {
 		return ""
 	}
+	// Which of several errors is met first depends on what is skipped, too: then
+	// only what both say without strict errors counts.
+	if c.Strict && ours != nil && len(got.Errors) > 0 && strings.HasPrefix(got.Errors[0].Code, "eval_") {
+		plain := *c
+		plain.Strict = false
+		return compare(&plain, runOPA(&plain, true), ours.run(&plain))
+	}
 	return kind
 }
+
+var ours *engine
 
 // ---- smaller cases ----
 
@@ -317,6 +326,7 @@ func main() {
 	flag.Parse()
 	fmt.Printf("seed %d\n", *seed)
 	e := &engine{path: *path}
+	ours = e
 	kinds := map[string]int{}
 	stats := map[string]int{}
 	end := time.Now().Add(time.Duration(*seconds) * time.Second)
