@@ -8,7 +8,7 @@
  *                 v                                                    |
  *  HANDSHAKE -> READ -> BODY -> (quick) ---------------------------> WRITE -> CLOSE -> freed
  *                 |       |        +--> WORK -- worker -- inbox -------^
- *                 +-------+---- refused: 400, 408, 413, 431, 501, 505 -+
+ *                 +-------+ refused: 400, 408, 413, 431, 501, 503, 505 +
  *
  * conn_drive() steps through the states until it has to wait.  Each step says
  * what comes next; only the driver and conn_close() free a connection.
@@ -251,6 +251,8 @@ static enum step read_more(struct conn *c, size_t want)
         return wait_readable(c);
     if (!buf_reserve(&ex->in, want < READ_MIN ? READ_MIN : want))
         return STEP_CLOSE;
+    if (!exchange_charge(ex, c->reactor->server))
+        return refuse(c, 503);
 
     size_t n = 0;
     enum io io = io_read(c, ex->in.ptr + ex->in.len, ex->in.cap - ex->in.len, &n);
