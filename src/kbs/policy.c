@@ -201,6 +201,17 @@ enum status resource_policy_new(const struct kbs_config *config, struct storage 
     return OK;
 }
 
+void resource_policy_inherit(struct resource_policy *p, struct resource_policy *before)
+{
+    pthread_mutex_lock(&before->lock);
+    if (before->stored) {
+        atomic_fetch_add_explicit(&before->current->refs, 1, memory_order_relaxed);
+        p->current = before->current;
+        p->stored = true;
+    }
+    pthread_mutex_unlock(&before->lock);
+}
+
 struct resource_policy *resource_policy_free(struct resource_policy *p)
 {
     if (p == NULL)
