@@ -205,6 +205,11 @@ static enum status load_policy(struct kbs_state *s, struct kbs_state *old, struc
     if (st != OK)
         return st;
 
+    bool same_file = old != NULL && s->kv == NULL && old->kv == NULL &&
+                     str_equal(old->config->policy_path, s->config->policy_path);
+    if (same_file || (s->kv != NULL && storage_is_same(old, s) && old->kv != NULL))
+        resource_policy_inherit(s->policy, old->policy);
+
     /* README 19: a broken file at start is no reason not to start. */
     struct error why = ERROR_INIT;
     bool changed;

@@ -14,6 +14,7 @@
 #define REACTORS_MAX 64
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 256
+#define BUFFERS_DEFAULT ((size_t)256 * 1024 * 1024)
 #define OTHER_DESCRIPTORS 256 /* beside connections: files, databases, the reactors' own */
 
 /* A timer or a signal of the program's. */
@@ -185,6 +186,10 @@ static void fill_limits(struct http_limits *l)
         l->request_memory = 4 * l->body_max + 1048576;
     if (l->connections_max == 0)
         l->connections_max = defaults.connections_max;
+    if (l->buffers_max == 0)
+        l->buffers_max = BUFFERS_DEFAULT;
+    if (l->buffers_max / 4 < l->body_max)
+        l->buffers_max = 4 * l->body_max;
     int *const ms[] = {&l->head_timeout_ms, &l->body_timeout_ms, &l->idle_timeout_ms,
                        &l->write_timeout_ms, &l->close_timeout_ms};
     const int default_ms[] = {defaults.head_timeout_ms, defaults.body_timeout_ms,
