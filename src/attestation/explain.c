@@ -1,6 +1,9 @@
 #include "attestation/explain.h"
 
+#include <time.h>
+
 #include "attestation/explain_internal.h"
+#include "base/clock.h"
 
 #define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
 #define BEAM 48 /* changes that are followed at each length; keeps the search within its budget */
@@ -16,7 +19,21 @@ struct search {
     struct failed first[EXPLAIN_RULES_MAX]; /* of the unchanged evaluation */
     size_t first_len;
     unsigned evaluations;
+    int64_t until_ns; /* of the thread's own clock */
 };
+
+static int64_t thread_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* What a guest sends may make each evaluation nearly as slow as the limit of one allows. */
+static bool is_late(const struct search *s)
+{
+    return thread_ns() > s->until_ns;
+}
 
 static void search_done(struct search *s)
 {
@@ -122,10 +139,10 @@ static void level_grow(struct search *s, const struct change *from, const struct
     }
 }
 
-/* Without this operation it still passes?  Then it goes. */
-static void minimise(struct search *s, struct change *c)
+/* Without this operation it still passes?  Then it goes.  False: no time to find out. */
+static bool minimise(struct search *s, struct change *c)
 {
-    for (size_t i = 0; i < c->len;) {
+    for (size_t i = 0; i < c->len && !is_late(s);) {
         struct change less = *c;
         struct documents d;
         struct rego_trace trace;
@@ -138,6 +155,7 @@ static void minimise(struct search *s, struct change *c)
             i++;
         }
     }
+    return !is_late(s);
 }
 
 /*
@@ -154,17 +172,16 @@ static bool search_change(struct search *s, bool one_rule, unsigned budget, stru
         return false;
     level_grow(s, &(struct change){0}, &s->start, s->first, s->first_len, one_rule, &now);
 
-    while (now.len > 0 && s->evaluations < budget) {
+    while (now.len > 0 && s->evaluations < budget && !is_late(s)) {
         next.len = 0;
-        for (size_t i = 0; i < now.len && s->evaluations < budget; i++) {
+        for (size_t i = 0; i < now.len && s->evaluations < budget && !is_late(s); i++) {
             struct documents d;
             struct rego_trace trace;
             if (!change_apply(&s->scratch, &s->start, &now.items[i], &d))
                 continue;
             if (run(s, &d, &trace)) { /* items are best first */
                 *found = now.items[i];
-                minimise(s, found);
-                return true;
+                return minimise(s, found);
             }
             size_t n = failures(s, &trace, failed);
             level_grow(s, &now.items[i], &d, failed, n, one_rule, &next);
@@ -234,7 +251,7 @@ static void find_expired(struct search *s, struct expired *out)
     memcpy(failed, s->first, s->first_len * sizeof(*failed));
     size_t n = s->first_len;
     bool more = true;
-    for (int round = 0; more && round < EXPIRED_MAX; round++) {
+    for (int round = 0; more && round < EXPIRED_MAX && !is_late(s); round++) {
         more = false;
         for (size_t i = 0; i < n; i++) {
             const struct failed *f = &failed[i];
@@ -380,6 +397,7 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
                                 STR_EMPTY,       VALUE_UNDEFINED, VALUE_UNDEFINED};
     CLEANUP(search_done) struct search s = {.subject = subject};
     arena_init(&s.scratch, SCRATCH_MAX);
+    s.until_ns = thread_ns() + EXPLAIN_CPU_NS;
     s.start = (struct documents){subject->input, subject->data, subject->references};
 
     struct rego_trace trace;

@@ -55,6 +55,7 @@ struct explanation {
 #define EXPLAIN_OPERATIONS_MAX 8    /* of one change */
 #define EXPLAIN_EVALUATIONS_MAX 200 /* evaluations spent on one denial */
 #define EXPLAIN_RULES_MAX 64        /* told of one evaluation */
+#define EXPLAIN_CPU_NS 500000000    /* of the thread; then the denial has no `change` */
 
 /* Fill rules, expired and change.  `rules` come from the first, unchanged evaluation. */
 STATUS explain(struct arena *a, const struct explain_subject *subject, struct explanation *out,

@@ -30,7 +30,7 @@ struct decision {
     struct decision_id id;
     enum decision_kind kind;
     bool granted;
-    bool anonymous;  /* came without any token: kept in the smallest queue */
+    bool anonymous;  /* came without any token, or one that anybody can make: the smallest queue */
     bool unverified; /* evidence that no hardware vouched for: anybody can send it, so a queue of
                         its own */
     int64_t time_s;

@@ -19,6 +19,15 @@ static void warn_log(void *user, const char *text)
     log_warn("kbs", "%s", text);
 }
 
+static uint64_t mix_file(uint64_t h, const char *path)
+{
+    struct stat sb;
+    if (stat(path, &sb) != 0)
+        return h;
+    h = hash_mix(h, (uint64_t)sb.st_ino);
+    return hash_mix(h, (uint64_t)sb.st_mtim.tv_sec * NS_PER_S + (uint64_t)sb.st_mtim.tv_nsec);
+}
+
 /* ---- state ---- */
 
 struct kbs_state *kbs_state_get(struct kbs *k)
@@ -83,6 +92,41 @@ static bool uses_cpu0_names(const struct kbs_config *c)
     return access(path, F_OK) == 0;
 }
 
+/* The same keys under the same names: a replaced one must not be trusted on. */
+static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
+{
+    if (anchors_extra_count(a) != anchors_extra_count(b))
+        return false;
+    const struct anchor *x, *y;
+    for (size_t i = 0; (x = anchors_extra(a, i)) != NULL; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && (y = anchors_extra(b, k)) != NULL; k++)
+            found = strcmp(x->name, y->name) == 0 &&
+                    str_equal(digest_str(&x->spki), digest_str(&y->spki));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* Of the files that the token key came from. */
+static uint64_t signer_files_version(struct kbs_state *s)
+{
+    static const char *const files[] = {"key_path", "cert_path"};
+    value signer =
+        value_pointer(s->config->attestation_service, STR("/attestation_token_broker/signer"));
+    uint64_t h = 1;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct str path = value_str(value_get_str(signer, str_of(files[i])));
+        char text[4096];
+        if (path.len > 0 && path.len < sizeof(text)) {
+            snprintf(text, sizeof(text), "%.*s", STR_ARG(path));
+            h = mix_file(h, text);
+        }
+    }
+    return h;
+}
+
 static bool attestation_is_same(const struct kbs_state *old, const struct kbs_state *s)
 {
     const struct kbs_config *a = old->config;
@@ -92,8 +136,8 @@ static bool attestation_is_same(const struct kbs_state *old, const struct kbs_st
     return a->era == b->era && a->cpu0_names == b->cpu0_names &&
            a->has_submod_naming == b->has_submod_naming && a->submod_naming == b->submod_naming &&
            value_equal(a->attestation_service, b->attestation_service) &&
-           value_equal(storage_a, storage_b) &&
-           anchors_extra_count(old->anchors) == anchors_extra_count(s->anchors);
+           value_equal(storage_a, storage_b) && anchors_are_same(old->anchors, s->anchors) &&
+           old->signer_version == s->signer_version;
 }
 
 /*
@@ -105,6 +149,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
+    s->signer_version = signer_files_version(s);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -198,13 +243,8 @@ static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, stru
 static uint64_t seal_files_version(const struct kbs_config *c)
 {
     uint64_t h = 1;
-    for (size_t i = 0; i < c->seal_keys.len; i++) {
-        struct stat sb;
-        if (stat(c->seal_keys.items[i].ptr, &sb) == 0) {
-            h = hash_mix(h, (uint64_t)sb.st_ino);
-            h = hash_mix(h, (uint64_t)sb.st_mtim.tv_sec * NS_PER_S + (uint64_t)sb.st_mtim.tv_nsec);
-        }
-    }
+    for (size_t i = 0; i < c->seal_keys.len; i++)
+        h = mix_file(h, c->seal_keys.items[i].ptr);
     return h;
 }
 

@@ -20,6 +20,7 @@ struct kbs_state {
     struct kbs_config *config;
     struct anchors *anchors;
     struct attestation_service *attestation;
+    uint64_t signer_version; /* of the files that the token key came from */
     struct token_verifier *tokens;
     struct admin *admin;
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */

@@ -18,9 +18,13 @@
 #define POLICY_MEMORY (32 * 1024 * 1024)
 #define CONTEXTS_MAX 16
 
-/* kbs.md 8.6, in our words; both as v1. */
+/*
+ * kbs.md 8.6, in our words; both as v1.  `tpm` beside `sample`: nobody vouches
+ * for the key of a plain TPM (verifiers-azure-vtpm.md 7), so its evidence, too,
+ * can be made by anybody.  A simple token has its TEE at the top.
+ */
 static const char default_old[] =
-    "# Built-in resource policy: anything but evidence of the sample TEE.\n"
+    "# Built-in resource policy: anything but evidence that everybody can make.\n"
     "package policy\n"
     "\n"
     "import rego.v1\n"
@@ -29,9 +33,13 @@ static const char default_old[] =
     "\n"
     "evidence := input.submods.cpu[\"ear.veraison.annotated-evidence\"]\n"
     "\n"
-    "allow if not evidence.sample\n";
+    "allow if {\n"
+    "    not evidence.sample\n"
+    "    not evidence.tpm\n"
+    "    not input.tee == \"tpm\"\n"
+    "}\n";
 static const char default_new[] =
-    "# Built-in resource policy: resources, for anything but the sample TEE.\n"
+    "# Built-in resource policy: resources, for anything but evidence that everybody can make.\n"
     "package policy\n"
     "\n"
     "default allow := false\n"
@@ -41,6 +49,8 @@ static const char default_new[] =
     "allow if {\n"
     "    data.plugin == \"resource\"\n"
     "    not evidence.sample\n"
+    "    not evidence.tpm\n"
+    "    not input.tee == \"tpm\"\n"
     "}\n";
 
 /* A compiled text; immutable, counted. */

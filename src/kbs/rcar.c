@@ -73,6 +73,7 @@ static void auth_error(struct request *r, enum check_id id, const char *text)
 {
     metric_add(&r->kbs->metrics.auth_errors);
     r->decides = true;
+    r->decision.anonymous = true; /* anybody can ask */
     status_ignore(
         check_failed(&r->checks, NULL, id, "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", text));
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Auth failed: %s", text);
@@ -167,6 +168,7 @@ void rcar_auth(struct request *r)
 /* The client learns no cause (2.12); the decision has it. */
 static void attest_error(struct request *r)
 {
+    r->decision.granted = false; /* also where the evidence held, but its session found no place */
     r->decision.unverified = !r->decision.anonymous;
     answer_error(r, V_ATTESTATION, "Attestation error: RCAR handshake Attest failed");
 }
@@ -289,11 +291,16 @@ static void record_result(struct request *r, const struct attestation_result *re
         d->expired = result->why.expired;
         d->change = result->why.change;
     }
-    if (result->unpinned_paravisor) {
-        value note = value_cstring(r->arena, "PCR values were used although neither the "
-                                             "configuration nor the policy pins the paravisor");
-        d->notes = value_array(r->arena, &note, 1);
-    }
+    struct value_builder notes;
+    value_builder_init(&notes, r->arena, 4);
+    for (size_t i = 0; i < value_len(result->notes); i++)
+        value_builder_add(&notes, value_at(result->notes, i));
+    if (result->unpinned_paravisor)
+        value_builder_add(&notes,
+                          value_cstring(r->arena, "PCR values were used although neither the "
+                                                  "configuration nor the policy pins the paravisor"));
+    if (notes.len > 0)
+        d->notes = value_array_finish(&notes);
 }
 
 static void write_token(struct request *r, struct str token)
@@ -390,14 +397,15 @@ static void attest_evidence(struct request *r, const struct challenge *c, value 
     }
 
     static const struct str policy_ids[] = {{"default", 7}};
-    struct attestation_result result = {.token = STR_EMPTY};
+    struct attestation_result result = {.token = STR_EMPTY, .notes = VALUE_UNDEFINED};
     enum status st = attestation_evaluate(r->state->attestation, r->arena, requests, count,
                                           policy_ids, 1, r->now_s, true, &r->checks, &result, &err);
     if (st != OK) {
         metric_add(&r->kbs->metrics.attestation_failures[metric_tee(c->tee)]);
         if (r->checks.reason.check == CHECK_NONE)
-            status_ignore(check_failed(&r->checks, NULL, CHECK_INTERNAL, "", VALUE_UNDEFINED,
-                                       VALUE_UNDEFINED, "%s", err.text));
+            status_ignore(check_failed(&r->checks, NULL,
+                                       st == ERR_UNAVAILABLE ? CHECK_COLLATERAL : CHECK_INTERNAL,
+                                       "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", err.text));
         attest_error(r);
         return;
     }

@@ -81,8 +81,24 @@ struct session_store *session_store_free(struct session_store *s)
 
 /*
  * Expired ones go first (they are in order of age, and all live equally long),
- * then the oldest: a client whose session was pushed out attests again.
+ * then the oldest of those that are not much smaller: a client whose session
+ * was pushed out attests again, and nobody pushes out hundreds of others with
+ * one that is as large as a request may be.
  */
+static bool make_room(struct session_store *s, size_t size, int64_t now_s)
+{
+    while (s->oldest != NULL && s->oldest->expires_s < now_s)
+        drop(s, s->oldest);
+    struct stored *e = s->oldest;
+    while (e != NULL && s->bytes + size > s->max) {
+        struct stored *next = e->next;
+        if ((sizeof(*e) + e->len) >= size / 4)
+            drop(s, e);
+        e = next;
+    }
+    return s->bytes + size <= s->max;
+}
+
 static enum status store_put(struct session_store *s, struct str plain, int64_t expires_s,
                              int64_t now_s, const struct random_source *random, struct arena *a,
                              struct str *id, struct error *err)
@@ -104,8 +120,13 @@ static enum status store_put(struct session_store *s, struct str plain, int64_t 
     memcpy(e->plain, plain.ptr, plain.len);
 
     pthread_mutex_lock(&s->lock);
-    while (s->oldest != NULL && (s->oldest->expires_s < now_s || s->bytes + size > s->max))
-        drop(s, s->oldest);
+    if (!make_room(s, size, now_s)) {
+        pthread_mutex_unlock(&s->lock);
+        explicit_bzero(e->plain, e->len);
+        free(e);
+        error_set(err, "the store of sessions is full of smaller ones");
+        return ERR_LIMIT;
+    }
     e->next = NULL;
     e->prev = s->youngest;
     *(s->youngest == NULL ? &s->oldest : &s->youngest->next) = e;

@@ -166,8 +166,16 @@ const char *shown(struct rego_call *call, struct str s)
             buf_add(&b, str_slice(s, at, n));
         at += n == 0 ? 1 : n;
     }
-    struct str copy = arena_str(rego_call_arena(call), buf_str(&b));
+    struct arena *a = rego_call_arena(call);
+    struct str copy = worked(a, buf_status(&b)) ? arena_str(a, buf_str(&b)) : STR_EMPTY;
     return copy.ptr == NULL ? "" : copy.ptr;
+}
+
+bool worked(struct arena *a, enum status st)
+{
+    if (st == ERR_NOMEM || st == ERR_INTERNAL)
+        arena_fail(a, st);
+    return st == OK;
 }
 
 void output_init(struct rego_call *call, struct buf *b)

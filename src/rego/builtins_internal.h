@@ -59,6 +59,12 @@ const char *shown(struct rego_call *call, struct str s);
 /* A limit of ours was passed: ends the evaluation. */
 enum rego_outcome give_limit(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/*
+ * OK?  Without memory the arena fails, and the engine ends the call whatever it
+ * returns: a missing buffer is no answer, and no error text either.
+ */
+bool worked(struct arena *a, enum status st);
+
 /* A buffer for a result text, bounded by the call. */
 void output_init(struct rego_call *call, struct buf *b);
 

@@ -316,15 +316,15 @@ static bool verify_hmac(struct str secret, enum digest_alg digest, struct str me
     return signature.len == d.len && bytes_equal_ct(digest_str(&d), signature);
 }
 
-static bool verify_with(const struct verify_key *k, const struct algorithm *alg, struct str message,
-                        struct str signature)
+static bool verify_with(struct rego_call *call, const struct verify_key *k,
+                        const struct algorithm *alg, struct str message, struct str signature)
 {
     if (alg->family == FAMILY_HMAC)
         return k->key == NULL && k->secret.len > 0 &&
                verify_hmac(k->secret, alg->digest, message, signature);
     return k->key != NULL && fits(alg->family, pubkey_kind(k->key)) &&
-           pubkey_verify(k->key, sig_alg_of(alg->family), alg->digest, message, signature, NULL) ==
-               OK;
+           worked(rego_call_arena(call), pubkey_verify(k->key, sig_alg_of(alg->family), alg->digest,
+                                                       message, signature, NULL));
 }
 
 /*
@@ -340,7 +340,7 @@ static enum rego_outcome verify_any(struct rego_call *call, const struct token *
         return REGO_FATAL;
     for (size_t i = 0; t->kid.len > 0 && i < keys->len; i++) {
         if (str_equal(keys->items[i].kid, t->kid)) {
-            *verified = verify_with(&keys->items[i], alg, t->signing_input, signature);
+            *verified = verify_with(call, &keys->items[i], alg, t->signing_input, signature);
             return REGO_VALUE;
         }
     }
@@ -350,7 +350,7 @@ static enum rego_outcome verify_any(struct rego_call *call, const struct token *
             continue;
         if (i > 0 && !rego_call_charge(call, SIGNATURE_COST))
             return REGO_FATAL;
-        *verified = verify_with(k, alg, t->signing_input, signature);
+        *verified = verify_with(call, k, alg, t->signing_input, signature);
     }
     return REGO_VALUE;
 }
@@ -799,7 +799,7 @@ static enum rego_outcome sign_with(struct rego_call *call, value jwk, const stru
         struct digest d;
         hmac_compute(alg->digest, secret, input, &d);
         buf_add(out, digest_str(&d));
-        return REGO_VALUE;
+        return out->failed == OK ? REGO_VALUE : rego_call_status(call, out->failed, NULL);
     }
     CLEANUP(privkey_cleanup) struct privkey *key = NULL;
     enum status st = privkey_from_jwk(a, jwk, &key, &err);

@@ -143,7 +143,8 @@ static value network_text(struct rego_call *call, const struct network *n)
     buf_init(&b, 64);
     write_address(&b, n->first);
     buf_add_format(&b, "/%u", is_v4(n->first) && n->prefix >= 96 ? n->prefix - 96 : n->prefix);
-    return value_string(rego_call_arena(call), buf_str(&b));
+    struct arena *a = rego_call_arena(call);
+    return worked(a, buf_status(&b)) ? value_string(a, buf_str(&b)) : VALUE_UNDEFINED;
 }
 
 /* ---- containment ---- */
@@ -282,6 +283,8 @@ enum rego_outcome builtin_net_cidr_expand(struct rego_call *call, const value *a
         write_address(&b, n.first + i);
         value_builder_add(&set, value_string(rego_call_arena(call), buf_str(&b)));
     }
+    if (!worked(rego_call_arena(call), buf_status(&b)))
+        return rego_call_status(call, b.failed, NULL);
     return give(call, value_set_finish(&set), out);
 }
 

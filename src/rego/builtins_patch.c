@@ -20,6 +20,7 @@ static const char *text_of(struct rego_call *call, value v)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, SHOWN_MAX);
     rego_text_write(&b, v);
+    worked(rego_call_arena(call), buf_status(&b)); /* a limit only cuts */
     b.failed = OK;
     struct str copy = arena_str(rego_call_arena(call), buf_str(&b));
     return copy.ptr == NULL ? "" : copy.ptr;

@@ -360,6 +360,7 @@ static enum rego_outcome unbalanced(struct rego_call *call, struct str template)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 4096);
     unicode_quote(&b, template);
+    worked(rego_call_arena(call), buf_status(&b));
     return rego_call_error(call, "unbalanced braces in %.*s", STR_ARG(buf_str(&b)));
 }
 

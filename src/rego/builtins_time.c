@@ -311,6 +311,7 @@ static enum rego_outcome duration_error(struct rego_call *call, enum duration_fa
                                                    : "time: invalid duration ");
     }
     layout_quote(&b, text);
+    worked(rego_call_arena(call), buf_status(&b));
     return rego_call_error(call, "%.*s", STR_ARG(buf_str(&b)));
 }
 

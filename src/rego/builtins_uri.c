@@ -316,6 +316,8 @@ static bool parse_uri(struct rego_call *call, struct str text, struct uri *uri, 
     unicode_quote(error, shown_text);
     buf_add(error, STR(": "));
     buf_add(error, buf_str(&reason));
+    worked(rego_call_arena(call), buf_status(&reason));
+    worked(rego_call_arena(call), buf_status(error));
     return false;
 }
 

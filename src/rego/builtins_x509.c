@@ -35,9 +35,10 @@ static enum rego_outcome decode_base64_text(struct rego_call *call, struct str t
         return REGO_FATAL;
     if (!read_base64(text, &b, &bad))
         return rego_call_error(call, "illegal base64 data at input byte %zu", bad);
-    *out = arena_str(rego_call_arena(call), buf_str(&b));
-    return out->ptr != NULL ? REGO_VALUE
-                            : rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
+    value v = VALUE_UNDEFINED;
+    enum rego_outcome o = give_buf(call, &b, &v);
+    *out = value_str(v);
+    return o;
 }
 
 static enum rego_outcome too_many(struct rego_call *call)
@@ -209,7 +210,7 @@ static bool read_chain(struct rego_call *call, const struct cert_list *list, boo
                        struct chain *c, enum rego_outcome *o)
 {
     for (size_t i = 0; i < list->len; i++) {
-        if (cert_from_der(list->der[i], &c->certs[i], NULL) != OK)
+        if (!worked(rego_call_arena(call), cert_from_der(list->der[i], &c->certs[i], NULL)))
             return false;
         c->len++;
         *o = certificate_value(call, list->der[i], uri_strings, &c->parts[i]);
@@ -226,8 +227,9 @@ static bool read_chain(struct rego_call *call, const struct cert_list *list, boo
 static value chain_value(struct rego_call *call, const struct chain *c,
                          const struct verify_options *options)
 {
+    struct arena *a = rego_call_arena(call);
     struct value_builder b;
-    value_builder_init(&b, rego_call_arena(call), c->len);
+    value_builder_init(&b, a, c->len);
     bool used[CERTS_MAX] = {false};
     size_t at = c->len - 1;
     for (;;) {
@@ -238,9 +240,9 @@ static value chain_value(struct rego_call *call, const struct chain *c,
         if (at == 0)
             return value_array_finish(&b);
         size_t next = 0;
-        while (
-            next < c->len &&
-            (used[next] || cert_signed_by(c->certs[at], cert_pubkey(c->certs[next]), NULL) != OK))
+        while (next < c->len &&
+               (used[next] ||
+                !worked(a, cert_signed_by(c->certs[at], cert_pubkey(c->certs[next]), NULL))))
             next++;
         if (next == c->len)
             return VALUE_UNDEFINED;
@@ -269,8 +271,8 @@ static enum rego_outcome verify_chain(struct rego_call *call, struct str text,
     if (o == REGO_FATAL)
         return o;
     struct cert *leaf = ok ? c.certs[c.len - 1] : NULL;
-    ok = ok &&
-         cert_verify_chain(leaf, c.certs + 1, c.len - 2, c.certs, 1, options->now_s, NULL) == OK;
+    ok = ok && worked(rego_call_arena(call), cert_verify_chain(leaf, c.certs + 1, c.len - 2, c.certs,
+                                                               1, options->now_s, NULL));
     ok = ok && (options->dns_name.len == 0 || host_matches(&c.parts[c.len - 1], options->dns_name));
     if (ok)
         *out = chain_value(call, &c, options);
@@ -334,7 +336,8 @@ static enum rego_outcome read_usages(struct rego_call *call, value v, struct ver
     if (!value_is_array(v) && value_kind(v) != VALUE_KIND_SET)
         return rego_call_error(call, "'KeyUsages' should be an Array or Set");
     CLEANUP(buf_done) struct buf wrong;
-    buf_init(&wrong, SHOWN_MAX);
+    buf_init(&wrong, SHOWN_MAX); /* shown() would cut it there */
+    bool bad = false;
     for (size_t i = 0; i < value_len(v); i++) {
         value item = value_items(v)[i];
         size_t n = 0;
@@ -343,11 +346,13 @@ static enum rego_outcome read_usages(struct rego_call *call, value v, struct ver
         if (n < ARRAY_LEN(usage_names)) {
             o->usages[n] = o->any_usage = true;
         } else if (value_is_string(item)) {
+            bad = true;
             buf_add_cstr(&wrong, wrong.len > 0 ? " " : "");
             buf_add(&wrong, value_str(item));
         }
     }
-    if (wrong.len > 0)
+    worked(rego_call_arena(call), buf_status(&wrong));
+    if (bad)
         return rego_call_error(call, "invalid entries for 'KeyUsages' found: [%s]",
                                shown(call, buf_str(&wrong)));
     return REGO_VALUE;

@@ -12,6 +12,7 @@
 #include <yaml.h>
 
 #include "base/encode.h"
+#include "base/utf8.h"
 #include "rego/builtins_internal.h"
 #include "rego/layout.h"
 #include "value/json.h"
@@ -85,14 +86,14 @@ static bool resolve_int(struct str s, struct resolved *out)
 }
 
 /* [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)? within the range of a double */
-static bool resolve_float(struct str s, struct resolved *out)
+static bool resolve_float(struct arena *a, struct str s, struct resolved *out)
 {
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 1024);
     if (s.len == 0 || !normal_number(s, &b))
         return false;
     buf_add_byte(&b, '\0');
-    if (b.failed != OK)
+    if (!worked(a, buf_status(&b)))
         return false;
     out->f = strtod(b.ptr, NULL);
     out->kind = SCALAR_FLOAT;
@@ -118,7 +119,7 @@ static bool is_date(struct str s)
     return false;
 }
 
-static void resolve(struct str s, struct resolved *out)
+static void resolve(struct arena *a, struct str s, struct resolved *out)
 {
     static const char *const yes[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
                                       "True", "TRUE", "on",  "On",  "ON",  NULL};
@@ -151,7 +152,7 @@ static void resolve(struct str s, struct resolved *out)
             if (s.ptr[i] != '_' || s.ptr[0] == '.')
                 plain[n++] = s.ptr[i];
         struct str text = str_bytes(plain, n);
-        if (!(s.ptr[0] != '.' && resolve_int(text, out)) && !resolve_float(text, out))
+        if (!(s.ptr[0] != '.' && resolve_int(text, out)) && !resolve_float(a, text, out))
             *out = (struct resolved){.kind = SCALAR_STRING};
     }
 }
@@ -299,7 +300,7 @@ static value binary_value(struct reader *r, struct str s)
 static value resolved_value(struct reader *r, struct str s)
 {
     struct resolved x;
-    resolve(s, &x);
+    resolve(r->a, s, &x);
     switch (x.kind) {
     case SCALAR_NULL:
         return VALUE_NULL;
@@ -342,7 +343,7 @@ static value scalar(struct reader *r, const yaml_event_t *e)
     };
     for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
         struct resolved x;
-        resolve(s, &x);
+        resolve(r->a, s, &x);
         if (strcmp(tag, tags[i].tag) != 0)
             continue;
         if (x.kind == tags[i].kinds[0] || x.kind == tags[i].kinds[1] || x.kind == tags[i].kinds[2])
@@ -534,6 +535,7 @@ struct writer {
     yaml_emitter_t emitter;
     struct buf *out;
     bool fatal;
+    bool bad_text; /* no UTF-8, or longer than libyaml can count */
 };
 
 static int write_handler(void *user, unsigned char *bytes, size_t n)
@@ -553,8 +555,10 @@ static bool emit(struct writer *w, yaml_event_t *e, int made)
 static bool emit_text(struct writer *w, struct str s, yaml_scalar_style_t style)
 {
     yaml_event_t e;
-    if (s.len > INT32_MAX)
+    if (s.len > INT32_MAX || !utf8_is_valid(s)) {
+        w->bad_text = true;
         return false;
+    }
     return emit(w, &e,
                 yaml_scalar_event_initialize(&e, NULL, NULL, (const yaml_char_t *)s.ptr, (int)s.len,
                                              1, 1, style));
@@ -587,7 +591,7 @@ static bool is_base60(struct str s)
 static bool emit_string(struct writer *w, struct str s)
 {
     struct resolved x;
-    resolve(s, &x);
+    resolve(rego_call_arena(w->call), s, &x);
     yaml_scalar_style_t style = x.kind == SCALAR_STRING && !is_base60(s)
                                     ? YAML_PLAIN_SCALAR_STYLE
                                     : YAML_DOUBLE_QUOTED_SCALAR_STYLE;
@@ -768,8 +772,9 @@ enum rego_outcome builtin_yaml_marshal(struct rego_call *call, const value *args
               emit(&w, &e, yaml_document_start_event_initialize(&e, NULL, NULL, NULL, 1)) &&
               emit_value(&w, args[0]) && emit(&w, &e, yaml_document_end_event_initialize(&e, 1)) &&
               emit(&w, &e, yaml_stream_end_event_initialize(&e));
-    bool memory = w.emitter.error == YAML_MEMORY_ERROR;
-    const char *problem = w.emitter.problem;
+    /* an event that could not be made leaves no problem */
+    const char *problem = w.bad_text ? "text could not be written" : w.emitter.problem;
+    bool memory = w.emitter.error == YAML_MEMORY_ERROR || problem == NULL;
     enum rego_outcome o = REGO_VALUE;
     if (w.fatal)
         o = REGO_FATAL;
@@ -777,8 +782,7 @@ enum rego_outcome builtin_yaml_marshal(struct rego_call *call, const value *args
         o = rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
     else if (!ok && b.failed == OK)
         o = memory ? rego_call_status(call, ERR_NOMEM, NULL)
-                   : rego_call_error(call, "yaml: %s",
-                                     problem != NULL ? problem : "could not be written");
+                   : rego_call_error(call, "yaml: %s", problem);
     yaml_emitter_delete(&w.emitter);
     return o == REGO_VALUE ? give_buf(call, &b, out) : o;
 }

@@ -80,6 +80,24 @@ void rego_policy_constant_calls(const struct rego_policy *p, struct str function
             each(user, p->constant_calls[i].arg);
 }
 
+void rego_policy_rules(const struct rego_policy *p,
+                       void (*each)(void *user, const struct rego_rule_info *rule), void *user)
+{
+    for (uint32_t i = 0; i < p->rule_count; i++) {
+        const struct prog_rule *r = &p->rules[i];
+        struct rego_rule_info info = {
+            .path = r->path,
+            .file = r->pos.file,
+            .row = r->pos.row,
+            .col = r->pos.col,
+            .is_default = r->is_default,
+            .is_function = r->is_function,
+        };
+        if (!r->is_else)
+            each(user, &info);
+    }
+}
+
 /* ---- contexts ---- */
 
 static void set_limits(struct rego_ctx *ctx, const struct rego_limits *limits)
@@ -130,6 +148,8 @@ struct rego_ctx *rego_ctx_free(struct rego_ctx *ctx)
     if (ctx == NULL)
         return NULL;
     drop_cache(ctx);
+    free(ctx->covered);
+    rego_policy_unref(ctx->covered_policy);
     rego_policy_unref(ctx->query_policy);
     arena_done(&ctx->arena);
     free(ctx->first.start);
@@ -196,6 +216,35 @@ uint64_t rego_ctx_steps(const struct rego_ctx *ctx)
 size_t rego_ctx_bytes(const struct rego_ctx *ctx)
 {
     return ctx->arena.used - (size_t)(ctx->arena.end - ctx->arena.next);
+}
+
+/* ---- coverage ---- */
+
+STATUS rego_ctx_cover(struct rego_ctx *ctx, struct rego_policy *p)
+{
+    uint8_t *bits = calloc(((size_t)p->expr_count + p->rule_count) / 8 + 1, 1);
+    if (bits == NULL)
+        return ERR_NOMEM;
+    free(ctx->covered);
+    rego_policy_unref(ctx->covered_policy);
+    ctx->covered = bits;
+    ctx->covered_policy = rego_policy_ref(p);
+    ctx->covered_of = p;
+    return OK;
+}
+
+void rego_ctx_coverage(const struct rego_ctx *ctx, const struct rego_policy *p,
+                       void (*each)(void *user, struct str file, uint32_t row, bool covered),
+                       void *user)
+{
+    if (ctx->covered == NULL || ctx->covered_of != p)
+        return;
+    for (uint32_t i = 0; i < p->expr_count + p->rule_count; i++) {
+        bool is_expr = i < p->expr_count;
+        const struct prog_pos *pos = is_expr ? &p->exprs[i].pos : &p->rules[i - p->expr_count].pos;
+        if (pos->row > 0)
+            each(user, pos->file, pos->row, (ctx->covered[i / 8] >> (i & 7) & 1) != 0);
+    }
 }
 
 struct rego_trace rego_ctx_trace(const struct rego_ctx *ctx)

@@ -357,7 +357,7 @@ static enum status mismatch(struct parser *p, struct str element, struct str val
     buf_add(&b, STR(" as "));
     layout_quote(&b, element);
     error_set(p->err, "%.*s", STR_ARG(buf_str(&b)));
-    return ERR_INVALID;
+    return b.failed == ERR_NOMEM ? ERR_NOMEM : ERR_INVALID;
 }
 
 static enum status out_of_range(struct parser *p, const char *message)
@@ -367,7 +367,7 @@ static enum status out_of_range(struct parser *p, const char *message)
     buf_add(&b, STR("parsing time "));
     layout_quote(&b, p->text);
     error_set(p->err, "%.*s: %s", STR_ARG(buf_str(&b)), message);
-    return ERR_INVALID;
+    return b.failed == ERR_NOMEM ? ERR_NOMEM : ERR_INVALID;
 }
 
 /* Literal text of the layout; a run of spaces matches any run. */
@@ -722,6 +722,8 @@ STATUS layout_parse(struct str layout, struct str text, int64_t *unix_s, int *ns
         buf_add(&b, STR("extra text: "));
         layout_quote(&b, p.value);
         buf_add_byte(&b, '\0');
+        if (b.failed == ERR_NOMEM)
+            return ERR_NOMEM;
         return out_of_range(&p, b.failed == OK ? b.ptr : "extra text");
     }
 

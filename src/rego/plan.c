@@ -101,6 +101,8 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
 {
     if (p->failed)
         return;
+    if (p->c->options.coverage)
+        emit(p, OP_COVER, 1, 0, 0, 0, r->index);
     switch (gp->how) {
     case DELIVER_KEY:
         emit(p, OP_RETURN, 0, 0, 0, 0, 0);
@@ -496,7 +498,11 @@ static bool plan_rules_table(struct plan *p)
         for (struct rule *r = m->rules; r != NULL; r = r->next)
             for (struct rule *b = r; b != NULL; b = b->els)
                 rules[b->index] =
-                    (struct prog_rule){{m->file, b->pos.row, b->pos.col}, rule_path(p, r)};
+                    (struct prog_rule){{m->file, b->pos.row, b->pos.col},
+                                       rule_path(p, r),
+                                       r->is_default,
+                                       r->head.has_args,
+                                       b != r};
     p->policy->rules = rules;
     p->policy->rule_count = p->c->rule_count;
     return true;

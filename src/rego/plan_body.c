@@ -401,6 +401,8 @@ static void plan_plain(struct plan *p, struct expr *e)
 {
     p->expr = describe(p, e);
     mark_line(p, p->expr);
+    if (p->c->options.coverage)
+        emit(p, OP_COVER, 0, 0, 0, 0, p->expr);
     switch (e->kind) {
     case EXPR_EVERY:
         plan_every(p, e);

@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "crypto/crypto.h"
+#include "rego/builtins_internal.h"
 #include "rego/der.h"
 
 static const struct {
@@ -34,11 +35,11 @@ static bool parse_rsa(struct str in, struct private_key *k)
 static bool add_public(struct arena *a, struct private_key *k, enum key_kind kind)
 {
     CLEANUP(privkey_cleanup) struct privkey *key = NULL;
-    if (privkey_from_raw(kind, k->d, &key, NULL) != OK)
+    if (!worked(a, privkey_from_raw(kind, k->d, &key, NULL)))
         return false;
     if (kind == KEY_ED25519)
-        return pubkey_ed25519_raw(privkey_public(key), a, &k->x) == OK;
-    return pubkey_ec_xy(privkey_public(key), a, &k->x, &k->y) == OK;
+        return worked(a, pubkey_ed25519_raw(privkey_public(key), a, &k->x));
+    return worked(a, pubkey_ec_xy(privkey_public(key), a, &k->x, &k->y));
 }
 
 /* RFC 5915; the curve is named inside or, in PKCS#8, outside. */

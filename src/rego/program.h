@@ -46,6 +46,7 @@ struct prog_pos {
 struct prog_rule {
     struct prog_pos pos;
     struct str path; /* data.policy.executables */
+    bool is_default, is_function, is_else;
 };
 
 #define FN_NONE UINT32_MAX

@@ -92,6 +92,7 @@ struct rego_options {
     bool strict;                   /* OPA's --strict: unused locals and imports are errors */
     bool keep_print;               /* keep calls of print(); else they are erased */
     bool experimental_keywords;    /* allow import future.keywords.and / .or */
+    bool coverage;                 /* rego_ctx_coverage() is wanted */
     bool always_not_keyword;       /* as if every module imported future.keywords.not */
     const struct rego_host_function *functions;
     size_t function_count;
@@ -161,6 +162,16 @@ void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user
 /* Calls of `function` with one constant string argument: `each` gets every distinct one. */
 void rego_policy_constant_calls(const struct rego_policy *p, struct str function,
                                 void (*each)(void *user, struct str arg), void *user);
+
+/* What the policy's modules define, in the order of the text. */
+struct rego_rule_info {
+    struct str path; /* data.policy.allow */
+    struct str file;
+    uint32_t row, col;
+    bool is_default, is_function;
+};
+void rego_policy_rules(const struct rego_policy *p, void (*each)(void *user, const struct rego_rule_info *rule),
+                       void *user);
 
 /* Human-readable program, for `rego disasm`. */
 STATUS rego_policy_disasm(const struct rego_policy *p, struct buf *out);
@@ -253,6 +264,14 @@ struct rego_errors rego_ctx_errors(const struct rego_ctx *ctx);
 
 uint64_t rego_ctx_steps(const struct rego_ctx *ctx);
 size_t rego_ctx_bytes(const struct rego_ctx *ctx);
+
+/*
+ * Lines that were reached since rego_ctx_cover(), with the option `coverage`:
+ * each expression and each head, a line may come more than once.
+ */
+STATUS rego_ctx_cover(struct rego_ctx *ctx, struct rego_policy *p); /* begin; ERR_NOMEM */
+void rego_ctx_coverage(const struct rego_ctx *ctx, const struct rego_policy *p,
+                       void (*each)(void *user, struct str file, uint32_t row, bool covered), void *user);
 
 /* ---- why ---- */
 

@@ -83,6 +83,8 @@ static uint64_t table_size(const struct rego_policy *p, const struct insn *i)
     case OP_MISS:
     case OP_VALUE:
         return p->rule_count;
+    case OP_COVER:
+        return i->n == 0 ? p->expr_count : p->rule_count;
     default:
         return UINT64_MAX; /* a count */
     }

@@ -968,6 +968,11 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             NEXT case OP_VALUE : if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
                                      X(i->a).word == VALUE_FALSE.word)
                                      trace_false(ctx, R, i->d, pc);
+            NEXT case OP_COVER : if (ctx->covered != NULL && ctx->covered_of == p)
+            {
+                uint32_t bit = i->d + (i->n == 0 ? 0 : p->expr_count);
+                ctx->covered[bit / 8] |= (uint8_t)(1u << (bit & 7));
+            }
             NEXT case OP_INDEX:
             {
                 struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));

@@ -132,6 +132,10 @@ struct rego_ctx {
     bool has_builtin_error;
     struct rego_error call_error; /* of the call that is being made */
 
+    uint8_t *covered; /* bits: expressions, then rules; NULL: not wanted */
+    const struct rego_policy *covered_of;
+    struct rego_policy *covered_policy; /* the same, held */
+
     struct rego_trace_rule *trace;
     uint32_t trace_len, trace_cap;
 

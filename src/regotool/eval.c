@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static int show_errors(const struct tool_options *o, const struct tool_errors *errors)
+int tool_show_errors(const struct tool_options *o, const struct tool_errors *errors)
 {
     if (o->format == FORMAT_JSON || o->format == FORMAT_DISCARD)
         tool_write_errors_json(stdout, errors);
@@ -35,57 +35,11 @@ static int evaluate(const struct tool_options *o, struct tool_files *f, struct r
         /* A query has a position, though no file. */
         for (size_t i = 0; i < errors.len; i++)
             errors.items[i].has_location = errors.items[i].row > 0;
-        return show_errors(o, &errors);
+        return tool_show_errors(o, &errors);
     }
     tool_write_results(stdout, set, o->format);
     bool defined = value_len(set) > 0;
     return (o->fail && !defined) || (o->fail_defined && defined) ? EXIT_USAGE : EXIT_DONE;
-}
-
-static int run(const struct tool_options *o, struct tool_files *f, struct str query)
-{
-    struct tool_errors errors = {.len = 0};
-    struct error err = ERROR_INIT;
-    value input = VALUE_UNDEFINED;
-    if (tool_load_input(f, o, &input, &err) != OK) {
-        fprintf(stderr, "%s\n", err.text);
-        return EXIT_FAILED;
-    }
-    if (tool_load_all(f, o, &err) != OK) {
-        tool_error_text(&errors, &f->arena, err.text);
-        return show_errors(o, &errors);
-    }
-    if (str_trim(query).len == 0) {
-        tool_error_text(&errors, &f->arena, "cannot evaluate empty query");
-        return show_errors(o, &errors);
-    }
-    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
-    struct rego_options options = tool_rego_options(o);
-    if (o->schema != NULL && tool_load_claims(f, o, &options.claim_schema, &err) != OK) {
-        tool_error_text(&errors, &f->arena, err.text);
-        return show_errors(o, &errors);
-    }
-    if (tool_compile(f, &options, &policy, &errors) != OK)
-        return show_errors(o, &errors);
-    struct rego_limits limits = tool_limits(o);
-    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&limits);
-    if (ctx == NULL) {
-        fputs("rego: out of memory\n", stderr);
-        return EXIT_FAILED;
-    }
-    struct str imports[64];
-    struct rego_eval params = {
-        .policy = policy,
-        .input = input,
-        .data = f->data,
-        .strict_errors = o->strict_builtin_errors,
-        .print = tool_print,
-        .query_package = o->package == NULL ? STR_EMPTY : str_of(o->package),
-        .query_imports = imports,
-    };
-    for (size_t i = 0; i < o->imports.len && i < ARRAY_LEN(imports); i++)
-        imports[params.query_import_count++] = str_of(o->imports.items[i]);
-    return evaluate(o, f, ctx, &params, query);
 }
 
 static const char *wrong_usage(const struct tool_options *o)
@@ -105,21 +59,74 @@ static const char *wrong_usage(const struct tool_options *o)
     return o->imports.len > 64 ? "too many imports" : NULL;
 }
 
-int tool_eval(struct tool_options *o)
+static STATUS load(const struct tool_options *o, struct tool_files *f, struct str query,
+                   struct rego_policy **out, struct tool_errors *errors)
+{
+    struct error err = ERROR_INIT;
+    struct rego_options options = tool_rego_options(o);
+    enum status st = tool_load_all(f, o, &err);
+    if (st == OK && str_trim(query).len == 0) {
+        error_set(&err, "cannot evaluate empty query");
+        st = ERR_INVALID;
+    }
+    if (st == OK && o->schema != NULL)
+        st = tool_load_claims(f, o, &options.claim_schema, &err);
+    if (st != OK) {
+        tool_error_text(errors, &f->arena, err.text);
+        return st;
+    }
+    return tool_compile(f, &options, out, errors);
+}
+
+int tool_prepare(const struct tool_options *o, struct tool_files *f, struct rego_policy **out,
+                 struct rego_eval *params, struct buf *query)
 {
     const char *wrong = wrong_usage(o);
     if (wrong != NULL) {
-        fprintf(stderr, "rego eval: %s\n", wrong);
+        fprintf(stderr, "rego %s: %s\n", o->command, wrong);
         return EXIT_USAGE;
     }
-    CLEANUP(tool_files_done) struct tool_files f;
-    tool_files_init(&f);
-    CLEANUP(buf_done) struct buf query;
-    buf_init(&query, TOOL_SOURCE_MAX);
     struct error err = ERROR_INIT;
-    if (read_query(o, &query, &err) != OK) {
-        fprintf(stderr, "rego eval: %s\n", err.text);
+    value input = VALUE_UNDEFINED;
+    if (read_query(o, query, &err) != OK || tool_load_input(f, o, &input, &err) != OK) {
+        fprintf(stderr, "%s\n", err.text);
         return EXIT_FAILED;
     }
-    return run(o, &f, buf_str(&query));
+    struct tool_errors errors = {.len = 0};
+    if (load(o, f, buf_str(query), out, &errors) != OK)
+        return tool_show_errors(o, &errors);
+    struct str *imports = arena_new_array(&f->arena, struct str, o->imports.len);
+    for (size_t i = 0; imports != NULL && i < o->imports.len; i++)
+        imports[i] = str_of(o->imports.items[i]);
+    *params = (struct rego_eval){
+        .policy = *out,
+        .input = input,
+        .data = f->data,
+        .strict_errors = o->strict_builtin_errors,
+        .print = tool_print,
+        .query_package = o->package == NULL ? STR_EMPTY : str_of(o->package),
+        .query_imports = imports,
+        .query_import_count = imports == NULL ? 0 : o->imports.len,
+    };
+    return EXIT_DONE;
+}
+
+int tool_eval(struct tool_options *o)
+{
+    CLEANUP(tool_files_done) struct tool_files f;
+    tool_files_init(&f);
+    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
+    CLEANUP(buf_done) struct buf query;
+    buf_init(&query, TOOL_SOURCE_MAX);
+    struct rego_eval params;
+    int status = tool_prepare(o, &f, &policy, &params, &query);
+    if (status != EXIT_DONE)
+        return status;
+    struct rego_limits limits = tool_limits(o);
+    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&limits);
+    if (ctx == NULL) {
+        fputs("rego eval: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    return evaluate(o, &f, ctx, &params, buf_str(&query));
 }

@@ -134,16 +134,23 @@ static STATUS add_data(struct tool_files *f, const struct place *place, value v,
     return OK;
 }
 
+bool tool_reserve_module(struct tool_files *f)
+{
+    if (f->module_count < f->module_cap)
+        return true;
+    size_t cap = f->module_cap == 0 ? 16 : f->module_cap * 2;
+    struct tool_module *more = realloc(f->modules, cap * sizeof(*more));
+    if (more == NULL)
+        return false;
+    f->modules = more;
+    f->module_cap = cap;
+    return true;
+}
+
 static STATUS add_module(struct tool_files *f, const char *path, struct str text, struct error *err)
 {
-    if (f->module_count == f->module_cap) {
-        size_t cap = f->module_cap == 0 ? 16 : f->module_cap * 2;
-        struct tool_module *more = realloc(f->modules, cap * sizeof(*more));
-        if (more == NULL)
-            return error_nomem(err);
-        f->modules = more;
-        f->module_cap = cap;
-    }
+    if (!tool_reserve_module(f))
+        return error_nomem(err);
     struct tool_module m = {
         .file = arena_str(&f->arena, str_of(path)),
         .text = arena_str(&f->arena, text),

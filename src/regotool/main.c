@@ -14,7 +14,12 @@ struct command {
 static const struct command commands[] = {
     {"eval", tool_eval, "evaluate a query"},
     {"check", tool_check, "parse and compile policies"},
+    {"test", tool_test, "run the rules named test_*"},
     {"fmt", tool_fmt, "lay out policies in the one way"},
+    {"explain", tool_explain, "why a query is undefined or false, and what would change it"},
+    {"bench", tool_bench, "measure a query"},
+    {"disasm", tool_disasm, "show the program of a policy"},
+    {"repl", tool_repl, "evaluate line by line"},
 };
 
 static void usage(FILE *out)

@@ -62,7 +62,7 @@ static const struct tool_option options[] = {
     {"claims", 0, TEXT, E | C, AT(schema), "claims that exist, JSON: others get a warning"},
     {"verbose", 'v', FLAG, T, AT(verbose), "show passing tests, and why others failed"},
     {"run", 'r', TEXT, T, AT(run), "only tests whose name holds this regular expression"},
-    {"coverage", 'c', FLAG, E | T, AT(coverage), "report the lines that were evaluated"},
+    {"coverage", 'c', FLAG, T, AT(coverage), "report the lines that were evaluated"},
     {"threshold", 0, REAL, T, AT(threshold), "fail when coverage is less than this percentage"},
     {"exit-zero-on-skipped", 'z', FLAG, T, AT(exit_zero), "skipped tests are no failures"},
     {"count", 0, NUMBER, T | B, AT(count), "repetitions"},

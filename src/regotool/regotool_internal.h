@@ -98,6 +98,9 @@ STATUS tool_load(struct tool_files *f, const struct tool_options *o, const char 
 /* All of the options' data and bundles; the first failure ends it. */
 STATUS tool_load_all(struct tool_files *f, const struct tool_options *o, struct error *err);
 
+/* Room for one more module. */
+bool tool_reserve_module(struct tool_files *f);
+
 /* The bundle of a module permits its package. */
 STATUS tool_check_roots(const struct tool_module *m, struct str package, struct error *err);
 
@@ -132,6 +135,18 @@ void tool_write_errors_text(FILE *out, const struct tool_errors *errors);
 void tool_write_json(FILE *out, value v, bool pretty);
 /* A result set in one of OPA's forms. */
 void tool_write_results(FILE *out, value set, enum tool_format format);
+
+/* JSON text, laid out. */
+void tool_write_compact(FILE *out, struct str json);
+
+/*
+ * What eval, bench and explain begin with: query, documents, policy.  EXIT_DONE,
+ * or the exit status, with the reason told.  `*params` borrows from the others.
+ */
+int tool_prepare(const struct tool_options *o, struct tool_files *f, struct rego_policy **out,
+                 struct rego_eval *params, struct buf *query);
+/* In the form that the options ask for; EXIT_FAILED. */
+int tool_show_errors(const struct tool_options *o, const struct tool_errors *errors);
 
 /* ---- commands ---- */
 

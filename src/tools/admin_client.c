@@ -45,10 +45,15 @@ const char policy_default[] =
     "\n"
     "default allow := false\n"
     "\n"
-    "# Every resource, for guests on anything but the sample TEE.\n"
+    "evidence := input.submods.cpu0[\"ear.veraison.annotated-evidence\"]\n"
+    "\n"
+    "# Every resource, but not for evidence that everybody can make: a plain TPM names its own "
+    "key.\n"
     "allow if {\n"
     "    data.plugin == \"resource\"\n"
-    "    not input.submods.cpu0[\"ear.veraison.annotated-evidence\"].sample\n"
+    "    not evidence.sample\n"
+    "    not evidence.tpm\n"
+    "    not input.tee == \"tpm\"\n"
     "}\n";
 
 /* ---- tokens ---- */

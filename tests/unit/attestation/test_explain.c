@@ -3,6 +3,8 @@
  * make the policy pass, must fail with any one operation left out, and has the
  * length that the generator knows to be the smallest.
  */
+#include <time.h>
+
 #include "with_service.h"
 
 #define NOW 1767225600
@@ -317,10 +319,63 @@ static void test_alias(void)
     CHECK_STR(checks.reason.field, STR("/input/new-tee/a"));
 }
 
+/* A policy that takes 20 ms whatever is changed, and always says no to each of ten expressions. */
+static bool slow_refusal(void *user, struct arena *a, value input, value data, value references,
+                         struct rego_trace *trace)
+{
+    enum { FAILED = 10 };
+    unsigned *evaluations = user;
+    ++*evaluations;
+    struct timespec now, start;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    do {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    } while ((now.tv_sec - start.tv_sec) * NS_PER_S + now.tv_nsec - start.tv_nsec < 20000000);
+
+    struct rego_trace_rule *items = arena_new_array(a, struct rego_trace_rule, FAILED);
+    for (int i = 0; items != NULL && i < FAILED; i++)
+        items[i] = (struct rego_trace_rule){
+            .rule = STR("data.policy.allow"),
+            .relation = REGO_REL_EQUAL,
+            .left = VALUE_UNDEFINED,
+            .right = value_small_int((int)*evaluations),
+            .left_path = arena_format(a, "/input/t/c%d", i),
+        };
+    *trace = (struct rego_trace){items, items == NULL ? 0 : FAILED};
+    return false;
+}
+
+/* Who sends what makes evaluations slow is told why, not how long a search can be. */
+static void test_slow_policy(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 24);
+    unsigned evaluations = 0;
+    struct value_builder b, t;
+    value_builder_init(&t, &a, 0);
+    value_builder_init(&b, &a, 1);
+    value_builder_put_str(&b, "t", value_object_finish(&t, VALUE_DUP_LAST, NULL));
+    const struct explain_subject subject = {
+        .passes = slow_refusal,
+        .user = &evaluations,
+        .input = value_object_finish(&b, VALUE_DUP_LAST, NULL),
+        .data = VALUE_EMPTY_OBJECT(&a),
+        .references = VALUE_EMPTY_OBJECT(&a),
+        .now_s = NOW,
+    };
+    struct explanation out;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(explain(&a, &subject, &out, &err), OK, &err);
+    CHECK(value_len(out.rules) > 0 && !value_is_defined(out.change));
+    if (!CHECK(evaluations > 1 && evaluations < 30))
+        printf("# %u evaluations of 20 ms\n", evaluations);
+}
+
 int main(void)
 {
     test_words();
     test_alias();
+    test_slow_policy();
     for (unsigned i = 0; i < DENIALS; i++)
         test_one(i);
     return tap_done();

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "kbs/kbs_internal.h"
 #include "value/json.h"
 #include "world.h"
 #include "tap.h"
@@ -21,6 +22,8 @@ static const char new_config[] =
     "allowed_endpoints = \"^/kbs/v0/resource/team-a/.*$\"\n"
     "[[admin.authorization.regex_acl.acls]]\nrole = \"odd\"\n"
     "allowed_endpoints = \"^/kbs/v0/resource-policy|/x$\"\n"
+    "[[admin.authorization.regex_acl.acls]]\nrole = \"wide\"\n"
+    "allowed_endpoints = \"^/kbs/v0/[^/]+/team-a/.*$\"\n"
     "[attestation_service]\ntype = \"coco_as_builtin\"\n"
     "[attestation_service.verifier_config.sample_verifier]\n"
     "[[plugins]]\nname = \"resource\"\n[[plugins]]\nname = \"sample\"\nitem = \"x\"\n";
@@ -284,6 +287,26 @@ static void test_patterns(struct world *w)
     CHECK(a.status == 401);
     CHECK(strstr(a.body.ptr, "Role odd not allowed for path /kbs/v0/resource/a/b/x") != NULL);
 
+    /* Segments that a built-in ignores are ignored by the pattern, too; those that it uses count.
+     */
+    static const struct {
+        const char *method, *target, *variant;
+    } wide[] = {
+        {"POST", "/kbs/v0/resource-policy/team-a/x", "AdminAuthAccess"},
+        {"GET", "/kbs/v0/resource-policy/team-a/x", "AdminAuthAccess"},
+        {"POST", "/kbs/v0/attestation-policy/team-a/x", "AdminAuthAccess"},
+        {"POST", "/kbs/v0/reference-value/team-a/x", "AdminAuthAccess"},
+        {"GET", "/kbs/v0/reference-value/team-a/x", "RvpsError"},
+        {"GET", "/kbs/v0/reference-value/team-b/x", "AdminAuthAccess"},
+    };
+    bearer = world_bearer(w, "admin",
+                          "{\"exp\":1787277131,\"role\":\"wide\",\"iss\":\"us\",\"aud\":\"kbs\"}");
+    struct str header = arena_format(&w->arena, "Authorization: %.*s\n", STR_ARG(bearer));
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        a = world_send(w, wide[i].method, wide[i].target, header.ptr, STR("{}"));
+        CHECK_ROW(a.status == 401 && error_is(&a, wide[i].variant), wide[i].target);
+    }
+
     bearer = world_bearer(w, "admin", "{\"exp\":1787277131,\"iss\":\"us\",\"aud\":\"kbs\"}");
     struct str none = arena_format(&w->arena, "Authorization: %.*s\n", STR_ARG(bearer));
     a = world_send(w, "GET", "/kbs/v0/resource-policy", none.ptr, STR_EMPTY);
@@ -474,6 +497,107 @@ static void test_metrics(struct world *w)
     CHECK(answer_header(&a, "Content-Type").len == 0);
 }
 
+static void write_anchor(struct world *w)
+{
+    CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+    CLEANUP(buf_done) struct buf pem;
+    buf_init(&pem, 10000);
+    CHECK(privkey_generate(KEY_EC_P256, 0, &key, NULL) == OK);
+    CHECK(pubkey_to_pem(privkey_public(key), &pem) == OK);
+    buf_add_byte(&pem, '\0');
+    world_write(w, "anchors/intel-sgx-root-ca.pem", pem.ptr);
+}
+
+/* A reload keeps the attestation service, but not with an anchor that was replaced. */
+static void test_replaced_anchor(void)
+{
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, new_config, NOW);
+    write_anchor(&w);
+    char dir[8192];
+    snprintf(dir, sizeof(dir), "%s/anchors", w.dir);
+    w.anchors[0] = dir;
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    const struct attestation_service *first = w.kbs->state->attestation;
+    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation == first);
+    write_anchor(&w);
+    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation != first);
+    world_stop(&w);
+}
+
+/* Nor with a token key that was replaced: tokens under the old one are no longer ours. */
+static void test_replaced_token_key(void)
+{
+    static const char config[] =
+        "[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n"
+        "[attestation_service]\ntype = \"coco_as_builtin\"\n"
+        "[attestation_service.attestation_token_broker]\n"
+        "signer = { key_path = \"@DIR@/token.key\" }\n";
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, config, NOW);
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+        CLEANUP(buf_done) struct buf pem;
+        buf_init_secret(&pem, 10000);
+        CHECK(privkey_generate(KEY_EC_P256, 0, &key, NULL) == OK);
+        CHECK(privkey_to_pem(key, &pem) == OK);
+        buf_add_byte(&pem, '\0');
+        world_write(&w, "token.key", pem.ptr);
+        if (!CHECK(i == 0 ? world_run(&w, &err) : kbs_reload(w.kbs, &err) == OK)) {
+            printf("# %s\n", err.text);
+            return;
+        }
+        CHECK(pubkey_equal(attestation_key(w.kbs->state->attestation), privkey_public(key)));
+    }
+    world_stop(&w);
+}
+
+/* Whatever a stranger sends, an administrator finds the denials that were somebody's. */
+static void test_nobody_flushes_decisions(void)
+{
+    static const struct {
+        const char *name, *method, *target, *body;
+        enum credential credential;
+    } floods[] = {
+        {"auth", "POST", "/kbs/v0/auth", "{", NOBODY},
+        {"no token", "GET", "/kbs/v0/resource-policy", "", NOBODY},
+        {"garbage", "GET", "/kbs/v0/resource-policy", "", GARBAGE},
+        {"a stranger's token", "GET", "/kbs/v0/resource-policy", "", WRONG_KEY},
+        {"a stranger's token for a resource", "GET", "/kbs/v0/resource/r/t/k", "", WRONG_KEY},
+        {"a cookie", "POST", "/kbs/v0/attest", "{}", NOBODY},
+        {"no plugin", "GET", "/kbs/v0/nothing/x", "", NOBODY},
+    };
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, new_config, NOW);
+    w.decision_ring = DECISION_RING_MIN;
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    world_make_key(&w, "stranger");
+    struct answer a =
+        world_send(&w, "GET", "/kbs/v0/resource-policy", headers_of(&w, TEAM_A).ptr, STR_EMPTY);
+    struct str kept = a.decision;
+    CHECK(a.status == 401 && kept.len == 32);
+    for (size_t i = 0; i < ARRAY_LEN(floods); i++) {
+        struct str headers = headers_of(&w, floods[i].credential);
+        for (size_t k = 0; k < DECISION_RING_MIN / 200; k++)
+            a = world_send(&w, floods[i].method, floods[i].target, headers.ptr,
+                           str_of(floods[i].body));
+        struct answer found = world_send(
+            &w, "GET", arena_format(&w.arena, "/kbs/v0/decision/%.*s", STR_ARG(kept)).ptr,
+            headers_of(&w, ADMIN).ptr, STR_EMPTY);
+        CHECK_ROW(a.decision.len == 32 && found.status == 200, floods[i].name);
+    }
+    world_stop(&w);
+}
+
 int main(void)
 {
     struct world w = {.dir = ""};
@@ -492,5 +616,8 @@ int main(void)
     test_metrics(&w);
     world_stop(&w);
     test_old_era();
+    test_replaced_anchor();
+    test_replaced_token_key();
+    test_nobody_flushes_decisions();
     return tap_done();
 }

@@ -165,10 +165,43 @@ static void test_store_is_bounded(void)
     teardown(&w);
 }
 
+/* Who sends the largest claims that there can be pushes out only his like. */
+static void test_large_sessions_leave_small_ones(void)
+{
+    struct world w;
+    setup(&w, 512 * 1024);
+    struct session small = {STR("0.4.0"), STR(""), big_claims(&w.arena, 500, false), NOW + 300};
+    struct session large = {STR("0.4.0"), STR(""), big_claims(&w.arena, 9000, false), NOW + 300};
+    struct str kept, last = STR_EMPTY, other;
+    CHECK(session_seal(&w.arena, w.sealer, w.store, &small, NOW, &random_system, &kept, NULL) ==
+          OK);
+    for (int i = 0; i < 20; i++)
+        CHECK_ROW(session_seal(&w.arena, w.sealer, w.store, &large, NOW, &random_system, &last,
+                               NULL) == OK,
+                  "large");
+    enum cookie_kind kind;
+    struct challenge c;
+    struct session back;
+    CHECK(kept.len == 32 && open_cookie(&w, kept, NOW, &kind, &c, &back) == OK);
+    CHECK(open_cookie(&w, last, NOW, &kind, &c, &back) == OK);
+
+    /* Small ones take the room of large ones; a large one finds none among small ones. */
+    for (int i = 0; i < 100; i++)
+        CHECK_ROW(session_seal(&w.arena, w.sealer, w.store, &small, NOW, &random_system, &other,
+                               NULL) == OK,
+                  "small");
+    CHECK(open_cookie(&w, last, NOW, &kind, &c, &back) == ERR_NOT_FOUND);
+    CHECK(session_seal(&w.arena, w.sealer, w.store, &large, NOW, &random_system, &last, NULL) ==
+          ERR_LIMIT);
+    CHECK(open_cookie(&w, other, NOW, &kind, &c, &back) == OK);
+    teardown(&w);
+}
+
 int main(void)
 {
     test_challenge();
     test_session();
     test_store_is_bounded();
+    test_large_sessions_leave_small_ones();
     return tap_done();
 }

@@ -89,6 +89,7 @@ bool world_run(struct world *w, struct error *err)
         .config_path = path,
         .extra_anchor_dirs = w->anchors,
         .extra_anchor_count = w->anchors[0] != NULL,
+        .decision_ring = w->decision_ring,
         .clock = &w->clock,
         .random = &w->random,
     };

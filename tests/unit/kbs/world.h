@@ -18,6 +18,7 @@ struct world {
     struct str script; /* random bytes to give out first; set it after the start */
     struct random_source random;
     const char *anchors[1]; /* a folder of extra trust anchors; set between prepare and run */
+    size_t decision_ring;   /* its bytes, 0: the default; likewise */
     struct kbs *kbs;
     struct arena arena; /* of answers */
 };

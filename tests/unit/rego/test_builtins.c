@@ -10,6 +10,7 @@
 #include "tap.h"
 
 #define ARROW "  =>  "
+#define MALLOC_SWEEP 40 /* allocations that fail, one after the other */
 
 /* "..." at the end of a wanted error stands for any rest. */
 static bool matches(struct str got, struct str want)
@@ -74,6 +75,34 @@ static void check_limits(struct str expression, struct str want, const char *row
     }
 }
 
+/* The same for malloc() of what does not come from the arena: buffers, caches, OpenSSL. */
+static void check_failing_malloc(struct str expression, struct str want, const char *row,
+                                 struct arena *a)
+{
+    for (long n = 1; n <= MALLOC_SWEEP; n++) {
+        struct harness h;
+        harness_init(&h);
+        value v = VALUE_UNDEFINED;
+        tap_fail_malloc_after(n);
+        enum rego_outcome o = harness_eval(&h, expression, &v);
+        tap_fail_malloc_after(0);
+        struct str got = harness_text(&h, o, v, a);
+        harness_done(&h);
+        if (o == REGO_FATAL || str_equal(got, want))
+            continue;
+        char text[480];
+        snprintf(text, sizeof(text), "malloc %ld: %s", n, row);
+        CHECK_STR_ROW(got, want, text);
+    }
+}
+
+/* RE2 throws, and its library is not made to leave everything tidy then. */
+static bool uses_regex(struct str expression)
+{
+    return str_has_prefix(expression, STR("regex.")) || str_has_prefix(expression, STR("re_")) ||
+           memmem(expression.ptr, expression.len, "_schema(", 8) != NULL;
+}
+
 static void check_line(struct str line)
 {
     const char *arrow = memmem(line.ptr, line.len, ARROW, strlen(ARROW));
@@ -94,6 +123,8 @@ static void check_line(struct str line)
     else
         CHECK_STR_ROW(got, want, row);
     check_limits(expression, got, row, &h.arena);
+    if (!uses_regex(expression))
+        check_failing_malloc(expression, got, row, &h.arena);
     harness_done(&h);
 }
 

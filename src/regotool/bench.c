@@ -1,0 +1,129 @@
+/*
+ * rego bench - how long a prepared query takes, on one thread or several.
+ */
+#include "regotool/regotool_internal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define BENCH_NS (1 * NS_PER_S)
+#define THREADS_MAX 64
+
+struct bench {
+    const struct rego_eval *params;
+    struct str query;
+    struct rego_limits limits;
+    int64_t end_ns;
+    uint64_t count; /* exactly so many; 0: until end_ns */
+};
+
+struct worker {
+    const struct bench *b;
+    pthread_t thread;
+    uint64_t done;
+    int64_t fastest_ns;
+    size_t bytes;
+    bool failed;
+};
+
+static bool once(struct rego_ctx *ctx, const struct bench *b)
+{
+    value set = VALUE_UNDEFINED;
+    rego_ctx_reset(ctx);
+    return rego_eval_query(ctx, b->params, b->query, &set) == OK;
+}
+
+static void *work(void *user)
+{
+    struct worker *w = user;
+    const struct bench *b = w->b;
+    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&b->limits);
+    if (ctx == NULL || !once(ctx, b)) {
+        w->failed = true;
+        return NULL;
+    }
+    w->fastest_ns = INT64_MAX;
+    for (int64_t now = clock_monotonic_ns(); b->count > 0 ? w->done < b->count : now < b->end_ns;) {
+        w->failed |= !once(ctx, b);
+        int64_t then = now;
+        now = clock_monotonic_ns();
+        if (now - then < w->fastest_ns)
+            w->fastest_ns = now - then;
+        w->done++;
+    }
+    w->bytes = rego_ctx_bytes(ctx);
+    return NULL;
+}
+
+static int measure(const struct tool_options *o, struct bench *b)
+{
+    size_t n = o->threads == 0 ? 1 : o->threads > THREADS_MAX ? THREADS_MAX : (size_t)o->threads;
+    struct worker workers[THREADS_MAX] = {0};
+    int64_t start = clock_monotonic_ns();
+    b->end_ns = start + BENCH_NS;
+    b->count = o->count;
+    for (size_t i = 0; i < n; i++) {
+        workers[i].b = b;
+        if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) {
+            fputs("rego bench: could not start a thread\n", stderr);
+            return EXIT_FAILED;
+        }
+    }
+    work(&workers[0]);
+    uint64_t done = 0;
+    int64_t fastest = INT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            pthread_join(workers[i].thread, NULL);
+        if (workers[i].failed) {
+            fputs("rego bench: the query fails\n", stderr);
+            return EXIT_FAILED;
+        }
+        done += workers[i].done;
+        fastest = workers[i].fastest_ns < fastest ? workers[i].fastest_ns : fastest;
+    }
+    double ns = (double)(clock_monotonic_ns() - start);
+    if (o->format == FORMAT_JSON)
+        printf("{\"threads\": %zu, \"evaluations\": %llu, \"ns_per_evaluation\": %.1f, "
+               "\"fastest_ns\": %lld, "
+               "\"bytes\": %zu}\n",
+               n, (unsigned long long)done, ns * (double)n / (double)done, (long long)fastest,
+               workers[0].bytes);
+    else
+        printf("threads      %zu\nevaluations  %llu\nmean         %.3f us\nfastest      %.3f "
+               "us\nmemory       %zu bytes\n",
+               n, (unsigned long long)done, ns * (double)n / (double)done / 1e3,
+               (double)fastest / 1e3, workers[0].bytes);
+    return EXIT_DONE;
+}
+
+int tool_bench(struct tool_options *o)
+{
+    CLEANUP(tool_files_done) struct tool_files f;
+    tool_files_init(&f);
+    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
+    CLEANUP(buf_done) struct buf query;
+    buf_init(&query, TOOL_SOURCE_MAX);
+    struct rego_eval params;
+    int status = tool_prepare(o, &f, &policy, &params, &query);
+    if (status != EXIT_DONE)
+        return status;
+    struct bench b = {.params = &params, .query = buf_str(&query), .limits = tool_limits(o)};
+    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&b.limits);
+    value set = VALUE_UNDEFINED;
+    if (ctx == NULL || rego_eval_query(ctx, &params, b.query, &set) != OK) {
+        struct tool_errors errors = {.len = 0};
+        if (ctx != NULL)
+            tool_error_rego(&errors, &f.arena, rego_ctx_error(ctx));
+        tool_write_errors_text(stderr, &errors);
+        return EXIT_FAILED;
+    }
+    if (o->fail && value_len(set) == 0) {
+        fputs("rego bench: the query is undefined\n", stderr);
+        return EXIT_USAGE;
+    }
+    return measure(o, &b);
+}

@@ -1,0 +1,480 @@
+/*
+ * rego test - rules named test_*, each of which must hold.
+ *
+ * A rule whose value is an object tells of several cases, by its members.
+ * todo_test_* is shown as skipped.
+ */
+#include "regotool/regotool_internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "rego/rego.h"
+#include "value/json.h"
+
+#define TESTS_MAX 100000
+#define TEST_TIMEOUT_NS (5 * NS_PER_S)
+
+struct test {
+    struct str path, file;
+    uint32_t row;
+    bool todo;
+};
+
+struct line {
+    struct str file;
+    uint32_t row;
+    bool covered;
+};
+
+struct run {
+    const struct tool_options *o;
+    struct arena *arena;
+    struct rego_policy *policy;
+    struct rego_ctx *ctx;
+    value data;
+    struct test *tests;
+    size_t len, cap;
+    size_t passed, failed, skipped, errors;
+    bool dirty;
+    struct str last_file;
+    struct buf json;
+    struct line *lines;
+    size_t line_count, line_cap;
+    bool no_memory;
+};
+
+/* ---- which tests there are ---- */
+
+static struct str last_part(struct str path)
+{
+    size_t dot = path.len;
+    while (dot > 0 && path.ptr[dot - 1] != '.')
+        dot--;
+    return str_from(path, dot);
+}
+
+static struct str package_of(struct str path)
+{
+    size_t n = path.len - last_part(path).len;
+    return str_slice(path, 0, n > 0 ? n - 1 : 0);
+}
+
+/* --run is a regular expression: the engine has one. */
+static bool is_wanted(struct run *r, struct str path)
+{
+    if (r->o->run == NULL)
+        return true;
+    struct value_pair pairs[2] = {
+        {value_cstring(r->arena, "p"), value_cstring(r->arena, r->o->run)},
+        {value_cstring(r->arena, "s"), value_string(r->arena, path)},
+    };
+    struct rego_eval params = {
+        .policy = r->policy, .input = value_object(r->arena, pairs, 2), .data = VALUE_UNDEFINED};
+    value set = VALUE_UNDEFINED;
+    rego_ctx_reset(r->ctx);
+    return rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) ==
+               OK &&
+           value_len(set) > 0 &&
+           value_is_true(
+               value_get_lit(value_at(value_get_lit(value_at(set, 0), "expressions"), 0), "value"));
+}
+
+/* data.a.test_x of data.a.test_x[name]: the document that the rule contributes to. */
+static struct str ground_part(struct str path)
+{
+    for (size_t i = 0; i + 1 < path.len; i++)
+        if (path.ptr[i] == '[' && path.ptr[i + 1] != '"')
+            return str_slice(path, 0, i);
+    return path;
+}
+
+static void collect(void *user, const struct rego_rule_info *rule)
+{
+    struct run *r = user;
+    struct str path = ground_part(rule->path);
+    struct str name = last_part(path);
+    bool todo = str_has_prefix(name, STR("todo_test_"));
+    if (rule->is_function || rule->is_default || (!todo && !str_has_prefix(name, STR("test_"))))
+        return;
+    for (size_t i = 0; i < r->len; i++)
+        if (str_equal(r->tests[i].path, path))
+            return;
+    if (r->len == r->cap) {
+        size_t cap = r->cap == 0 ? 64 : r->cap * 2;
+        struct test *more = realloc(r->tests, cap * sizeof(*more));
+        if (more == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        r->tests = more;
+        r->cap = cap;
+    }
+    r->tests[r->len++] = (struct test){path, rule->file, rule->row, todo};
+}
+
+/* ---- one test ---- */
+
+enum outcome { PASS, FAIL, SKIPPED, ERROR };
+
+struct verdict {
+    enum outcome outcome;
+    value result; /* an object: cases */
+    int64_t ns;
+};
+
+/* Leaves of an object are cases of their own; all must be true. */
+static bool count_cases(value v, size_t *passed, size_t *failed)
+{
+    if (!value_is_object(v)) {
+        bool ok = value_kind(v) != VALUE_KIND_UNDEFINED && v.word != VALUE_FALSE.word;
+        *(ok ? passed : failed) += 1;
+        return ok;
+    }
+    bool all = true;
+    for (size_t i = 0; i < value_len(v); i++)
+        all &= count_cases(value_pairs(v)[i].val, passed, failed);
+    return all;
+}
+
+static struct verdict run_test(struct run *r, const struct test *t)
+{
+    struct verdict v = {.outcome = SKIPPED, .result = VALUE_UNDEFINED};
+    if (t->todo) {
+        r->skipped++;
+        return v;
+    }
+    struct rego_limits limits = tool_limits(r->o);
+    int64_t start = clock_monotonic_ns();
+    limits.deadline_ns = start + (r->o->timeout_ns > 0 ? r->o->timeout_ns : TEST_TIMEOUT_NS);
+    rego_ctx_set_limits(r->ctx, &limits);
+    rego_ctx_reset(r->ctx);
+    struct rego_eval params = {
+        .policy = r->policy,
+        .input = VALUE_UNDEFINED,
+        .data = r->data,
+        .trace = r->o->verbose ? REGO_TRACE_RULES : REGO_TRACE_OFF,
+        .print = tool_print,
+    };
+    enum status st = rego_eval_path(r->ctx, &params, t->path, &v.result);
+    v.ns = clock_monotonic_ns() - start;
+    if (st != OK && st != ERR_NOT_FOUND) {
+        v.outcome = ERROR;
+        r->errors++;
+        return v;
+    }
+    bool cases = value_is_object(v.result) && value_len(v.result) > 0;
+    size_t passed = 0, failed = 0;
+    bool ok = count_cases(v.result, &passed, &failed);
+    v.outcome = ok ? PASS : FAIL;
+    r->passed += cases ? passed : (size_t)ok;
+    r->failed += cases ? failed : (size_t)!ok;
+    return v;
+}
+
+/* ---- telling ---- */
+
+static void duration(int64_t ns, char out[32])
+{
+    if (ns >= NS_PER_S)
+        snprintf(out, 32, "%.9gs", (double)ns / 1e9);
+    else if (ns >= 1000000)
+        snprintf(out, 32, "%.9gms", (double)ns / 1e6);
+    else if (ns >= 1000)
+        snprintf(out, 32, "%.9gµs", (double)ns / 1e3);
+    else
+        snprintf(out, 32, "%dns", (int)ns);
+}
+
+static const char *const names[] = {
+    [PASS] = "PASS", [FAIL] = "FAIL", [SKIPPED] = "SKIPPED", [ERROR] = "ERROR"};
+
+static void show_cases(value v, unsigned depth, bool verbose)
+{
+    for (size_t i = 0; value_is_object(v) && i < value_len(v); i++) {
+        struct value_pair p = value_pairs(v)[i];
+        size_t passed = 0, failed = 0;
+        bool ok = count_cases(p.val, &passed, &failed);
+        if (ok && !verbose)
+            continue;
+        printf("%*s%.*s: %s\n", (int)(2 * depth), "", STR_ARG(value_str(p.key)),
+               names[ok ? PASS : FAIL]);
+        show_cases(p.val, depth + 1, verbose);
+    }
+}
+
+static void show_misses(const struct rego_ctx *ctx)
+{
+    struct rego_trace trace = rego_ctx_trace(ctx);
+    for (size_t i = 0; i < trace.len; i++)
+        printf("    %.*s:%u: %.*s\n", STR_ARG(trace.items[i].file), (unsigned)trace.items[i].row,
+               STR_ARG(trace.items[i].expression));
+}
+
+static void show(struct run *r, const struct test *t, const struct verdict *v)
+{
+    if (v->outcome == PASS && !r->o->verbose)
+        return;
+    if (r->last_file.len > 0 && !str_equal(r->last_file, t->file))
+        putchar('\n');
+    r->last_file = t->file;
+    r->dirty = true;
+    char time[32];
+    duration(v->ns, time);
+    printf("%.*s:%u:\n%.*s: %s", STR_ARG(t->file), (unsigned)t->row, STR_ARG(t->path),
+           names[v->outcome]);
+    if (v->outcome == SKIPPED)
+        putchar('\n');
+    else
+        printf(" (%s)\n", time);
+    show_cases(v->result, 1, r->o->verbose);
+    if (v->outcome == ERROR) {
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 65536);
+        rego_error_write(&b, rego_ctx_error(r->ctx));
+        printf("  %.*s\n", STR_ARG(buf_str(&b)));
+    }
+    if (v->outcome == FAIL && r->o->verbose)
+        show_misses(r->ctx);
+}
+
+static void add_json(struct run *r, const struct test *t, const struct verdict *v)
+{
+    struct json_writer w;
+    if (r->json.len > 1)
+        buf_add_byte(&r->json, ',');
+    json_begin(&w, &r->json);
+    json_object_begin(&w);
+    json_key(&w, "location");
+    json_object_begin(&w);
+    json_key(&w, "file");
+    json_string(&w, t->file);
+    json_key(&w, "row");
+    json_int(&w, t->row);
+    json_key(&w, "col");
+    json_int(&w, 1);
+    json_object_end(&w);
+    json_key(&w, "package");
+    json_string(&w, package_of(t->path));
+    json_key(&w, "name");
+    json_string(&w, last_part(t->path));
+    if (v->outcome == FAIL) {
+        json_key(&w, "fail");
+        json_bool(&w, true);
+    }
+    if (v->outcome == SKIPPED) {
+        json_key(&w, "skip");
+        json_bool(&w, true);
+    }
+    if (v->outcome == ERROR) {
+        json_key(&w, "error");
+        json_string(&w, rego_ctx_error(r->ctx)->message);
+    }
+    json_key(&w, "duration");
+    json_int(&w, v->ns);
+    json_object_end(&w);
+    status_ignore(json_finish(&w));
+}
+
+/* ---- coverage ---- */
+
+static void add_line(void *user, struct str file, uint32_t row, bool covered)
+{
+    struct run *r = user;
+    if (r->line_count == r->line_cap) {
+        size_t cap = r->line_cap == 0 ? 256 : r->line_cap * 2;
+        struct line *more = realloc(r->lines, cap * sizeof(*more));
+        if (more == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        r->lines = more;
+        r->line_cap = cap;
+    }
+    r->lines[r->line_count++] = (struct line){file, row, covered};
+}
+
+static int by_line(const void *x, const void *y)
+{
+    const struct line *a = x;
+    const struct line *b = y;
+    int c = str_compare(a->file, b->file);
+    return c != 0 ? c : a->row < b->row ? -1 : a->row > b->row;
+}
+
+/* Each line once, covered when anything of it was. */
+static void merge_lines(struct run *r)
+{
+    size_t n = 0;
+    if (r->line_count > 0)
+        qsort(r->lines, r->line_count, sizeof(*r->lines), by_line);
+    for (size_t i = 0; i < r->line_count; i++) {
+        if (n > 0 && by_line(&r->lines[n - 1], &r->lines[i]) == 0)
+            r->lines[n - 1].covered |= r->lines[i].covered;
+        else
+            r->lines[n++] = r->lines[i];
+    }
+    r->line_count = n;
+}
+
+static double percent(size_t part, size_t whole)
+{
+    return whole == 0 ? 100.0 : (double)part * 100.0 / (double)whole;
+}
+
+static void put_ranges(const struct line *lines, size_t len, bool covered, const char *key)
+{
+    bool any = false;
+    for (size_t i = 0; i < len; i++) {
+        if (lines[i].covered != covered)
+            continue;
+        size_t end = i;
+        while (end + 1 < len && lines[end + 1].covered == covered &&
+               lines[end + 1].row == lines[end].row + 1)
+            end++;
+        if (!any)
+            printf("      \"%s\": [\n", key);
+        printf("%s        {\n          \"start\": {\n            \"row\": %u\n          },\n"
+               "          \"end\": {\n            \"row\": %u\n          }\n        }",
+               any ? ",\n" : "", (unsigned)lines[i].row, (unsigned)lines[end].row);
+        any = true;
+        i = end;
+    }
+    if (any)
+        fputs("\n      ],\n", stdout);
+}
+
+static void put_counts(size_t covered, size_t all, const char *indent)
+{
+    printf("%s\"covered_lines\": %zu,\n", indent, covered);
+    if (all > covered)
+        printf("%s\"not_covered_lines\": %zu,\n", indent, all - covered);
+    printf("%s\"coverage\": %.4g\n", indent, percent(covered, all));
+}
+
+static size_t covered_in(const struct line *lines, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += lines[i].covered;
+    return n;
+}
+
+/* OPA's JSON of `opa test --coverage`. */
+static double report_coverage(struct run *r)
+{
+    rego_ctx_coverage(r->ctx, r->policy, add_line, r);
+    merge_lines(r);
+    fputs("{\n  \"files\": {", stdout);
+    for (size_t i = 0; i < r->line_count;) {
+        size_t end = i;
+        while (end < r->line_count && str_equal(r->lines[end].file, r->lines[i].file))
+            end++;
+        printf("%s\n    ", i > 0 ? "," : "");
+        tool_write_json(stdout, value_string(r->arena, r->lines[i].file), false);
+        fputs(": {\n", stdout);
+        put_ranges(r->lines + i, end - i, true, "covered");
+        put_ranges(r->lines + i, end - i, false, "not_covered");
+        put_counts(covered_in(r->lines + i, end - i), end - i, "      ");
+        fputs("    }", stdout);
+        i = end;
+    }
+    fputs(r->line_count > 0 ? "\n  },\n" : "},\n", stdout);
+    size_t covered = covered_in(r->lines, r->line_count);
+    put_counts(covered, r->line_count, "  ");
+    fputs("}\n", stdout);
+    return percent(covered, r->line_count);
+}
+
+/* ---- all of them ---- */
+
+static void summary(const struct run *r)
+{
+    size_t all = r->passed + r->failed + r->skipped + r->errors;
+    if (r->dirty)
+        puts("--------------------------------------------------------------------------------");
+    if (r->passed > 0)
+        printf("PASS: %zu/%zu\n", r->passed, all);
+    if (r->failed > 0)
+        printf("FAIL: %zu/%zu\n", r->failed, all);
+    if (r->skipped > 0)
+        printf("SKIPPED: %zu/%zu\n", r->skipped, all);
+    if (r->errors > 0)
+        printf("ERROR: %zu/%zu\n", r->errors, all);
+}
+
+static int run_all(struct run *r)
+{
+    rego_policy_rules(r->policy, collect, r);
+    buf_add_byte(&r->json, '[');
+    bool quiet = r->o->coverage || r->o->format == FORMAT_JSON;
+    uint64_t times = r->o->count == 0 ? 1 : r->o->count;
+    for (uint64_t n = 0; n < times; n++)
+        for (size_t i = 0; i < r->len; i++) {
+            if (!is_wanted(r, r->tests[i].path))
+                continue;
+            struct verdict v = run_test(r, &r->tests[i]);
+            if (!quiet || (r->o->coverage && (v.outcome == FAIL || v.outcome == ERROR)))
+                show(r, &r->tests[i], &v);
+            if (r->o->format == FORMAT_JSON)
+                add_json(r, &r->tests[i], &v);
+        }
+    if (r->no_memory) {
+        fputs("rego test: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    bool bad = r->failed > 0 || r->errors > 0 || (r->skipped > 0 && !r->o->exit_zero);
+    if (r->o->coverage && r->failed == 0 && r->errors == 0) {
+        double got = report_coverage(r);
+        if (got < r->o->threshold) {
+            fprintf(stderr, "Code coverage threshold not met: got %.2f instead of %.2f\n", got,
+                    r->o->threshold);
+            return EXIT_FAILED;
+        }
+    } else if (r->o->format == FORMAT_JSON) {
+        buf_add_byte(&r->json, ']');
+        tool_write_compact(stdout, buf_str(&r->json));
+    } else {
+        summary(r);
+    }
+    return bad ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_policy(struct tool_options *o, struct tool_files *f, struct rego_policy *policy)
+{
+    struct rego_limits limits = tool_limits(o);
+    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&limits);
+    if (ctx == NULL || (o->coverage && rego_ctx_cover(ctx, policy) != OK)) {
+        fputs("rego test: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    struct run r = {.o = o, .arena = &f->arena, .policy = policy, .ctx = ctx, .data = f->data};
+    buf_init(&r.json, TOOL_FILE_MAX);
+    int status = run_all(&r);
+    buf_done(&r.json);
+    free(r.tests);
+    free(r.lines);
+    return status;
+}
+
+int tool_test(struct tool_options *o)
+{
+    if (o->arguments.len == 0) {
+        fputs("rego test: specify at least one file\n", stderr);
+        return EXIT_USAGE;
+    }
+    CLEANUP(tool_files_done) struct tool_files f;
+    tool_files_init(&f);
+    struct tool_errors errors = {.len = 0};
+    struct error err = ERROR_INIT;
+    for (size_t i = 0; i < o->arguments.len && errors.len == 0; i++)
+        if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK)
+            tool_error_text(&errors, &f.arena, err.text);
+    struct rego_options options = tool_rego_options(o);
+    options.coverage = o->coverage;
+    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
+    if (errors.len == 0 && tool_compile(&f, &options, &policy, &errors) == OK)
+        return run_policy(o, &f, policy);
+    tool_write_errors_text(stderr, &errors);
+    return EXIT_FAILED;
+}
