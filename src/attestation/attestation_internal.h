@@ -286,6 +286,10 @@ struct attestation_service {
 /* The present set, referenced; NULL before the first successful load. */
 struct policy_set *service_policies(struct attestation_service *s);
 
+/* A stored policy (borrowed from the set), or the built-in one of that name (S3); or NULL. */
+const struct policy *service_policy(const struct attestation_service *s,
+                                    const struct policy_set *set, struct str id);
+
 /* An evaluation context of this thread's own until it is given back.  NULL: no memory. */
 struct rego_ctx *service_context_get(struct attestation_service *s);
 void service_context_put(struct attestation_service *s, struct rego_ctx *ctx);

@@ -312,8 +312,8 @@ enum status attestation_set_policy(struct attestation_service *s, struct str id,
     return st;
 }
 
-static const struct policy *find_policy(const struct attestation_service *s,
-                                        const struct policy_set *set, struct str id)
+const struct policy *service_policy(const struct attestation_service *s,
+                                    const struct policy_set *set, struct str id)
 {
     const struct policy *p = policy_set_find(set, id);
     for (size_t i = 0; p == NULL && i < s->builtin_count; i++)
@@ -326,7 +326,7 @@ enum status attestation_get_policy(struct attestation_service *s, struct arena *
                                    struct str *text, struct error *err)
 {
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(s);
-    const struct policy *p = find_policy(s, set, id);
+    const struct policy *p = service_policy(s, set, id);
     if (p == NULL) {
         error_set(err, "Policy `%s.rego` not found", QUOTED(id));
         return ERR_NOT_FOUND;
