@@ -280,7 +280,7 @@ struct attestation_service {
     pthread_mutex_t pin;                     /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
-    struct file_collateral *files; /* when the options have no collateral */
+    struct file_collateral *files;  /* when the options have no collateral */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };
