@@ -254,6 +254,14 @@ const struct anchor *anchors_find(const struct anchors *a, const char *name, siz
     return NULL;
 }
 
+const struct anchor *anchors_extra(const struct anchors *a, size_t i)
+{
+    for (size_t k = 0; k < a->len; k++)
+        if (a->items[k].extra && i-- == 0)
+            return &a->items[k];
+    return NULL;
+}
+
 size_t anchors_extra_count(const struct anchors *a)
 {
     size_t n = 0;

@@ -47,3 +47,5 @@ DEFINE_CLEANUP(anchors, struct anchors, anchors_unref)
 const struct anchor *anchors_find(const struct anchors *a, const char *name, size_t i);
 
 size_t anchors_extra_count(const struct anchors *a);
+/* The i-th extra one, of any name; NULL past the last. */
+const struct anchor *anchors_extra(const struct anchors *a, size_t i);
