@@ -312,6 +312,30 @@ static void announce(const struct kbs_config *c)
                         "accept_foreign_header_keys = true would trust everybody's");
 }
 
+/* A path with a typing error must not pass for a deployment without policies. */
+static void warn_missing(struct str path, const char *below, const char *key, const char *instead)
+{
+    char full[4096];
+    int n = snprintf(full, sizeof(full), "%.*s%s", STR_ARG(path), below);
+    if (path.len > 0 && n > 0 && (size_t)n < sizeof(full) && access(full, F_OK) != 0)
+        log_warn("kbs", "%s: \"%s\" does not exist: %s", key, QUOTED(str_of(full)), instead);
+}
+
+static void warn_missing_files(const struct kbs_config *c)
+{
+    if (c->has_policy_path && !c->has_storage_backend)
+        warn_missing(c->policy_path, "", "policy_engine.policy_path",
+                     "the built-in resource policy applies");
+    value dir = value_pointer(c->attestation_service, STR("/attestation_token_broker/policy_dir"));
+    if (value_is_string(dir) && c->era == ERA_OLD)
+        warn_missing(value_str(dir), "/opa", "attestation_token_broker.policy_dir",
+                     "the built-in attestation policies apply");
+    value file = value_pointer(c->attestation_service, STR("/rvps_config/storage/file_path"));
+    if (value_is_string(file))
+        warn_missing(value_str(file), "", "rvps_config.storage.file_path",
+                     "there are no reference values yet");
+}
+
 static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_state **out,
                               struct error *err)
 {
@@ -322,6 +346,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
     enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
     if (st == OK) {
         announce(s->config);
+        warn_missing_files(s->config);
         st = load_anchors(k, s, err);
     }
     if (st == OK)

@@ -180,7 +180,8 @@ enum status resource_policy_refresh(struct resource_policy *p, bool *changed, st
     else if (st == OK)
         st = compile(buf_str(&text), &c, err);
     if (st != OK)
-        error_prefix(err, "resource policy: ");
+        error_prefix(err, "resource policy%s%s: ", p->kv == NULL ? " " : "",
+                     p->kv == NULL ? p->config->policy_path.ptr : "");
     /* A broken text is looked at again only when it changes. */
     swap(p, c, found, version);
     *changed = st == OK;

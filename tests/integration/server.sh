@@ -155,6 +155,17 @@ check "kbs starts with a broken policy" start_kbs "$work/kbs.toml"
 url=${url/127.0.0.1/localhost}
 check "/healthz is 503" equal "$(code "$url/healthz")" 503
 check "a request gets the policy engine's error" has "$(client get-resource --path a/b/c 2>&1)" PolicyEngineError
+
+printf '[http_server]\ninsecure_htp = true\n[admin]\ninsecure_api = true\n' >"$work/typo.toml"
+check "a misspelt key is named beside the error that it leads to" \
+    has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "did you mean http_server.insecure_http"
+
+# A path with a typing error is no deployment without policies.
+printf '[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n[policy_engine]\npolicy_path = "%s/absent.rego"\n' \
+    "$work" >"$work/typo.toml"
+check "a policy_path that does not exist is named" \
+    has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "absent.rego\" does not exist: the built-in resource policy applies"
+
 log=$(cat "$work/kbs.log")
 check "no secret is in the log" lacks "$log" "a secret"
 finish
