@@ -188,6 +188,10 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     enum status st = explain_cache_new(&s->explanations, err);
     if (st == OK)
         st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
+    if (st == OK && o->collateral == NULL) {
+        st = file_collateral_new(&s->files, err);
+        o->collateral = st == OK ? file_collateral_get(s->files) : NULL;
+    }
     if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
     if (st == OK)
@@ -238,6 +242,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
+    file_collateral_free(s->files);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

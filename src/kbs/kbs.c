@@ -405,6 +405,12 @@ const struct kbs_config *kbs_current_config(const struct kbs *k)
     return k->state->config;
 }
 
+bool kbs_is_healthy(struct kbs *k)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    return attestation_is_healthy(s->attestation) && resource_policy_is_healthy(s->policy);
+}
+
 enum status kbs_reload(struct kbs *k, struct error *err)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *old = kbs_state_get(k);

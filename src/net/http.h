@@ -118,6 +118,9 @@ struct http_server;
 STATUS http_server_new(const struct http_options *options, struct http_server **out,
                        struct error *err);
 
+/* OK for a listening address as http_server_new() takes it; nothing is bound. */
+STATUS http_check_address(struct str text, struct error *err);
+
 /* Address of the i-th listener as bound, "127.0.0.1:40123". */
 struct str http_server_address(const struct http_server *s, size_t i);
 

@@ -120,15 +120,26 @@ static int bind_one(const union address *a, socklen_t len, bool first)
     return -1;
 }
 
+static enum status address_invalid(struct str text, struct error *err)
+{
+    error_set(err, "invalid listening address \"%s\"", QUOTED(text));
+    return ERR_INVALID;
+}
+
+enum status http_check_address(struct str text, struct error *err)
+{
+    union address a;
+    socklen_t len;
+    return parse_address(text, &a, &len) ? OK : address_invalid(text, err);
+}
+
 static enum status bind_listener(struct http_server *s, size_t i, const char *text,
                                  struct error *err)
 {
     union address a;
     socklen_t len;
-    if (!parse_address(str_of(text), &a, &len)) {
-        error_set(err, "invalid listening address \"%s\"", QUOTED(str_of(text)));
-        return ERR_INVALID;
-    }
+    if (!parse_address(str_of(text), &a, &len))
+        return address_invalid(str_of(text), err);
     for (unsigned k = 0; k < s->reactor_count; k++) {
         int fd = bind_one(&a, len, k == 0);
         if (fd < 0)

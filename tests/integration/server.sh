@@ -149,6 +149,8 @@ check "within seven seconds" [ $((SECONDS - start)) -le 7 ]
 
 # A broken file at start: the server starts, /healthz is 503, requests get the policy engine's error.
 printf 'package policy\nallow if {\n' >"$work/store/kbs/resource-policy.rego"
+check "--check-config refuses a broken policy" \
+    sh -c "! kbs -c $work/kbs.toml --check-config >$work/check.stdout && [ ! -s $work/check.stdout ]"
 check "kbs starts with a broken policy" start_kbs "$work/kbs.toml"
 url=${url/127.0.0.1/localhost}
 check "/healthz is 503" equal "$(code "$url/healthz")" 503

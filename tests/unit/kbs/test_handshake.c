@@ -392,7 +392,8 @@ static void test_submodules(void)
     world_stop(&w);
 }
 
-/* README 19: a policy that was loaded serves on when its file breaks or vanishes, until it is back. */
+/* README 19: a policy that was loaded serves on when its file breaks or vanishes, until it is back.
+ */
 static void test_vanished_policy(void)
 {
     static const char allow[] = "package policy\nimport rego.v1\ndefault allow := true\n";
@@ -408,7 +409,7 @@ static void test_vanished_policy(void)
         const char *name, *text; /* NULL: no file */
         int status;
     } rows[] = {
-        {"as it was", allow, 200}, {"vanished", NULL, 200}, {"still gone", NULL, 200},
+        {"as it was", allow, 200},  {"vanished", NULL, 200}, {"still gone", NULL, 200},
         {"broken", "package", 200}, {"another", deny, 401},  {"gone again", NULL, 401},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
