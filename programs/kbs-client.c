@@ -206,6 +206,8 @@ static int parse_arguments(int argc, char **argv, struct options *o)
             return usage_error("unexpected argument \"%s\"", argv[optind]);
         o->words[o->word_count++] = argv[optind++];
     }
+    if (o->admin_token != NULL && o->auth_key != NULL)
+        return usage_error("config takes one of --admin-token-file and --auth-private-key");
     return -1;
 }
 
@@ -239,7 +241,20 @@ static enum status tee_key(struct session *s, struct privkey **out, struct error
     CLEANUP(buf_done) struct buf pem;
     buf_init_secret(&pem, FILE_MAX);
     enum status st = read_file(s->o.tee_key, &pem, err);
-    return st == OK ? privkey_from_pem(buf_str(&pem), out, err) : st;
+    if (st == OK)
+        st = privkey_from_pem(buf_str(&pem), out, err);
+    if (st != OK)
+        return st;
+    switch (pubkey_kind(privkey_public(*out))) {
+    case KEY_EC_P256:
+    case KEY_EC_P521:
+    case KEY_RSA:
+        return OK;
+    default:
+        error_set(err, "\"%s\": a TEE key is RSA, P-256 or P-521", s->o.tee_key);
+        *out = privkey_unref(*out);
+        return ERR_INVALID;
+    }
 }
 
 static enum status open_transport(struct session *s, struct guest_http *http, struct error *err)

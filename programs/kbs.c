@@ -236,6 +236,27 @@ static int serve(struct kbs *kbs)
     return st == OK ? 0 : fail(&err);
 }
 
+/* --check-config: what kbs_new() does not look at, then the verdict. */
+static int check_config(struct kbs *kbs, const char *path)
+{
+    const struct kbs_config *c = kbs_current_config(kbs);
+    struct error err = ERROR_INIT;
+    struct tls_server *tls = NULL;
+    enum status st = make_tls(c, &tls, &err);
+    tls_server_unref(tls);
+    for (size_t i = 0; st == OK && i < c->sockets.len; i++)
+        st = http_check_address(c->sockets.items[i], &err);
+    if (st != OK)
+        return fail(&err);
+    if (!kbs_is_healthy(kbs)) {
+        fprintf(stderr, "Error: a policy or the reference values that %s names cannot be used\n",
+                path);
+        return 1;
+    }
+    printf("%s: the configuration is usable, era %s\n", path, c->era == ERA_OLD ? "old" : "new");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments args = {0};
@@ -258,10 +279,7 @@ int main(int argc, char **argv)
     CLEANUP(kbs_cleanup) struct kbs *kbs = NULL;
     if (kbs_new(&options, &kbs, &err) != OK)
         return fail(&err);
-    if (args.check) {
-        printf("%s: the configuration is usable, era %s\n", args.config,
-               kbs_current_config(kbs)->era == ERA_OLD ? "old" : "new");
-        return 0;
-    }
+    if (args.check)
+        return check_config(kbs, args.config);
     return serve(kbs);
 }

@@ -266,9 +266,12 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
     buf_init(&text, CONFIG_MAX);
     enum status st = file_read(args->config, &text, err);
     /* JSON only, whatever the file's name (2.1). */
-    if (st == OK)
+    if (st == OK) {
         st = json_parse(a, buf_str(&text), &(struct json_options){.duplicates = JSON_DUP_LAST}, out,
                         err);
+        if (st != OK && err->line > 0)
+            error_prefix(err, "line %u, column %u: ", err->line, err->col);
+    }
     if (st != OK)
         error_prefix(err, "configuration \"%s\": ", args->config);
     return st;

@@ -8,6 +8,20 @@
 static int count;
 static int failed;
 
+/* On one line and without a "#", behind which TAP reads directives: "# TODO" would excuse a
+ * failure. */
+static void print_row(const char *before, const char *row)
+{
+    if (row == NULL)
+        return;
+    fputs(before, stdout);
+    for (; *row != '\0'; row++)
+        if (*row == '\n')
+            fputs("\\n", stdout);
+        else
+            putchar(*row == '#' || (unsigned char)*row < 0x20 ? '?' : *row);
+}
+
 bool tap_check(bool ok, const char *file, int line, const char *what, const char *row)
 {
     count++;
@@ -15,11 +29,14 @@ bool tap_check(bool ok, const char *file, int line, const char *what, const char
     base = base == NULL ? file : base + 1;
     if (!ok)
         failed++;
-    printf("%s %d - %s:%d%s%s\n", ok ? "ok" : "not ok", count, base, line, row == NULL ? "" : " ",
-           row == NULL ? "" : row);
-    if (!ok)
-        printf("# %s:%d: %s%s%s failed\n", file, line, what, row == NULL ? "" : ", row ",
-               row == NULL ? "" : row);
+    printf("%s %d - %s:%d", ok ? "ok" : "not ok", count, base, line);
+    print_row(" ", row);
+    if (!ok) {
+        printf("\n# %s:%d: %s", file, line, what);
+        print_row(", row ", row);
+        printf(" failed");
+    }
+    putchar('\n');
     fflush(stdout);
     return ok;
 }

@@ -17,6 +17,7 @@
 
 #include "attestation/attestation.h"
 #include "attestation/explain_cache.h"
+#include "attestation/file_collateral.h"
 #include "verifier/verifier_cache.h"
 
 /* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
@@ -279,12 +280,17 @@ struct attestation_service {
     pthread_mutex_t pin;                     /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
+    struct file_collateral *files;  /* when the options have no collateral */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };
 
 /* The present set, referenced; NULL before the first successful load. */
 struct policy_set *service_policies(struct attestation_service *s);
+
+/* A stored policy (borrowed from the set), or the built-in one of that name (S3); or NULL. */
+const struct policy *service_policy(const struct attestation_service *s,
+                                    const struct policy_set *set, struct str id);
 
 /* An evaluation context of this thread's own until it is given back.  NULL: no memory. */
 struct rego_ctx *service_context_get(struct attestation_service *s);

@@ -224,8 +224,8 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
 }
 
-static enum status explain_anew(struct call *c, const struct appraisal *ap,
-                                struct explanation *out, struct error *err)
+static enum status explain_anew(struct call *c, const struct appraisal *ap, struct explanation *out,
+                                struct error *err)
 {
     const struct verifier *v = ap->source->verifier;
     struct explain_alias alias = {STR_EMPTY, STR_EMPTY};

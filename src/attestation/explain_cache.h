@@ -22,8 +22,8 @@ struct explain_cache *explain_cache_free(struct explain_cache *c);
 
 /* What an explanation depends on. */
 struct explain_key {
-    struct digest digest;            /* of policy and claims */
-    struct rvps_snapshot *snapshot;  /* borrowed; may be NULL */
+    struct digest digest;           /* of policy and claims */
+    struct rvps_snapshot *snapshot; /* borrowed; may be NULL */
     int64_t now_s;
 };
 

@@ -246,6 +246,30 @@ static enum status load_source(struct policy_set *s, struct storage *source,
     return st;
 }
 
+/*
+ * One that vanished is a broken one (README 19) where a built-in policy would
+ * take its place at once: that may affirm what it did not.
+ */
+static enum status keep_vanished(struct policy_set *s, const struct policy_set *before,
+                                 const struct attestation_options *o, struct error *err)
+{
+    for (size_t i = 0; before != NULL && i < before->count; i++) {
+        const struct policy *old = &before->items[i];
+        if (old->rego == NULL || !str_has_prefix(old->id, STR("default")) ||
+            policy_set_find(s, old->id) != NULL || s->count == POLICIES_MAX)
+            continue;
+        struct policy *p = &s->items[s->count];
+        enum status st = carry_over(s, old, p, err);
+        if (st != OK)
+            return st;
+        p->stale = true;
+        s->count++;
+        warn_text(o, "policy \"%s\" has vanished, the one before it stays until a restart",
+                  QUOTED(old->id));
+    }
+    return OK;
+}
+
 enum status policy_set_load(struct storage *const *sources, size_t n,
                             const struct policy_set *before, const struct attestation_options *o,
                             struct policy_set **out, struct error *err)
@@ -264,6 +288,9 @@ enum status policy_set_load(struct storage *const *sources, size_t n,
         if (st != OK)
             return st;
     }
+    enum status st = keep_vanished(s, before, o, err);
+    if (st != OK)
+        return st;
     s->readable = true;
     *out = TAKE(s);
     return OK;

@@ -188,6 +188,10 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     enum status st = explain_cache_new(&s->explanations, err);
     if (st == OK)
         st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
+    if (st == OK && o->collateral == NULL) {
+        st = file_collateral_new(&s->files, err);
+        o->collateral = st == OK ? file_collateral_get(s->files) : NULL;
+    }
     if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
     if (st == OK)
@@ -238,6 +242,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
+    file_collateral_free(s->files);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);
@@ -312,8 +317,8 @@ enum status attestation_set_policy(struct attestation_service *s, struct str id,
     return st;
 }
 
-static const struct policy *find_policy(const struct attestation_service *s,
-                                        const struct policy_set *set, struct str id)
+const struct policy *service_policy(const struct attestation_service *s,
+                                    const struct policy_set *set, struct str id)
 {
     const struct policy *p = policy_set_find(set, id);
     for (size_t i = 0; p == NULL && i < s->builtin_count; i++)
@@ -326,7 +331,7 @@ enum status attestation_get_policy(struct attestation_service *s, struct arena *
                                    struct str *text, struct error *err)
 {
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(s);
-    const struct policy *p = find_policy(s, set, id);
+    const struct policy *p = service_policy(s, set, id);
     if (p == NULL) {
         error_set(err, "Policy `%s.rego` not found", QUOTED(id));
         return ERR_NOT_FOUND;

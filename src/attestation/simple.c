@@ -54,16 +54,6 @@ static enum status flatten_claims(struct attestation_service *s, struct arena *a
 
 /* ---- policies: each id must allow ---- */
 
-static const struct policy *simple_policy(const struct attestation_service *s,
-                                          const struct policy_set *set, struct str id)
-{
-    const struct policy *p = policy_set_find(set, id);
-    for (size_t i = 0; p == NULL && i < s->builtin_count; i++)
-        if (str_equal(s->builtins[i].id, id))
-            p = &s->builtins[i];
-    return p;
-}
-
 static enum status judge(struct attestation_service *s, struct rego_ctx *ctx,
                          const struct policy *p, struct str id, value input,
                          struct reference_view *view, struct checks *checks, struct error *err)
@@ -122,7 +112,7 @@ static enum status judge_all(struct attestation_service *s, struct arena *a, val
     value_builder_init(&b, a, n);
     enum status st = OK;
     for (size_t i = 0; st == OK && i < n; i++) {
-        const struct policy *p = simple_policy(s, set, ids[i]);
+        const struct policy *p = service_policy(s, set, ids[i]);
         st = judge(s, ctx, p, ids[i], input, &view, checks, err);
         if (st == OK)
             value_builder_add(&b, report(a, ids[i], p));

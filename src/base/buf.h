@@ -32,6 +32,13 @@ void buf_reset(struct buf *b);
 /* Make room for `n` more bytes; true when there is. */
 bool buf_reserve(struct buf *b, size_t n);
 
+/* Where the next byte goes, after buf_reserve(); NULL when there never was room (C has no NULL +
+ * 0). */
+static inline char *buf_end(struct buf *b)
+{
+    return b->ptr == NULL ? NULL : b->ptr + b->len;
+}
+
 void buf_add(struct buf *b, struct str s);
 void buf_add_cstr(struct buf *b, const char *s);
 void buf_add_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -72,7 +72,7 @@ void hex_write(struct buf *out, struct str bytes)
         n = SIZE_MAX;
     if (n == 0 || !buf_reserve(out, n))
         return;
-    hex_encode(bytes, out->ptr + out->len);
+    hex_encode(bytes, buf_end(out));
     out->len += n;
 }
 
@@ -81,7 +81,7 @@ void base64_write(struct buf *out, struct str bytes, enum base64_form form)
     size_t n = base64_len(bytes.len, form);
     if (n == 0 || !buf_reserve(out, n))
         return;
-    base64_encode(bytes, form, out->ptr + out->len);
+    base64_encode(bytes, form, buf_end(out));
     out->len += n;
 }
 
@@ -136,7 +136,7 @@ enum status hex_read(struct str text, struct buf *out, struct error *err)
         error_set(err, "hexadecimal text is too long");
         return buf_status(out);
     }
-    st = hex_decode(text, out->ptr + out->len, err);
+    st = hex_decode(text, buf_end(out), err);
     if (st == OK)
         out->len += text.len / 2;
     return st;
@@ -241,7 +241,7 @@ enum status base64_read(struct str text, enum base64_form form, struct buf *out,
         error_set(err, "base64 text is too long");
         return buf_status(out);
     }
-    st = base64_decode(text, form, out->ptr + out->len, err);
+    st = base64_decode(text, form, buf_end(out), err);
     if (st == OK)
         out->len += n;
     return st;

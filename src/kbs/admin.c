@@ -326,19 +326,26 @@ static enum status check_providers(const struct admin *a, const struct caller *c
                                    struct str path, int64_t now_s, struct checks *checks,
                                    struct error *err)
 {
+    static const char refused[] =
+        "Admin access denied: Cannot verify token with any of the issuers";
+    const char *why = "no provider's key made the signature"; /* for the log, not for the caller */
     const struct jwt_checks times = {true, false, false, LEEWAY_S};
     for (size_t i = 0; i < a->config->provider_count; i++) {
         const struct provider *p = &a->providers[i];
-        if (!provider_verifies(p, caller) ||
-            jwt_check_times(caller->claims, &times, now_s, NULL) != OK)
+        if (!provider_verifies(p, caller))
+            continue;
+        why = "exp is missing or past, or nbf is in the future";
+        if (jwt_check_times(caller->claims, &times, now_s, NULL) != OK)
             continue;
         value role = value_get_lit(caller->claims, "role");
         if (!value_is_string(role))
             return deny(checks, err, CHECK_ADMIN_ROLE,
                         "Admin access denied: Missing required `role` claim in JWT");
         value iss = value_get_lit(caller->claims, "iss");
+        why = "iss is not the provider's issuer";
         if (p->issuer.len > 0 && !(value_is_string(iss) && str_equal(value_str(iss), p->issuer)))
             continue;
+        why = "aud does not hold the provider's audience";
         if (p->audience.len > 0 && !audience_has(value_get_lit(caller->claims, "aud"), p->audience))
             continue;
         if (acl_allows(a, value_str(role), path))
@@ -350,8 +357,10 @@ static enum status check_providers(const struct admin *a, const struct caller *c
                   QUOTED(value_str(role)), QUOTED(path));
         return ERR_DENIED;
     }
-    return deny(checks, err, CHECK_ADMIN_KEY,
-                "Admin access denied: Cannot verify token with any of the issuers");
+    status_ignore(check_failed(checks, NULL, CHECK_ADMIN_KEY, "", VALUE_UNDEFINED, VALUE_UNDEFINED,
+                               "%s: %s", refused, why));
+    error_set(err, "%s", refused);
+    return ERR_DENIED;
 }
 
 /* A token that cannot even be read gets the text that its mode has for a wrong one. */

@@ -302,7 +302,7 @@ struct key_walk {
 static void walk_keys(const struct key_walk *w, value v, struct str pointer, unsigned depth)
 {
     struct reader *r = w->r;
-    if (depth > 16 || r->failed != OK)
+    if (depth > 16)
         return;
     for (size_t i = 0; value_is_array(v) && i < value_len(v); i++)
         walk_keys(w, value_at(v, i), reader_item(r, pointer, i), depth + 1);

@@ -205,6 +205,11 @@ static enum status load_policy(struct kbs_state *s, struct kbs_state *old, struc
     if (st != OK)
         return st;
 
+    bool same_file = old != NULL && s->kv == NULL && old->kv == NULL &&
+                     str_equal(old->config->policy_path, s->config->policy_path);
+    if (same_file || (s->kv != NULL && storage_is_same(old, s) && old->kv != NULL))
+        resource_policy_inherit(s->policy, old->policy);
+
     /* README 19: a broken file at start is no reason not to start. */
     struct error why = ERROR_INIT;
     bool changed;
@@ -307,6 +312,30 @@ static void announce(const struct kbs_config *c)
                         "accept_foreign_header_keys = true would trust everybody's");
 }
 
+/* A path with a typing error must not pass for a deployment without policies. */
+static void warn_missing(struct str path, const char *below, const char *key, const char *instead)
+{
+    char full[4096];
+    int n = snprintf(full, sizeof(full), "%.*s%s", STR_ARG(path), below);
+    if (path.len > 0 && n > 0 && (size_t)n < sizeof(full) && access(full, F_OK) != 0)
+        log_warn("kbs", "%s: \"%s\" does not exist: %s", key, QUOTED(str_of(full)), instead);
+}
+
+static void warn_missing_files(const struct kbs_config *c)
+{
+    if (c->has_policy_path && !c->has_storage_backend)
+        warn_missing(c->policy_path, "", "policy_engine.policy_path",
+                     "the built-in resource policy applies");
+    value dir = value_pointer(c->attestation_service, STR("/attestation_token_broker/policy_dir"));
+    if (value_is_string(dir) && c->era == ERA_OLD)
+        warn_missing(value_str(dir), "/opa", "attestation_token_broker.policy_dir",
+                     "the built-in attestation policies apply");
+    value file = value_pointer(c->attestation_service, STR("/rvps_config/storage/file_path"));
+    if (value_is_string(file))
+        warn_missing(value_str(file), "", "rvps_config.storage.file_path",
+                     "there are no reference values yet");
+}
+
 static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_state **out,
                               struct error *err)
 {
@@ -317,6 +346,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
     enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
     if (st == OK) {
         announce(s->config);
+        warn_missing_files(s->config);
         st = load_anchors(k, s, err);
     }
     if (st == OK)
@@ -398,6 +428,12 @@ struct kbs *kbs_free(struct kbs *k)
 const struct kbs_config *kbs_current_config(const struct kbs *k)
 {
     return k->state->config;
+}
+
+bool kbs_is_healthy(struct kbs *k)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    return attestation_is_healthy(s->attestation) && resource_policy_is_healthy(s->policy);
 }
 
 enum status kbs_reload(struct kbs *k, struct error *err)

@@ -33,6 +33,9 @@ DEFINE_CLEANUP(kbs, struct kbs, kbs_free)
 /* The current configuration, borrowed: for the program's start; listeners do not change later. */
 const struct kbs_config *kbs_current_config(const struct kbs *k);
 
+/* Every policy compiles and reference values could be read: what /healthz says. */
+bool kbs_is_healthy(struct kbs *k);
+
 /* A new state from the same file.  On failure the old one serves on. */
 STATUS kbs_reload(struct kbs *k, struct error *err);
 

@@ -68,6 +68,7 @@ struct resource_policy {
     struct compiled *current;
     uint64_t version; /* of the store when `current` was read */
     bool loaded;      /* the store was looked at */
+    bool stored;      /* `current` came from the store: not the built-in one */
     struct rego_ctx *idle[CONTEXTS_MAX];
     size_t idle_count;
 };
@@ -141,12 +142,14 @@ static uint64_t store_version(struct resource_policy *p)
     return hash_mix(h, (uint64_t)sb.st_ctim.tv_sec * NS_PER_S + (uint64_t)sb.st_ctim.tv_nsec);
 }
 
-static void swap(struct resource_policy *p, struct compiled *c, uint64_t version)
+static void swap(struct resource_policy *p, struct compiled *c, bool stored, uint64_t version)
 {
     pthread_mutex_lock(&p->lock);
     struct compiled *old = p->current;
-    if (c != NULL)
+    if (c != NULL) {
         p->current = c;
+        p->stored = stored;
+    }
     p->version = version;
     p->loaded = true;
     pthread_mutex_unlock(&p->lock);
@@ -160,6 +163,7 @@ enum status resource_policy_refresh(struct resource_policy *p, bool *changed, st
     uint64_t version = store_version(p);
     pthread_mutex_lock(&p->lock);
     bool same = p->loaded && p->version == version;
+    bool stored = p->stored;
     pthread_mutex_unlock(&p->lock);
     if (same)
         return OK;
@@ -168,14 +172,18 @@ enum status resource_policy_refresh(struct resource_policy *p, bool *changed, st
     buf_init(&text, POLICY_MAX);
     struct compiled *c = NULL;
     enum status st = read_store(p, &text, err);
-    if (st == ERR_NOT_FOUND)
+    /* One that vanished is a broken one (README 19): the built-in policy may allow what it denied.
+     */
+    bool found = st == OK;
+    if (st == ERR_NOT_FOUND && !stored)
         st = compile(default_text(p), &c, err);
     else if (st == OK)
         st = compile(buf_str(&text), &c, err);
     if (st != OK)
-        error_prefix(err, "resource policy: ");
+        error_prefix(err, "resource policy%s%s: ", p->kv == NULL ? " " : "",
+                     p->kv == NULL ? p->config->policy_path.ptr : "");
     /* A broken text is looked at again only when it changes. */
-    swap(p, c, version);
+    swap(p, c, found, version);
     *changed = st == OK;
     return st;
 }
@@ -192,6 +200,17 @@ enum status resource_policy_new(const struct kbs_config *config, struct storage 
     pthread_mutex_init(&p->write, NULL);
     *out = p;
     return OK;
+}
+
+void resource_policy_inherit(struct resource_policy *p, struct resource_policy *before)
+{
+    pthread_mutex_lock(&before->lock);
+    if (before->stored) {
+        atomic_fetch_add_explicit(&before->current->refs, 1, memory_order_relaxed);
+        p->current = before->current;
+        p->stored = true;
+    }
+    pthread_mutex_unlock(&before->lock);
 }
 
 struct resource_policy *resource_policy_free(struct resource_policy *p)
@@ -225,7 +244,7 @@ enum status resource_policy_set(struct resource_policy *p, struct str text, stru
     st = p->kv != NULL ? storage_set(p->kv, KEY, text, true, err)
                        : file_write(p->config->policy_path.ptr, text, 0644, err);
     if (st == OK)
-        swap(p, TAKE(c), store_version(p));
+        swap(p, TAKE(c), true, store_version(p));
     pthread_mutex_unlock(&p->write);
     return st;
 }

@@ -17,6 +17,9 @@ struct resource_policy;
 /* `kv` is the namespace `kbs`; NULL: the file config->policy_path. */
 STATUS resource_policy_new(const struct kbs_config *config, struct storage *kv,
                            struct resource_policy **out, struct error *err);
+/* Begin with what a policy of the same store was loaded with, for the case that it cannot be read.
+ */
+void resource_policy_inherit(struct resource_policy *p, struct resource_policy *before);
 struct resource_policy *resource_policy_free(struct resource_policy *p);
 DEFINE_CLEANUP(resource_policy, struct resource_policy, resource_policy_free)
 

@@ -296,9 +296,9 @@ static void record_result(struct request *r, const struct attestation_result *re
     for (size_t i = 0; i < value_len(result->notes); i++)
         value_builder_add(&notes, value_at(result->notes, i));
     if (result->unpinned_paravisor)
-        value_builder_add(&notes,
-                          value_cstring(r->arena, "PCR values were used although neither the "
-                                                  "configuration nor the policy pins the paravisor"));
+        value_builder_add(&notes, value_cstring(r->arena,
+                                                "PCR values were used although neither the "
+                                                "configuration nor the policy pins the paravisor"));
     if (notes.len > 0)
         d->notes = value_array_finish(&notes);
 }

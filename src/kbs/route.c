@@ -118,6 +118,11 @@ static void route(struct request *r)
         return;
     }
     if (!split_path(r, rest)) {
+        r->decides = true;
+        r->decision.kind = DECISION_RESOURCE;
+        r->decision.anonymous = true;
+        status_ignore(check_failed(&r->checks, NULL, CHECK_RESOURCE_PATH, "", VALUE_UNDEFINED,
+                                   VALUE_UNDEFINED, "the path has no canonical form"));
         answer_error(r, V_INVALID_PATH, "Request path %s is invalid", QUOTED(path));
         return;
     }

@@ -116,14 +116,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
 
 struct str http_answer_header(const struct http_answer *a, const char *name)
 {
-    struct str want = str_of(name), rest = buf_str(&a->headers);
-    while (rest.len > 0) {
-        size_t end = str_find(rest, '\n', 0), colon = str_find(rest, ':', 0);
-        if (colon < end && http_equal_nocase(str_slice(rest, 0, colon), want))
-            return str_trim(str_slice(rest, colon + 1, end - colon - 1));
-        rest = str_from(rest, end + 1);
-    }
-    return (struct str){NULL, 0};
+    return http_lines_get(buf_str(&a->headers), name);
 }
 
 const char *http_client_redirect(const struct http_client *c)

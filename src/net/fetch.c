@@ -83,14 +83,7 @@ void fetch_answer_done(struct fetch_answer *a)
 
 struct str fetch_answer_header(const struct fetch_answer *a, const char *name)
 {
-    struct str want = str_of(name), rest = buf_str(&a->headers);
-    while (rest.len > 0) {
-        size_t end = str_find(rest, '\n', 0), colon = str_find(rest, ':', 0);
-        if (colon < end && http_equal_nocase(str_slice(rest, 0, colon), want))
-            return str_trim(str_slice(rest, colon + 1, end - colon - 1));
-        rest = str_from(rest, end + 1);
-    }
-    return (struct str){NULL, 0};
+    return http_lines_get(buf_str(&a->headers), name);
 }
 
 /* ---- calls ---- */

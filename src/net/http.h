@@ -35,10 +35,12 @@ struct http_limits {
     int write_timeout_ms;   /* no progress in writing: 30000 */
     int close_timeout_ms;   /* for the peer to close after our last answer: 2000 */
     size_t connections_max; /* 16384; beyond: accepted and closed */
+    size_t buffers_max;     /* what requests that are more than a few KiB hold together while they
+                               arrive: 256 MiB, at least 4 * body_max; beyond: 503 */
 };
 
 #define HTTP_LIMITS_DEFAULT                                                                        \
-    ((struct http_limits){131072, 2 * 1048576, 0, 5000, 30000, 5000, 30000, 2000, 16384})
+    ((struct http_limits){131072, 2 * 1048576, 0, 5000, 30000, 5000, 30000, 2000, 16384, 0})
 
 /* The largest body of an answer; a handler that writes more is answered for with 500. */
 #define HTTP_ANSWER_MAX (256 * 1024 * 1024)
@@ -116,6 +118,9 @@ struct http_server;
 STATUS http_server_new(const struct http_options *options, struct http_server **out,
                        struct error *err);
 
+/* OK for a listening address as http_server_new() takes it; nothing is bound. */
+STATUS http_check_address(struct str text, struct error *err);
+
 /* Address of the i-th listener as bound, "127.0.0.1:40123". */
 struct str http_server_address(const struct http_server *s, size_t i);
 
@@ -149,7 +154,7 @@ STATUS http_server_on_signal(struct http_server *s, int signo, void (*fn)(void *
 struct http_stats {
     uint64_t accepted, closed, active; /* connections */
     uint64_t requests;                 /* that a handler has seen */
-    uint64_t refused;                  /* answered here: 400, 408, 413, 431, 501, 505 */
+    uint64_t refused;                  /* answered here: 400, 408, 413, 431, 501, 503, 505 */
 };
 struct http_stats http_server_stats(const struct http_server *s);
 

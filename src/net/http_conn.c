@@ -8,7 +8,7 @@
  *                 v                                                    |
  *  HANDSHAKE -> READ -> BODY -> (quick) ---------------------------> WRITE -> CLOSE -> freed
  *                 |       |        +--> WORK -- worker -- inbox -------^
- *                 +-------+---- refused: 400, 408, 413, 431, 501, 505 -+
+ *                 +-------+ refused: 400, 408, 413, 431, 501, 503, 505 +
  *
  * conn_drive() steps through the states until it has to wait.  Each step says
  * what comes next; only the driver and conn_close() free a connection.
@@ -19,7 +19,10 @@ enum step {
     STEP_CLOSE, /* it is over */
 };
 
-#define READ_MIN 4096      /* room for one read */
+/* A read takes no more than READ_AHEAD beyond what is needed: a pipelined request moves what is
+ * behind it. */
+#define READ_MIN 4096 /* room for one read */
+#define READ_AHEAD 16384
 #define REQUESTS_A_TURN 32 /* pipelined ones; then the others of the loop have theirs */
 
 static void end_request(struct conn *c, bool answered);
@@ -251,9 +254,12 @@ static enum step read_more(struct conn *c, size_t want)
         return wait_readable(c);
     if (!buf_reserve(&ex->in, want < READ_MIN ? READ_MIN : want))
         return STEP_CLOSE;
+    if (!exchange_charge(ex, c->reactor->server))
+        return refuse(c, 503);
 
-    size_t n = 0;
-    enum io io = io_read(c, ex->in.ptr + ex->in.len, ex->in.cap - ex->in.len, &n);
+    size_t n = 0, room = ex->in.cap - ex->in.len;
+    size_t most = want < READ_AHEAD ? READ_AHEAD : want;
+    enum io io = io_read(c, ex->in.ptr + ex->in.len, room < most ? room : most, &n);
     ex->in.len += n;
     if (io != IO_OK)
         c->drained = io == IO_AGAIN;

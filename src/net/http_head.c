@@ -95,6 +95,18 @@ struct str http_head_get(const struct http_head *h, const char *name)
     return (struct str){NULL, 0};
 }
 
+struct str http_lines_get(struct str lines, const char *name)
+{
+    struct str want = str_of(name);
+    while (lines.len > 0) {
+        size_t end = str_find(lines, '\n', 0), colon = str_find(lines, ':', 0);
+        if (colon < end && http_equal_nocase(str_slice(lines, 0, colon), want))
+            return str_trim(str_slice(lines, colon + 1, end - colon - 1));
+        lines = str_from(lines, end + 1);
+    }
+    return (struct str){NULL, 0};
+}
+
 /* ---- where the head ends ---- */
 
 /*

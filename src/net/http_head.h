@@ -73,6 +73,10 @@ bool http_is_field_value(struct str s);
 /* ASCII letters compare without case. */
 bool http_equal_nocase(struct str a, struct str b);
 
+/* First value of that name in raw "Name: value" lines, as libcurl hands them out; ptr NULL: none.
+ */
+struct str http_lines_get(struct str lines, const char *name);
+
 /*
  * Incremental chunked body decoding (RFC 9112, 7.1).  Extensions are ignored,
  * trailers are read and dropped, both within limits.

@@ -10,6 +10,7 @@
 #define ACCEPTS_A_TURN 64
 #define ACCEPT_PAUSE_MS 50 /* after running out of descriptors or memory */
 #define KEEP_MAX 16384     /* a larger buffer goes back to the system between requests */
+#define CHARGE_FREE 32768  /* a usual request is always welcome */
 #define TRIM_PEAK 64       /* after so many connections at once, memory is given back, */
 #define TRIM_DELAY_MS 300  /* once: when most of them are gone */
 
@@ -124,6 +125,24 @@ void exchange_reset(struct exchange *ex)
     ex->refused = false;
 }
 
+/*
+ * Sixteen thousand connections that each stop before the last byte of a body
+ * would hold 34 GiB, and anybody may open them.
+ */
+bool exchange_charge(struct exchange *ex, struct http_server *s)
+{
+    size_t held = ex->in.cap + ex->body.cap;
+    held = held > CHARGE_FREE ? held : 0;
+    size_t before = ex->charged;
+    ex->charged = held;
+    if (held <= before) {
+        atomic_fetch_sub_explicit(&s->buffered, before - held, memory_order_relaxed);
+        return true;
+    }
+    size_t all = atomic_fetch_add_explicit(&s->buffered, held - before, memory_order_relaxed);
+    return all + (held - before) <= s->limits.buffers_max;
+}
+
 static void exchange_free(struct exchange *ex)
 {
     arena_done(&ex->x.arena);
@@ -162,13 +181,14 @@ struct exchange *reactor_take_exchange(struct reactor *r)
 void reactor_give_exchange(struct reactor *r, struct exchange *ex)
 {
     ex->conn = NULL;
+    exchange_reset(ex);
+    buf_reset(&ex->in);
+    shrink(&ex->in);
+    exchange_charge(ex, r->server); /* nothing any more: what shrink() leaves is free */
     if (r->pool_count >= POOL_MAX) {
         exchange_free(ex);
         return;
     }
-    exchange_reset(ex);
-    buf_reset(&ex->in);
-    shrink(&ex->in);
     ex->next = r->pool;
     r->pool = ex;
     r->pool_count++;

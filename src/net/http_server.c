@@ -14,6 +14,7 @@
 #define REACTORS_MAX 64
 #define WORKERS_DEFAULT 4
 #define WORKERS_MAX 256
+#define BUFFERS_DEFAULT ((size_t)256 * 1024 * 1024)
 #define OTHER_DESCRIPTORS 256 /* beside connections: files, databases, the reactors' own */
 
 /* A timer or a signal of the program's. */
@@ -119,15 +120,26 @@ static int bind_one(const union address *a, socklen_t len, bool first)
     return -1;
 }
 
+static enum status address_invalid(struct str text, struct error *err)
+{
+    error_set(err, "invalid listening address \"%s\"", QUOTED(text));
+    return ERR_INVALID;
+}
+
+enum status http_check_address(struct str text, struct error *err)
+{
+    union address a;
+    socklen_t len;
+    return parse_address(text, &a, &len) ? OK : address_invalid(text, err);
+}
+
 static enum status bind_listener(struct http_server *s, size_t i, const char *text,
                                  struct error *err)
 {
     union address a;
     socklen_t len;
-    if (!parse_address(str_of(text), &a, &len)) {
-        error_set(err, "invalid listening address \"%s\"", QUOTED(str_of(text)));
-        return ERR_INVALID;
-    }
+    if (!parse_address(str_of(text), &a, &len))
+        return address_invalid(str_of(text), err);
     for (unsigned k = 0; k < s->reactor_count; k++) {
         int fd = bind_one(&a, len, k == 0);
         if (fd < 0)
@@ -185,6 +197,10 @@ static void fill_limits(struct http_limits *l)
         l->request_memory = 4 * l->body_max + 1048576;
     if (l->connections_max == 0)
         l->connections_max = defaults.connections_max;
+    if (l->buffers_max == 0)
+        l->buffers_max = BUFFERS_DEFAULT;
+    if (l->buffers_max / 4 < l->body_max)
+        l->buffers_max = 4 * l->body_max;
     int *const ms[] = {&l->head_timeout_ms, &l->body_timeout_ms, &l->idle_timeout_ms,
                        &l->write_timeout_ms, &l->close_timeout_ms};
     const int default_ms[] = {defaults.head_timeout_ms, defaults.body_timeout_ms,

@@ -91,6 +91,7 @@ struct exchange {
     size_t head_len;       /* 0: the head is not complete */
     size_t taken;          /* bytes of `in` that belong to this request */
     size_t sent;           /* of wire and x.out */
+    size_t charged;        /* to the server's buffers_max */
     struct http_chunked chunked;
     bool refused; /* answered by us: the handler has never seen it */
 };
@@ -166,8 +167,9 @@ struct http_server {
 
     struct hook *hooks; /* timers and signals, on reactor 0 */
 
-    atomic_size_t active; /* connections of all reactors */
-    atomic_int stop;      /* how often http_server_stop() was called */
+    atomic_size_t active;   /* connections of all reactors */
+    atomic_size_t buffered; /* bytes that exchanges are charged with; see exchange_charge() */
+    atomic_int stop;        /* how often http_server_stop() was called */
     atomic_int linger_ms, drain_ms;
 };
 
@@ -194,6 +196,9 @@ struct str reactor_date(struct reactor *r);
 struct exchange *reactor_take_exchange(struct reactor *r);
 void reactor_give_exchange(struct reactor *r, struct exchange *ex);
 void exchange_reset(struct exchange *ex); /* ready for the next request; `in` stays */
+
+/* Charge it with the buffers that it has by now.  False: all together have too much. */
+bool exchange_charge(struct exchange *ex, struct http_server *s);
 
 /* ---- http_conn.c ---- */
 

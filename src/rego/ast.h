@@ -180,8 +180,8 @@ struct rule {
     struct rule *next_in_group;
     bool is_default;
     bool generated_body;
-    bool braced;  /* a branch of else: its body was written with braces */
-    bool chained; /* a further body of the rule before it */
+    bool braced;         /* a branch of else: its body was written with braces */
+    bool chained;        /* a further body of the rule before it */
     uint32_t ground_len; /* parts of head.ref up to the first that is not constant */
     struct scope_vars *vars;
     struct rule_group *group;

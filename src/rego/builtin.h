@@ -95,5 +95,8 @@ enum rego_outcome rego_call_type_text(struct rego_call *call, const char *format
 enum rego_outcome rego_call_conflict(struct rego_call *call, const char *format, ...)
     PRINTF_LIKE(2, 3);
 
-/* For status results of other modules: limit and memory are fatal, the rest is a built-in error. */
+/*
+ * For status results of other modules: what says nothing about the arguments
+ * (limits, memory, a missing module) is fatal, the rest is a built-in error.
+ */
 enum rego_outcome rego_call_status(struct rego_call *call, enum status st, const struct error *err);

@@ -146,7 +146,7 @@ static bool is_ip(int family, struct str s)
     char text[INET6_ADDRSTRLEN + 1];
     unsigned char bytes[16];
     s.len = str_find(s, '%', 0); /* without its zone */
-    if (s.len >= sizeof(text) || memchr(s.ptr, '\0', s.len) != NULL)
+    if (s.len == 0 || s.len >= sizeof(text) || memchr(s.ptr, '\0', s.len) != NULL)
         return false;
     memcpy(text, s.ptr, s.len);
     text[s.len] = '\0';

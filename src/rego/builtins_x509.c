@@ -271,8 +271,8 @@ static enum rego_outcome verify_chain(struct rego_call *call, struct str text,
     if (o == REGO_FATAL)
         return o;
     struct cert *leaf = ok ? c.certs[c.len - 1] : NULL;
-    ok = ok && worked(rego_call_arena(call), cert_verify_chain(leaf, c.certs + 1, c.len - 2, c.certs,
-                                                               1, options->now_s, NULL));
+    ok = ok && worked(rego_call_arena(call), cert_verify_chain(leaf, c.certs + 1, c.len - 2,
+                                                               c.certs, 1, options->now_s, NULL));
     ok = ok && (options->dns_name.len == 0 || host_matches(&c.parts[c.len - 1], options->dns_name));
     if (ok)
         *out = chain_value(call, &c, options);

@@ -614,14 +614,22 @@ enum rego_outcome rego_call_conflict(struct rego_call *call, const char *format,
 enum rego_outcome rego_call_status(struct rego_call *call, enum status st, const struct error *err)
 {
     struct rego_ctx *ctx = call->ctx;
-    if (st == ERR_NOMEM || st == ERR_LIMIT || st == ERR_CANCELLED) {
+    /*
+     * The engine is not whole: `not regex.match(...)` in a policy must not hold
+     * because claviger-re2.so is missing.  Upstairs "unavailable" means collateral.
+     */
+    if (st == ERR_UNAVAILABLE)
+        st = ERR_IO;
+    if (st == ERR_NOMEM || st == ERR_LIMIT || st == ERR_CANCELLED || st == ERR_IO) {
         if (err != NULL && err->text[0] != '\0')
             vm_fail(ctx, st, "eval_cancel_error", NULL, "%.*s: %s", STR_ARG(call->name), err->text);
         else if (arena_status(&ctx->arena) != OK)
             vm_no_memory(ctx);
         else
             vm_fail(ctx, st, "eval_cancel_error", NULL, "%.*s: %s", STR_ARG(call->name),
-                    st == ERR_LIMIT ? "result is too large" : "out of memory");
+                    st == ERR_LIMIT   ? "result is too large"
+                    : st == ERR_NOMEM ? "out of memory"
+                                      : status_name(st));
         return REGO_FATAL;
     }
     return rego_call_error(call, "%s",

@@ -85,7 +85,7 @@ static int peek(const struct lexer *lx, uint32_t ahead)
     return lx->off + ahead < lx->text.len ? (unsigned char)lx->text.ptr[lx->off + ahead] : -1;
 }
 
-static void advance(struct lexer *lx)
+void lexer_advance(struct lexer *lx)
 {
     unsigned char ch = (unsigned char)lx->text.ptr[lx->off++];
     if (ch == '\n') {
@@ -130,7 +130,7 @@ static void scan_ident(struct lexer *lx)
     for (;;) {
         int ch = peek(lx, 0);
         if (is_letter(ch) || is_digit(ch)) {
-            advance(lx);
+            lexer_advance(lx);
             continue;
         }
         uint32_t r;
@@ -138,7 +138,7 @@ static void scan_ident(struct lexer *lx)
         if (n == 0 || !is_other_digit(r))
             return;
         for (; n > 0; n--)
-            advance(lx);
+            lexer_advance(lx);
     }
 }
 
@@ -146,7 +146,7 @@ static bool scan_digits(struct lexer *lx)
 {
     bool found = is_digit(peek(lx, 0));
     while (is_digit(peek(lx, 0)))
-        advance(lx);
+        lexer_advance(lx);
     return found;
 }
 
@@ -155,14 +155,14 @@ static const char *scan_number(struct lexer *lx)
     const char *error = NULL;
     scan_digits(lx);
     if (peek(lx, 0) == '.') {
-        advance(lx);
+        lexer_advance(lx);
         if (!scan_digits(lx))
             error = "expected fraction";
     }
     if (peek(lx, 0) == 'e' || peek(lx, 0) == 'E') {
-        advance(lx);
+        lexer_advance(lx);
         if (peek(lx, 0) == '+' || peek(lx, 0) == '-')
-            advance(lx);
+            lexer_advance(lx);
         if (!scan_digits(lx) && error == NULL)
             error = "expected exponent";
     }
@@ -180,7 +180,7 @@ static const char *scan_string(struct lexer *lx)
         int ch = peek(lx, 0);
         if (ch < 0 || ch == '\n')
             return "non-terminated string";
-        advance(lx);
+        lexer_advance(lx);
         if (ch == '"')
             return NULL;
         if (ch != '\\')
@@ -188,7 +188,7 @@ static const char *scan_string(struct lexer *lx)
         ch = peek(lx, 0);
         if (ch < 0 || strchr("\\\"/bfnrtu", ch) == NULL)
             return "illegal escape sequence";
-        advance(lx);
+        lexer_advance(lx);
     }
 }
 
@@ -198,7 +198,7 @@ static const char *scan_raw(struct lexer *lx)
         int ch = peek(lx, 0);
         if (ch < 0)
             return "non-terminated string";
-        advance(lx);
+        lexer_advance(lx);
         if (ch == '`')
             return NULL;
     }
@@ -209,7 +209,7 @@ static enum token pair(struct lexer *lx, enum token single, enum token with_equa
 {
     if (peek(lx, 0) != '=')
         return single;
-    advance(lx);
+    lexer_advance(lx);
     return with_equals;
 }
 
@@ -262,14 +262,14 @@ static enum token scan_sign(struct lexer *lx, int ch, const char **error)
         return *error != NULL ? TOK_ILLEGAL : pair(lx, TOK_ILLEGAL, TOK_NEQ);
     case '$':
         if (peek(lx, 0) == '"' || peek(lx, 0) == '`') {
-            advance(lx);
+            lexer_advance(lx);
             return TOK_TEMPLATE;
         }
         *error = "illegal $ character";
         return TOK_ILLEGAL;
     default:
         while (peek(lx, 0) >= 0x80 && peek(lx, 0) < 0xc0)
-            advance(lx);
+            lexer_advance(lx);
         return TOK_ILLEGAL;
     }
 }
@@ -290,12 +290,12 @@ void lexer_next(struct lexer *lx, struct token_at *out)
         out->error = scan_number(lx);
         out->kind = out->error == NULL ? TOK_NUMBER : TOK_ILLEGAL;
     } else {
-        advance(lx);
+        lexer_advance(lx);
         if (ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n') {
             out->kind = TOK_WHITESPACE;
         } else if (ch == '#') {
             while (peek(lx, 0) >= 0 && peek(lx, 0) != '\n')
-                advance(lx);
+                lexer_advance(lx);
             out->kind = TOK_COMMENT;
         } else if (ch == '"') {
             out->error = scan_string(lx);

@@ -88,6 +88,9 @@ struct token_at {
 void lexer_init(struct lexer *lx, struct str text, uint32_t keywords);
 void lexer_next(struct lexer *lx, struct token_at *out);
 
+/* One byte further, with row and column; there must be one.  The parser reads template strings. */
+void lexer_advance(struct lexer *lx);
+
 /* As OPA prints a token in an error: "identifier", "{", "some", "eof". */
 const char *token_name(enum token t);
 static inline bool token_is_keyword(enum token t)

@@ -204,19 +204,6 @@ struct term *parse_var(struct parser *p)
 
 /* ---- template strings ---- */
 
-/* Advance the lexer by one byte, keeping rows and columns. */
-static void lexer_byte(struct lexer *lx)
-{
-    unsigned char ch = (unsigned char)lx->text.ptr[lx->off++];
-    if (ch == '\n') {
-        lx->row++;
-        lx->line = lx->off;
-        lx->extra = 0;
-    } else if (ch >= 0x80 && ch < 0xc0) {
-        lx->extra++;
-    }
-}
-
 /*
  * Text up to the next expression or the closing quote; leaves the lexer behind
  * the `{` or the quote.  False after an error.
@@ -233,12 +220,12 @@ static bool template_text(struct parser *p, char quote, struct terms *parts, boo
             return false;
         }
         char ch = lx->text.ptr[lx->off];
-        lexer_byte(lx);
+        lexer_advance(lx);
         if (ch == quote || ch == '{')
             stop = ch;
         else if (ch == '\\' && lx->off < lx->text.len &&
                  (quote == '"' || lx->text.ptr[lx->off] == '{'))
-            lexer_byte(lx);
+            lexer_advance(lx);
     }
     struct str raw = str_slice(lx->text, start, lx->off - 1 - start);
     *closed = stop == quote;

@@ -153,7 +153,8 @@ static bool is_open_pattern(const struct term *t)
         for (uint32_t i = 0; i < t->len; i++)
             if (!is_open_pattern(t->items[i]))
                 return false;
-    return t->kind == TERM_VAR || t->kind == TERM_ARRAY || t->kind == TERM_OBJECT || ast_is_constant(t);
+    return t->kind == TERM_VAR || t->kind == TERM_ARRAY || t->kind == TERM_OBJECT ||
+           ast_is_constant(t);
 }
 
 static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *rule)
@@ -497,12 +498,11 @@ static bool plan_rules_table(struct plan *p)
     for (struct module *m = p->c->modules; m != NULL; m = m->next)
         for (struct rule *r = m->rules; r != NULL; r = r->next)
             for (struct rule *b = r; b != NULL; b = b->els)
-                rules[b->index] =
-                    (struct prog_rule){{m->file, b->pos.row, b->pos.col},
-                                       rule_path(p, r),
-                                       r->is_default,
-                                       r->head.has_args,
-                                       b != r};
+                rules[b->index] = (struct prog_rule){{m->file, b->pos.row, b->pos.col},
+                                                     rule_path(p, r),
+                                                     r->is_default,
+                                                     r->head.has_args,
+                                                     b != r};
     p->policy->rules = rules;
     p->policy->rule_count = p->c->rule_count;
     return true;

@@ -157,7 +157,7 @@ struct prog_source {
 struct prog_read {
     uint32_t len;
     const struct str *parts; /* ptr NULL: not a string */
-    bool data;   /* a base document, not input */
+    bool data;               /* a base document, not input */
     bool tested; /* a bare literal: only whether it is there counts, its members do not */
 };
 

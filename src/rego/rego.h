@@ -68,7 +68,7 @@ struct rego_call; /* see rego/builtin.h */
 
 typedef enum rego_outcome (*rego_function)(struct rego_call *call, const value *args, value *out);
 
-#define REGO_PURE 1     /* same arguments, same result within one evaluation: calls are cached */
+#define REGO_PURE 1      /* same arguments, same result within one evaluation: calls are cached */
 #define REGO_NEEDS_ALL 2 /* relation: `out` is an array of results (walk); for built-ins only */
 
 struct rego_host_function {
@@ -87,13 +87,13 @@ enum rego_version {
 };
 
 struct rego_options {
-    enum rego_version version;     /* of modules added without one of their own */
-    bool refuse_missing_builtins;  /* http.send and the like: compile error (README 18) */
-    bool strict;                   /* OPA's --strict: unused locals and imports are errors */
-    bool keep_print;               /* keep calls of print(); else they are erased */
-    bool experimental_keywords;    /* allow import future.keywords.and / .or */
-    bool coverage;                 /* rego_ctx_coverage() is wanted */
-    bool always_not_keyword;       /* as if every module imported future.keywords.not */
+    enum rego_version version;    /* of modules added without one of their own */
+    bool refuse_missing_builtins; /* http.send and the like: compile error (README 18) */
+    bool strict;                  /* OPA's --strict: unused locals and imports are errors */
+    bool keep_print;              /* keep calls of print(); else they are erased */
+    bool experimental_keywords;   /* allow import future.keywords.and / .or */
+    bool coverage;                /* rego_ctx_coverage() is wanted */
+    bool always_not_keyword;      /* as if every module imported future.keywords.not */
     const struct rego_host_function *functions;
     size_t function_count;
     /*
@@ -108,7 +108,8 @@ struct rego_options {
 
 #define REGO_OPTIONS_DEFAULT ((struct rego_options){.claim_schema = {0x02}})
 
-/* NULL when memory is exhausted.  `options` is copied; the functions it points to must outlive the policy. */
+/* NULL when memory is exhausted.  `options` is copied; the functions it points to must outlive the
+ * policy. */
 struct rego_compiler *rego_compiler_new(const struct rego_options *options);
 struct rego_compiler *rego_compiler_free(struct rego_compiler *c);
 DEFINE_CLEANUP(rego_compiler, struct rego_compiler, rego_compiler_free)
@@ -156,7 +157,8 @@ bool rego_policy_may_read_input(const struct rego_policy *p, const struct str *p
  * Reads of base documents: `each` gets the constant part of every path,
  * {"reference", "pcr08"}; a part that is no string has a NULL ptr.
  */
-void rego_policy_data_reads(const struct rego_policy *p, void (*each)(void *user, const struct str *path, size_t len),
+void rego_policy_data_reads(const struct rego_policy *p,
+                            void (*each)(void *user, const struct str *path, size_t len),
                             void *user);
 
 /* Calls of `function` with one constant string argument: `each` gets every distinct one. */
@@ -170,8 +172,8 @@ struct rego_rule_info {
     uint32_t row, col;
     bool is_default, is_function;
 };
-void rego_policy_rules(const struct rego_policy *p, void (*each)(void *user, const struct rego_rule_info *rule),
-                       void *user);
+void rego_policy_rules(const struct rego_policy *p,
+                       void (*each)(void *user, const struct rego_rule_info *rule), void *user);
 
 /* Human-readable program, for `rego disasm`. */
 STATUS rego_policy_disasm(const struct rego_policy *p, struct buf *out);
@@ -194,8 +196,8 @@ struct rego_format_options {
  * the compiler's (rego_compiler_errors()); nothing is added to it otherwise, and
  * a failure leaves `out` as it was.
  */
-STATUS rego_format(struct rego_compiler *c, struct str file, struct str text, const struct rego_format_options *o,
-                   struct buf *out);
+STATUS rego_format(struct rego_compiler *c, struct str file, struct str text,
+                   const struct rego_format_options *o, struct buf *out);
 
 /* ---- evaluating ---- */
 
@@ -207,7 +209,8 @@ struct rego_limits {
     size_t output;       /* bytes of the longest string result; 0: 16 MiB */
 };
 
-struct rego_ctx *rego_ctx_new(const struct rego_limits *limits); /* NULL: defaults; result NULL: no memory */
+struct rego_ctx *
+rego_ctx_new(const struct rego_limits *limits); /* NULL: defaults; result NULL: no memory */
 struct rego_ctx *rego_ctx_free(struct rego_ctx *ctx);
 DEFINE_CLEANUP(rego_ctx, struct rego_ctx, rego_ctx_free)
 
@@ -227,13 +230,13 @@ enum rego_trace_level {
 
 struct rego_eval {
     const struct rego_policy *policy;
-    value input;               /* VALUE_UNDEFINED: no input */
-    value data;                /* base documents, an object, or VALUE_UNDEFINED */
-    int64_t now_ns;            /* what time.now_ns() gives; 0: the system's clock at the start */
-    uint64_t random_seed[2];   /* for rand.intn, uuid; both 0: from the operating system */
-    bool strict_errors;        /* a built-in error ends the evaluation; else it is undefined */
+    value input;             /* VALUE_UNDEFINED: no input */
+    value data;              /* base documents, an object, or VALUE_UNDEFINED */
+    int64_t now_ns;          /* what time.now_ns() gives; 0: the system's clock at the start */
+    uint64_t random_seed[2]; /* for rand.intn, uuid; both 0: from the operating system */
+    bool strict_errors;      /* a built-in error ends the evaluation; else it is undefined */
     enum rego_trace_level trace;
-    void *user;                /* for host functions */
+    void *user;                                 /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */
     /* For rego_eval_query(): whose rules the query may name, "a.b"; and "data.c as d". */
     struct str query_package;
@@ -248,13 +251,15 @@ struct rego_eval {
  * Does not reset the context: several paths of one policy share caches when
  * they are evaluated in a row with equal parameters.
  */
-STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path, value *out);
+STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path,
+                      value *out);
 
 /*
  * A query text (a body, parsed as v1): the result set in OPA's shape, an array
  * of {"expressions": [...], "bindings": {...}}.  Empty array: undefined.
  */
-STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query, value *out);
+STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
+                       value *out);
 
 /* Why the last evaluation failed. */
 const struct rego_error *rego_ctx_error(const struct rego_ctx *ctx);
@@ -271,7 +276,8 @@ size_t rego_ctx_bytes(const struct rego_ctx *ctx);
  */
 STATUS rego_ctx_cover(struct rego_ctx *ctx, struct rego_policy *p); /* begin; ERR_NOMEM */
 void rego_ctx_coverage(const struct rego_ctx *ctx, const struct rego_policy *p,
-                       void (*each)(void *user, struct str file, uint32_t row, bool covered), void *user);
+                       void (*each)(void *user, struct str file, uint32_t row, bool covered),
+                       void *user);
 
 /* ---- why ---- */
 
@@ -299,7 +305,7 @@ enum rego_relation {
 struct rego_trace_rule {
     struct str rule; /* "data.policy.executables" */
     struct str file;
-    uint32_t row, col; /* of the expression */
+    uint32_t row, col;     /* of the expression */
     struct str expression; /* source text of the expression */
     enum rego_relation relation;
     value left, right;

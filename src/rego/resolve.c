@@ -756,7 +756,8 @@ static void resolve_nested(struct resolver *r, struct body *b)
     pop(r);
 }
 
-/* What `not e` without braces names counts as named by the body around it: 4.2, "referenced above". */
+/* What `not e` without braces names counts as named by the body around it: 4.2, "referenced above".
+ */
 static void resolve_not(struct resolver *r, struct expr *e)
 {
     struct scope s;

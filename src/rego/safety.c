@@ -566,7 +566,8 @@ static void check_template(struct nested *n, struct term *t)
     for (uint32_t id = VAR_FIRST; id < n->s->vars->len; id++) {
         const struct variable *v = &n->s->vars->items[id];
         if (has(&inside, id) && !has(n->globals, id) && !v->generated)
-            front_error(n->s->c, COMPILE_ERROR, n->s->m, n->e->pos, "var %.*s is undeclared", STR_ARG(v->name));
+            front_error(n->s->c, COMPILE_ERROR, n->s->m, n->e->pos, "var %.*s is undeclared",
+                        STR_ARG(v->name));
     }
 }
 

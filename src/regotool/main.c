@@ -27,7 +27,9 @@ static void usage(FILE *out)
     fputs("usage: rego COMMAND [options] [arguments]\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`rego COMMAND --help` tells the options; rego(1) is the manual.\n", out);
+    fputs("\n`rego COMMAND --help` tells the options, --version the version; rego(1) is the "
+          "manual.\n",
+          out);
 }
 
 int regotool_main(int argc, char **argv, const char *version)

@@ -80,12 +80,6 @@ struct storage *storage_unref(struct storage *s)
     return NULL;
 }
 
-bool storage_is_local(const struct storage *s)
-{
-    (void)s; /* every back end so far; databases are not */
-    return true;
-}
-
 enum status storage_failed(enum status st, const char *verb, struct str key, struct error *err)
 {
     error_prefix(err, "failed to %s key `%s`: ", verb, QUOTED(key));

@@ -41,9 +41,6 @@ struct storage *storage_ref(struct storage *s);
 struct storage *storage_unref(struct storage *s);
 DEFINE_CLEANUP(storage, struct storage, storage_unref)
 
-/* True when storage_get() never waits for more than a local file. */
-bool storage_is_local(const struct storage *s);
-
 /*
  * ERR_INVALID: a key with other characters than letters, digits, - _ . /, with
  * an empty, "." or ".." part (local ones), or too long.  ERR_EXISTS: kept,

@@ -334,11 +334,6 @@ struct big big_pow5(struct arena *a, size_t n)
     return power;
 }
 
-struct big big_pow10(struct arena *a, size_t n)
-{
-    return big_shift_left(a, big_pow5(a, n), n);
-}
-
 /*
  * x / 10^19 in place, by multiplication with the inverse (Moeller and Granlund,
  * "Improved division by invariant integers", algorithm 4).  Returns the remainder.

@@ -48,7 +48,6 @@ struct big_powers {
 bool big_powers_init(struct arena *a, struct big_powers *powers, size_t digits);
 
 struct big big_pow5(struct arena *a, size_t n);
-struct big big_pow10(struct arena *a, size_t n);
 
 /* Decimal text without sign; {NULL, 0} after a failure. */
 struct str big_text(struct arena *a, struct big x);

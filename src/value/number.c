@@ -315,11 +315,6 @@ enum status number_rem(struct arena *a, value x, value y, value *out, struct err
     return finish_integer(a, &scratch, rest, out, err);
 }
 
-enum status number_neg(struct arena *a, value x, value *out, struct error *err)
-{
-    return number_sub(a, value_small_int(0), x, out, err);
-}
-
 enum status number_abs(struct arena *a, value x, value *out, struct error *err)
 {
     enum status st = check_number(x, err);

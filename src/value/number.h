@@ -36,7 +36,6 @@ STATUS number_div(struct arena *a, value x, value y, value *out,
                   struct error *err); /* by zero: ERR_INVALID */
 STATUS number_rem(struct arena *a, value x, value y, value *out,
                   struct error *err); /* integers only */
-STATUS number_neg(struct arena *a, value x, value *out, struct error *err);
 STATUS number_abs(struct arena *a, value x, value *out, struct error *err);
 
 enum number_rounding { NUMBER_ROUND, NUMBER_CEIL, NUMBER_FLOOR, NUMBER_TRUNC };

@@ -62,12 +62,6 @@ const struct verifier *verifier_find(struct str tee)
     return NULL;
 }
 
-const struct verifier *const *verifier_table(size_t *count)
-{
-    *count = ARRAY_LEN(table);
-    return table;
-}
-
 bool tee_is_known(struct str tee)
 {
     for (size_t i = 0; i < ARRAY_LEN(tees); i++)

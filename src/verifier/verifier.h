@@ -97,8 +97,6 @@ struct verifier {
 /* By either spelling, exact case; NULL when it is unknown or not built in. */
 const struct verifier *verifier_find(struct str tee);
 
-const struct verifier *const *verifier_table(size_t *count);
-
 /*
  * The TEE is a known name of the protocol (kbs.md 3.3), though perhaps without
  * a verifier in this build.

@@ -38,6 +38,12 @@ const char *verify_field(struct verify *v, const char *prefix, const char *rest)
 STATUS verify_same(struct verify *v, enum check_id id, const char *field, struct str expected,
                    struct str actual, const char *message);
 
+/*
+ * PCR 8 of a TPM, extended once from zero by the expected init data, if any is
+ * expected; `field` is the pointer of the PCR.
+ */
+STATUS verify_pcr8(struct verify *v, const char *field, struct str pcr, const char *message);
+
 /* Evidence of this shape is refused: records expected and actual kind. */
 STATUS verify_malformed(struct verify *v, const char *field, const char *expected, value actual,
                         const char *message);

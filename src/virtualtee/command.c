@@ -348,8 +348,11 @@ static int cmd_evidence(struct args *a)
     buf_init(&out, EVIDENCE_MAX);
     struct error err = ERROR_INIT;
     enum status st = setup_init(&s, a, 2, &err);
-    if (st == OK)
+    if (st == OK) {
         st = hex_read(str_of(a->report_data), &report_data, &err);
+        if (st == ERR_INVALID)
+            error_prefix(&err, "--report-data: ");
+    }
     if (st == ERR_LIMIT)
         error_set(&err, "report data is longer than %d bytes", REPORT_DATA_MAX);
     if (st != OK)

@@ -90,7 +90,7 @@ sleep 0.3
 wait $loop
 check "no request failed meanwhile" equal "$(cat "$work/failures")" 0
 check "a new certificate is served after a reload" \
-    has "$(echo | openssl s_client -connect "${url#https://}" 2>/dev/null | openssl x509 -noout -subject)" second
+    has "$(echo | openssl s_client -connect "127.0.0.1:${url##*:}" 2>/dev/null | openssl x509 -noout -subject)" second
 
 # Files are followed within a second.
 printf 'package policy\nallow if {\n' >"$work/store/kbs/resource-policy.rego"
@@ -149,10 +149,23 @@ check "within seven seconds" [ $((SECONDS - start)) -le 7 ]
 
 # A broken file at start: the server starts, /healthz is 503, requests get the policy engine's error.
 printf 'package policy\nallow if {\n' >"$work/store/kbs/resource-policy.rego"
+check "--check-config refuses a broken policy" \
+    sh -c "! kbs -c $work/kbs.toml --check-config >$work/check.stdout && [ ! -s $work/check.stdout ]"
 check "kbs starts with a broken policy" start_kbs "$work/kbs.toml"
 url=${url/127.0.0.1/localhost}
 check "/healthz is 503" equal "$(code "$url/healthz")" 503
 check "a request gets the policy engine's error" has "$(client get-resource --path a/b/c 2>&1)" PolicyEngineError
+
+printf '[http_server]\ninsecure_htp = true\n[admin]\ninsecure_api = true\n' >"$work/typo.toml"
+check "a misspelt key is named beside the error that it leads to" \
+    has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "did you mean http_server.insecure_http"
+
+# A path with a typing error is no deployment without policies.
+printf '[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n[policy_engine]\npolicy_path = "%s/absent.rego"\n' \
+    "$work" >"$work/typo.toml"
+check "a policy_path that does not exist is named" \
+    has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "absent.rego\" does not exist: the built-in resource policy applies"
+
 log=$(cat "$work/kbs.log")
 check "no secret is in the log" lacks "$log" "a secret"
 finish

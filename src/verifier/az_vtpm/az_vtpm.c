@@ -429,22 +429,8 @@ STATUS az_check_paravisor(struct az_run *r, const char *field, const struct str 
 
 STATUS az_check_init_data(struct az_run *r)
 {
-    struct verify *v = r->v;
-    const char *message = "Expected init_data digest is different from the content of PCR8";
-    if (!v->req->has_init_data) {
-        check_skipped(v->checks, CHECK_INIT_DATA, "no init data is expected");
-        return OK;
-    }
-    /* BUG ver-b1: another length has no place in a SHA-256 PCR; upstream panics. */
-    if (v->req->init_data.len != TPM_PCR_LEN)
-        return FAIL(v, CHECK_INIT_DATA, "/input/init_data", value_small_int(TPM_PCR_LEN),
-                    value_small_int((int64_t)v->req->init_data.len), "%s", message);
-    const uint8_t zero[TPM_PCR_LEN] = {0};
-    const struct str parts[] = {str_bytes(zero, sizeof(zero)), v->req->init_data};
-    struct digest want;
-    digest_parts(DIGEST_SHA256, parts, 2, &want);
-    return verify_same(v, CHECK_INIT_DATA, verify_field(v, r->quote_field, "/pcrs/8"),
-                       digest_str(&want), r->pcrs[8], message);
+    return verify_pcr8(r->v, verify_field(r->v, r->quote_field, "/pcrs/8"), r->pcrs[8],
+                       "Expected init_data digest is different from the content of PCR8");
 }
 
 void az_claims(struct az_run *r, struct value_builder *claims)

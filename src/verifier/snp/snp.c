@@ -356,32 +356,7 @@ static enum status run(struct snp_run *r, struct snp_evidence *e)
 
 static void report_claims(struct arena *a, const struct snp_report *r, struct value_builder *b)
 {
-    const struct {
-        const char *name;
-        uint64_t number;
-    } numbers[] = {
-        {"policy_abi_major", r->policy >> 8 & 0xff},
-        {"policy_abi_minor", r->policy & 0xff},
-        {"reported_tcb_bootloader", r->reported.bootloader},
-        {"reported_tcb_tee", r->reported.tee},
-        {"reported_tcb_snp", r->reported.snp},
-        {"reported_tcb_microcode", r->reported.microcode},
-    };
-    const struct {
-        const char *name;
-        bool flag;
-    } flags[] = {
-        {"policy_smt_allowed", r->policy & SNP_POLICY_SMT},
-        {"policy_migrate_ma", r->policy & SNP_POLICY_MIGRATE},
-        {"policy_debug_allowed", r->policy & SNP_POLICY_DEBUG},
-        {"policy_single_socket", r->policy & SNP_POLICY_SINGLE_SOCKET},
-        {"platform_tsme_enabled", r->platform_info & SNP_PLATFORM_TSME},
-        {"platform_smt_enabled", r->platform_info & SNP_PLATFORM_SMT},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        value_builder_put_str(b, numbers[i].name, value_uint(a, numbers[i].number));
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        value_builder_put_str(b, flags[i].name, value_bool(flags[i].flag));
+    snp_report_claims(a, r, false, b);
     value_builder_put_str(b, "measurement", claim_hex(a, r->measurement));
     value_builder_put_str(b, "report_data", claim_hex(a, r->report_data));
     value_builder_put_str(b, "init_data", claim_hex(a, r->host_data));

@@ -456,3 +456,40 @@ void snp_revocation_claim(struct snp_run *r, struct value_builder *claims)
     if (r->crl != NULL && (configured || !str_is(str_of(r->crl), "absent")))
         value_builder_put_str(claims, "crl_status", value_cstring(r->v->a, r->crl));
 }
+
+/* ---- claims ---- */
+
+void snp_report_claims(struct arena *a, const struct snp_report *r, bool as_text,
+                       struct value_builder *b)
+{
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {
+        {"policy_abi_major", r->policy >> 8 & 0xff},
+        {"policy_abi_minor", r->policy & 0xff},
+        {"reported_tcb_bootloader", r->reported.bootloader},
+        {"reported_tcb_tee", r->reported.tee},
+        {"reported_tcb_snp", r->reported.snp},
+        {"reported_tcb_microcode", r->reported.microcode},
+    };
+    const struct {
+        const char *name;
+        bool flag;
+    } flags[] = {
+        {"policy_smt_allowed", r->policy & SNP_POLICY_SMT},
+        {"policy_migrate_ma", r->policy & SNP_POLICY_MIGRATE},
+        {"policy_debug_allowed", r->policy & SNP_POLICY_DEBUG},
+        {"policy_single_socket", r->policy & SNP_POLICY_SINGLE_SOCKET},
+        {"platform_tsme_enabled", r->platform_info & SNP_PLATFORM_TSME},
+        {"platform_smt_enabled", r->platform_info & SNP_PLATFORM_SMT},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        value_builder_put_str(b, numbers[i].name,
+                              as_text ? claim_decimal(a, numbers[i].number)
+                                      : value_uint(a, numbers[i].number));
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        value_builder_put_str(b, flags[i].name,
+                              as_text ? claim_flag_text(a, flags[i].flag)
+                                      : value_bool(flags[i].flag));
+}

@@ -69,3 +69,10 @@ void snp_revocation_claim(struct snp_run *r, struct value_builder *claims);
 
 /* Base of AMD's key distribution service, without a slash at the end. */
 struct str snp_kds_base(struct verify *v);
+
+/*
+ * Claims on policy, TCB and platform, which both verifiers of SNP reports make:
+ * numbers and booleans, or (`as_text`, Azure's) the same as strings.
+ */
+void snp_report_claims(struct arena *a, const struct snp_report *r, bool as_text,
+                       struct value_builder *b);

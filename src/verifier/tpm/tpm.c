@@ -190,20 +190,8 @@ static enum status check_binding(struct tpm_run *r)
     }
     if (st != OK)
         return st;
-    const char *message = "TPM PCR[8] doesn't match expected initdata hash";
-    if (!v->req->has_init_data) {
-        check_skipped(v->checks, CHECK_INIT_DATA, "no init data is expected");
-        return OK;
-    }
-    if (v->req->init_data.len != TPM_PCR_LEN)
-        return FAIL(v, CHECK_INIT_DATA, "/input/init_data", value_small_int(TPM_PCR_LEN),
-                    value_small_int((int64_t)v->req->init_data.len), "%s", message);
-    const uint8_t zero[TPM_PCR_LEN] = {0};
-    const struct str parts[] = {str_bytes(zero, sizeof(zero)), v->req->init_data};
-    struct digest want;
-    digest_parts(DIGEST_SHA256, parts, 2, &want);
-    return verify_same(v, CHECK_INIT_DATA, "/evidence/tpm_quote/pcrs/8", digest_str(&want),
-                       r->pcrs[8], message);
+    return verify_pcr8(v, "/evidence/tpm_quote/pcrs/8", r->pcrs[8],
+                       "TPM PCR[8] doesn't match expected initdata hash");
 }
 
 static enum status tpm_evaluate(struct arena *a, const struct verifier_request *req,

@@ -139,7 +139,8 @@ static void test_ccel(void)
         struct eventlog log;
         if (!load(&a, rows[i].log, &log))
             continue;
-        struct str got = value_str(value_get_str(eventlog_ccel(&a, &log, UINT32_MAX), str_of(rows[i].member)));
+        struct str got =
+            value_str(value_get_str(eventlog_ccel(&a, &log, UINT32_MAX), str_of(rows[i].member)));
         CHECK_STR_ROW(str_slice(got, 0, 16), str_of(rows[i].prefix), rows[i].log);
     }
     struct eventlog log;
@@ -148,7 +149,8 @@ static void test_ccel(void)
         return;
     CHECK(json_parse(&a, STR("{\"console\":\"hvc0\",\"root\":\"/dev/vda1\",\"rw\":null}"), NULL,
                      &want, NULL) == OK);
-    CHECK(value_equal(value_get_lit(eventlog_ccel(&a, &log, UINT32_MAX), "kernel_parameters"), want));
+    CHECK(
+        value_equal(value_get_lit(eventlog_ccel(&a, &log, UINT32_MAX), "kernel_parameters"), want));
 }
 
 static void test_aael(void)

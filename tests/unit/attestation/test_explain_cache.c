@@ -55,16 +55,20 @@ int main(void)
     arena_init(&a, 16 << 20);
     struct rvps *r1 = NULL;
     struct rvps *r2 = NULL;
-    struct rvps_snapshot *s1 = snapshot_of("[{\"name\":\"a\",\"expiration\":\"2026-08-21T02:00:00Z\",\"value\":1}]", &r1);
+    struct rvps_snapshot *s1 =
+        snapshot_of("[{\"name\":\"a\",\"expiration\":\"2026-08-21T02:00:00Z\",\"value\":1}]", &r1);
     struct rvps_snapshot *s2 = snapshot_of("[]", &r2);
     struct rego_policy *p = policy_of("package policy\nx := 1 if input.svn == data.y\n");
     struct rego_policy *nosy = policy_of("package policy\nx := 1 if input.report_data == data.y\n");
     struct explain_cache *c = NULL;
     CHECK(explain_cache_new(&c, NULL) == OK);
 
-    value e1 = parse(&a, "{\"svn\":1,\"report_data\":\"aa\",\"runtime_data_claims\":{\"nonce\":\"n1\"}}");
-    value e2 = parse(&a, "{\"svn\":1,\"report_data\":\"bb\",\"runtime_data_claims\":{\"nonce\":\"n2\"}}");
-    value e3 = parse(&a, "{\"svn\":2,\"report_data\":\"aa\",\"runtime_data_claims\":{\"nonce\":\"n1\"}}");
+    value e1 =
+        parse(&a, "{\"svn\":1,\"report_data\":\"aa\",\"runtime_data_claims\":{\"nonce\":\"n1\"}}");
+    value e2 =
+        parse(&a, "{\"svn\":1,\"report_data\":\"bb\",\"runtime_data_claims\":{\"nonce\":\"n2\"}}");
+    value e3 =
+        parse(&a, "{\"svn\":2,\"report_data\":\"aa\",\"runtime_data_claims\":{\"nonce\":\"n1\"}}");
     struct explain_key k1;
     struct explain_key k;
     struct explanation out;

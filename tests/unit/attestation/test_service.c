@@ -384,6 +384,12 @@ static void test_files(void)
     out = evaluate(&fresh, &r, 1, &checks, OK, "the built-in one");
     CHECK(value_len(value_pointer(out.claims, vector)) == 3);
 
+    attestation_refresh(w.s);
+    CHECK(strstr(w.warnings, "\"default\" has vanished, the one before it stays") != NULL);
+    CHECK(attestation_is_healthy(w.s));
+    out = evaluate(&w, &r, 1, &checks, OK, "vanished");
+    CHECK_STR(with_text(&w, value_pointer(out.claims, vector)), STR("{\"hardware\":3}"));
+
     /* Reference values that cannot be read. */
     with_file("old/values.json", STR("{"));
     CLEANUP(with_done) struct with_service blind;

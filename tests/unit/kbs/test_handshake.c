@@ -3,6 +3,7 @@
  * which order, what a decision tells, and that the change that it names is true.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "jose/jose.h"
@@ -359,14 +360,22 @@ static void test_submodules(void)
          "}",
          "policy"},
         {"sample under the new name",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}}", "policy"},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"sample\":{\"svn\":\"1\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM, whose key anybody can make",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM under the old name",
-         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}}", "policy"},
+         ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tpm\":{\"pcr00\":\"00\"}}}"
+         "}",
+         "policy"},
         {"a plain TPM in a simple token", ",\"tee\":\"tpm\"", "policy"},
         {"a vTPM whose key the hardware signed",
-         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"az-snp-vtpm\":{\"tpm\":{}}}}}", NULL},
+         ",\"submods\":{\"cpu0\":{\"ear.veraison.annotated-evidence\":{\"az-snp-vtpm\":{\"tpm\":{}}"
+         "}}}",
+         NULL},
         {"only a device", ",\"submods\":{\"gpu0\":{}}", "token-submodule"},
         {"no submodule", ",\"submods\":{}", "token-submodule"},
         {"another TEE", ",\"submods\":{\"cpu\":{\"ear.veraison.annotated-evidence\":{\"tdx\":{}}}}",
@@ -378,6 +387,42 @@ static void test_submodules(void)
         CHECK_ROW(a.status == (rows[i].check == NULL ? 200 : 401), rows[i].name);
         if (rows[i].check != NULL)
             CHECK_ROW(check_is(decision_of(&w, &a), rows[i].check), rows[i].name);
+    }
+    privkey_unref(g.key);
+    world_stop(&w);
+}
+
+/* README 19: a policy that was loaded serves on when its file breaks or vanishes, until it is back.
+ */
+static void test_vanished_policy(void)
+{
+    static const char allow[] = "package policy\nimport rego.v1\ndefault allow := true\n";
+    static const char deny[] = "package policy\nimport rego.v1\ndefault allow := false\n";
+    struct world w;
+    if (!start(&w, old_config, allow)) /* which the built-in one would not: it is sample evidence */
+        return;
+    char path[8192];
+    snprintf(path, sizeof(path), "%s/policy.rego", w.dir);
+    struct guest g = new_guest(&w, RCAR_0_2_0);
+    CHECK(attest(&g).status == 200);
+    const struct {
+        const char *name, *text; /* NULL: no file */
+        int status;
+    } rows[] = {
+        {"as it was", allow, 200},  {"vanished", NULL, 200}, {"still gone", NULL, 200},
+        {"broken", "package", 200}, {"another", deny, 401},  {"gone again", NULL, 401},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].text != NULL)
+            world_write(&w, "policy.rego", rows[i].text);
+        else
+            unlink(path);
+        if (i % 2 == 0)
+            CHECK_ROW(kbs_reload(w.kbs, NULL) == OK, rows[i].name);
+        else
+            kbs_refresh(w.kbs);
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == rows[i].status, rows[i].name);
+        CHECK_ROW(world_send(&w, "GET", "/healthz", NULL, STR_EMPTY).status == 200, rows[i].name);
     }
     privkey_unref(g.key);
     world_stop(&w);
@@ -477,6 +522,7 @@ int main(void)
     test_session_order();
     test_foreign_tokens();
     test_submodules();
+    test_vanished_policy();
     test_path_in_policy();
     test_path_is_the_change();
     test_change_is_true();

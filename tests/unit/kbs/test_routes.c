@@ -234,6 +234,7 @@ static void test_paths(struct world *w)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct answer a = world_send(w, "GET", bad[i], headers_of(w, ADMIN).ptr, STR_EMPTY);
         CHECK_ROW(a.status == 404 && error_is(&a, "InvalidRequestPath"), bad[i]);
+        CHECK_ROW(a.decision.len == 32, bad[i]);
     }
     struct answer a = world_send(w, "GET", "/kbs/v0/", NULL, STR_EMPTY);
     CHECK(a.status == 404 && error_is(&a, "PluginNotFound"));

@@ -29,7 +29,11 @@ struct cached {
 
 void harness_init(struct harness *h)
 {
-    *h = (struct harness){.name = "", .steps_max = 10000000, .output_max = 16 << 20, .call_memory = SIZE_MAX, .random = 1};
+    *h = (struct harness){.name = "",
+                          .steps_max = 10000000,
+                          .output_max = 16 << 20,
+                          .call_memory = SIZE_MAX,
+                          .random = 1};
     arena_init(&h->arena, 64 << 20);
 }
 

@@ -30,8 +30,10 @@ static const struct limit {
     size_t output_max;
     size_t call_memory;
 } limits[] = {
-    {"1 step", 1, SIZE_MAX, SIZE_MAX},       {"10 steps", 10, SIZE_MAX, SIZE_MAX},
-    {"100 steps", 100, SIZE_MAX, SIZE_MAX},  {"8 bytes of output", UINT64_MAX, 8, SIZE_MAX},
+    {"1 step", 1, SIZE_MAX, SIZE_MAX},
+    {"10 steps", 10, SIZE_MAX, SIZE_MAX},
+    {"100 steps", 100, SIZE_MAX, SIZE_MAX},
+    {"8 bytes of output", UINT64_MAX, 8, SIZE_MAX},
     {"no memory", UINT64_MAX, SIZE_MAX, 0},
     {"16 bytes of memory", UINT64_MAX, SIZE_MAX, 16},
     {"32 bytes of memory", UINT64_MAX, SIZE_MAX, 32},
@@ -158,8 +160,9 @@ static void test_table(void)
 
 int main(void)
 {
-    static const char *const files[] = {"spec",   "number",   "string",
-                                        "object", "encoding", "time", "document", "crypto", "x509", "yaml", "template", "schema", "differs"};
+    static const char *const files[] = {"spec",     "number",   "string", "object", "encoding",
+                                        "time",     "document", "crypto", "x509",   "yaml",
+                                        "template", "schema",   "differs"};
     test_table();
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         test_examples(files[i]);
