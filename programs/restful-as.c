@@ -14,7 +14,6 @@
 #include "decision/decision.h"
 #include "net/http.h"
 #include "net/tls.h"
-#include "value/json.h"
 
 #define CONFIG_MAX (1024 * 1024)
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
@@ -264,17 +263,21 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
         return OK;
     CLEANUP(buf_done) struct buf text;
     buf_init(&text, CONFIG_MAX);
+    struct positions positions = {0};
     enum status st = file_read(args->config, &text, err);
     /* JSON only, whatever the file's name (2.1). */
     if (st == OK) {
-        st = json_parse(a, buf_str(&text), &(struct json_options){.duplicates = JSON_DUP_LAST}, out,
-                        err);
+        st = document_parse(a, buf_str(&text), DOCUMENT_JSON, out, &positions, err);
         if (st != OK && err->line > 0)
             error_prefix(err, "line %u, column %u: ", err->line, err->col);
     }
-    if (st != OK)
+    if (st != OK) {
         error_prefix(err, "configuration \"%s\": ", args->config);
-    return st;
+        return st;
+    }
+    struct reader r = {a, str_of(args->config), &positions, OK, err, warn, NULL};
+    attestation_config_check(&r, *out, STR_EMPTY);
+    return r.failed;
 }
 
 static enum status naming_of(value config, enum era era, enum submod_naming *out, struct error *err)
@@ -314,6 +317,7 @@ static enum status make_service(struct program *p, struct error *err)
 
     struct attestation_options o = {
         .config = config,
+        .config_checked = true,
         .era = attestation_config_era(config),
         .anchors = anchors,
         .storage_backend = VALUE_UNDEFINED,

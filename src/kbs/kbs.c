@@ -157,6 +157,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
     struct kbs_config *c = s->config;
     struct attestation_options options = {
         .config = c->attestation_service,
+        .config_checked = true, /* by kbs_config_load() */
         .era = c->era,
         .cpu0_names = c->cpu0_names,
         .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming

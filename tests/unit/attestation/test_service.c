@@ -504,9 +504,14 @@ static void test_configurations(void)
         const char *warns; /* or NULL */
     } rows[] = {
         {"nothing", "{}", ERA_NEW, OK, NULL},
-        {"unknown key", "{\"x\":1}", ERA_NEW, OK, "unknown key x is ignored"},
+        {"unknown key", "{\"x\":1}", ERA_NEW, OK, "configuration: x: unknown key"},
         {"unknown key below", "{\"attestation_token_broker\":{\"y\":1}}", ERA_NEW, OK,
-         "unknown key attestation_token_broker.y"},
+         "configuration: attestation_token_broker.y: unknown key"},
+        {"a protection that would be off",
+         "{\"verifier_config\":{\"snp_verifier\":{\"enforce_vek_dates\":\"true\"}}}", ERA_NEW,
+         ERR_INVALID, NULL},
+        {"a broker that is a number", "{\"attestation_token_broker\":5}", ERA_NEW, ERR_INVALID,
+         NULL},
         {"numbers in strings", "{\"attestation_token_broker\":{\"duration_min\":\"7\"}}", ERA_NEW,
          OK, NULL},
         {"no minutes", "{\"attestation_token_broker\":{\"duration_min\":0}}", ERA_NEW, ERR_INVALID,
