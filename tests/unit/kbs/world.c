@@ -165,6 +165,7 @@ struct answer world_send(struct world *w, const char *method, const char *target
     buf_init_secret(&x.out, 64 << 20);
     if (kbs_quick(w->kbs, &x) == HTTP_WORK)
         kbs_work(w->kbs, &x);
+    x.body_len = x.out.len;
     kbs_done(w->kbs, &x, x.out.len);
 
     struct answer a = {
