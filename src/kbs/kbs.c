@@ -276,7 +276,7 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
 {
     const struct kbs_config *c = s->config;
     if (c->seal_keys.len == 0) {
-        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
     s->seal_version = seal_files_version(c);
@@ -393,8 +393,11 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    random_bytes(k->seal_key, sizeof(k->seal_key));
-    enum status st = copy_options(k, options, err);
+    enum status st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK) {
+        random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
+        st = copy_options(k, options, err);
+    }
     if (st == OK)
         st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
                                                            : options->decision_ring,
@@ -405,6 +408,9 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
         st = load_state(k, NULL, &k->state, err);
     if (st != OK)
         return st;
+    if (!secret_all_locked())
+        log_warn("kbs", "keys could not be locked into memory, so they may reach the swap space: "
+                        "raise RLIMIT_MEMLOCK");
     *out = TAKE(k);
     return OK;
 }
@@ -420,7 +426,7 @@ struct kbs *kbs_free(struct kbs *k)
         free(k->anchor_dirs[i]);
     free(k->anchor_dirs);
     free(k->config_path);
-    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    secret_unref(k->seal_key);
     pthread_mutex_destroy(&k->lock);
     free(k);
     return NULL;
@@ -452,6 +458,22 @@ enum status kbs_reload(struct kbs *k, struct error *err)
     return OK;
 }
 
+/* Files that cannot be loaded are tried again, and told of, when they change. */
+static void follow_sealing_keys(struct kbs *k, const struct kbs_state *s)
+{
+    uint64_t version = seal_files_version(s->config);
+    if (s->config->seal_keys.len == 0 || version == s->seal_version || version == k->seal_failed)
+        return;
+    struct error err = ERROR_INIT;
+    if (kbs_reload(k, &err) == OK) {
+        k->seal_failed = 0;
+        log_info("kbs", "the sealing keys were loaded anew");
+        return;
+    }
+    k->seal_failed = version;
+    log_error("kbs", "%s; the old state serves on", err.text);
+}
+
 void kbs_refresh(struct kbs *k)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
@@ -464,12 +486,7 @@ void kbs_refresh(struct kbs *k)
     else if (changed)
         log_info("kbs", "the resource policy was loaded anew");
 
-    if (s->config->seal_keys.len > 0 && seal_files_version(s->config) != s->seal_version) {
-        if (kbs_reload(k, &err) != OK)
-            log_error("kbs", "%s; the old state serves on", err.text);
-        else
-            log_info("kbs", "the sealing keys were loaded anew");
-    }
+    follow_sealing_keys(k, s);
 }
 
 void kbs_stopping(struct kbs *k)

@@ -2,10 +2,13 @@
  * Handshakes with sample evidence against a whole kbs: what a guest may do in
  * which order, what a decision tells, and that the change that it names is true.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "jose/jose.h"
 #include "value/json.h"
 #include "virtualtee/rcar.h"
@@ -428,6 +431,73 @@ static void test_vanished_policy(void)
     world_stop(&w);
 }
 
+static int lines_with(const char *path, const char *text)
+{
+    CLEANUP(buf_done) struct buf log;
+    buf_init(&log, 1 << 20);
+    int n = 0;
+    if (file_read(path, &log, NULL) != OK)
+        return -1;
+    buf_add_byte(&log, '\0');
+    for (const char *at = log.ptr; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* DESIGN: the current key and the previous one; files are followed, a broken one is told once. */
+static void test_sealing_keys(void)
+{
+    static const char allow[] = "package policy\nimport rego.v1\ndefault allow := true\n";
+    static const char keys[] =
+        "[claviger]\nseal_keys = [\"@DIR@/current.key\", \"@DIR@/previous.key\"]\n";
+    char config[8192], log[8192];
+    snprintf(config, sizeof(config), "%s%s", old_config, keys);
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, config, NOW);
+    world_write(&w, "policy.rego", allow);
+    world_write(&w, "current.key", "the first key, and longer than 32 bytes");
+    world_write(&w, "previous.key", "the key before it, also longer than 32 bytes");
+    snprintf(log, sizeof(log), "%s/log", w.dir);
+    int fd = open(log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    log_set_fd(fd);
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    CHECK(world_send(&w, "POST", "/kbs/v0/resource/r/t/k", NULL, STR("x")).status == 200);
+    struct guest g = new_guest(&w, RCAR_0_2_0);
+    CHECK(attest(&g).status == 200);
+    const struct {
+        const char *name, *current, *previous;
+        int status;
+        int told; /* in all, how often */
+    } rows[] = {
+        {"as they were", "the first key, and longer than 32 bytes",
+         "the key before it, also longer than 32 bytes", 200, 0},
+        {"rotated", "the second key, and longer than 32 bytes",
+         "the first key, and longer than 32 bytes", 200, 0},
+        {"too short", "short", "the first key, and longer than 32 bytes", 200, 1},
+        {"too short in another way", "shorter", "the first key, and longer than 32 bytes", 200, 2},
+        {"whole again", "the second key, and longer than 32 bytes",
+         "the first key, and longer than 32 bytes", 200, 2},
+        {"rotated away", "the third key, and longer than 32 bytes",
+         "the second key, and longer than 32 bytes", 401, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        world_write(&w, "previous.key", rows[i].previous);
+        world_write(&w, "current.key", rows[i].current);
+        for (int k = 0; k < 3; k++)
+            kbs_refresh(w.kbs);
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == rows[i].status, rows[i].name);
+        CHECK_ROW(lines_with(log, "it holds fewer than 32 bytes") == rows[i].told, rows[i].name);
+    }
+    log_set_fd(STDERR_FILENO);
+    close(fd);
+    privkey_unref(g.key);
+    world_stop(&w);
+}
+
 /* HARDEN kbs-11: a quote in the path is a character of a string, whatever follows it. */
 static void test_path_in_policy(void)
 {
@@ -523,6 +593,7 @@ int main(void)
     test_foreign_tokens();
     test_submodules();
     test_vanished_policy();
+    test_sealing_keys();
     test_path_in_policy();
     test_path_is_the_change();
     test_change_is_true();
