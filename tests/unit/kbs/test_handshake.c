@@ -42,6 +42,7 @@ static const char new_config[] = COMMON "[admin]\ntype = \"Simple\"\n[[admin.per
 static const char foreign_config[] =
     COMMON "[admin]\nauth_public_key = \"@DIR@/admin.pub\"\ninsecure_api = true\n"
            "[attestation_token]\ninsecure_key = true\naccept_foreign_header_keys = true\n"
+           "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n"
            "[claviger]\nera = \"new\"\n"
            "[[plugins]]\nname = \"resource\"\n";
 
@@ -187,26 +188,34 @@ static void test_additional_evidence(void)
     struct world w;
     if (!start(&w, new_config, NULL))
         return;
-    static const char *const refused[] = {
-        "{\"sample\":{\"svn\":\"1\",\"report_data\":\"\"}}",
-        "{\"snp\":{}}",
-        "{\"az-snp-vtpm\":{}}",
-        "{\"nothing\":{}}",
-        "{\"sampledevice\":{},\"sampledevice\":{}}",
-        "{\"nvidia-dpu\":{},\"nvidiadpu\":{}}",
-        "[]",
-        "\"sampledevice\"",
-        "{",
-        "{\"sampledevice\":{\"svn\":\"2\",\"report_data\":\"AAAA\"}}", /* not bound to the key */
+    static const struct {
+        const char *text, *check;
+    } refused[] = {
+        {"{\"sample\":{\"svn\":\"1\",\"report_data\":\"\"}}", "additional-evidence"},
+        {"{\"snp\":{}}", "additional-evidence"},
+        {"{\"az-snp-vtpm\":{}}", "additional-evidence"},
+        {"{\"nothing\":{}}", "additional-evidence"},
+        {"{\"sampledevice\":{},\"sampledevice\":{}}", "additional-evidence"},
+        {"{\"nvidia-dpu\":{},\"nvidiadpu\":{}}", "additional-evidence"},
+        {"[]", "additional-evidence"},
+        {"\"sampledevice\"", "additional-evidence"},
+        {"{", "additional-evidence"},
+        {"{\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,\"8\":0,\"9\":0,\"10\":0,\"11\":"
+         "0,"
+         "\"12\":0,\"13\":0,\"14\":0,\"15\":0,\"16\":0,\"17\":0}",
+         "additional-evidence"},
+        /* not bound to the key */
+        {"{\"sampledevice\":{\"svn\":\"2\",\"report_data\":\"AAAA\"}}", "report-data"},
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         struct guest g = new_guest(&w, RCAR_0_4_0);
         auth(&g);
-        struct answer a = attest_with(&g, RCAR_0_4_0, str_of(refused[i]));
-        CHECK_ROW(a.status == 401, refused[i]);
+        struct answer a = attest_with(&g, RCAR_0_4_0, str_of(refused[i].text));
+        CHECK_ROW(a.status == 401, refused[i].text);
+        CHECK_ROW(check_is(decision_of(&w, &a), refused[i].check), refused[i].text);
         CHECK_ROW(strstr(a.body.ptr, "/AttestationError\",\"detail\":\"Attestation error: RCAR "
                                      "handshake Attest failed\"") != NULL,
-                  refused[i]);
+                  refused[i].text);
         privkey_unref(g.key);
     }
     world_stop(&w);
@@ -281,6 +290,42 @@ static void test_session_order(void)
     privkey_unref(h.key);
     privkey_unref(o.key);
     world_stop(&w);
+}
+
+/* A session lives as long as the token that stands behind it, and no longer. */
+static void test_session_ends_with_token(void)
+{
+    const struct {
+        const char *config; /* minutes of a token, of a session */
+        int last_s;
+    } rows[] = {
+        {"duration_min = 1\n", 60},
+        {"duration_min = 9\n", 300},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char config[8192];
+        snprintf(config, sizeof(config),
+                 COMMON "[admin]\ninsecure_api = true\nauth_public_key = \"@DIR@/admin.pub\"\n"
+                        "[attestation_service.attestation_token_broker]\ntype = \"Ear\"\n"
+                        "policy_dir = \"@DIR@/as\"\n%s"
+                        "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\n"
+                        "file_path = \"@DIR@/rv.json\"\n"
+                        "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\n"
+                        "dir_path = \"@DIR@/repo\"\n"
+                        "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n",
+                 rows[i].config);
+        struct world w;
+        if (!start(&w, config, "package policy\nallow := true\n"))
+            return;
+        struct guest g = new_guest(&w, RCAR_0_4_0);
+        CHECK(attest(&g).status == 200);
+        w.now_ns += rows[i].last_s * NS_PER_S;
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == 200, rows[i].config);
+        w.now_ns += NS_PER_S;
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == 401, rows[i].config);
+        privkey_unref(g.key);
+        world_stop(&w);
+    }
 }
 
 static struct str foreign_token(struct world *w, const struct privkey *signer, const char *submods,
@@ -590,6 +635,7 @@ int main(void)
     test_version_is_sealed();
     test_additional_evidence();
     test_session_order();
+    test_session_ends_with_token();
     test_foreign_tokens();
     test_submodules();
     test_vanished_policy();
