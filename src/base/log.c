@@ -100,7 +100,7 @@ bool log_enabled(enum log_level level, const char *target)
 /* Append with control characters (and for JSON, quotes) escaped; returns the new length. */
 static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool json)
 {
-    for (size_t i = 0; i < s.len && len + 8 < cap;) {
+    for (size_t i = 0; i < s.len && len + 16 < cap;) {
         uint32_t rune;
         size_t n = utf8_decode(str_from(s, i), &rune);
         unsigned char c = (unsigned char)s.ptr[i];
@@ -109,8 +109,12 @@ static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool
             i++;
             continue;
         }
-        if (n == 1 && (c < 0x20 || c == 0x7f))
-            len += (size_t)snprintf(line + len, cap - len, json ? "\\u%04x" : "\\x%02x", c);
+        if (!rune_is_visible(rune) && json)
+            len += (size_t)snprintf(line + len, cap - len, "\\u%04x", rune);
+        else if (!rune_is_visible(rune))
+            for (size_t k = 0; k < n; k++)
+                len +=
+                    (size_t)snprintf(line + len, cap - len, "\\x%02x", (unsigned char)s.ptr[i + k]);
         else if (json && (c == '"' || c == '\\'))
             len += (size_t)snprintf(line + len, cap - len, "\\%c", c);
         else {
