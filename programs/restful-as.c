@@ -33,6 +33,7 @@ static const char usage_text[] =
     "  -r, --allowed_origin ORIGIN  web pages that may ask; repeatable, comma lists\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
+    "      --log-format FORMAT      text (the default), or json: one object a line\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -84,7 +85,7 @@ static bool add_origins(struct arguments *args, struct str list)
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { EXTRA_ANCHORS = 256 };
+    enum { EXTRA_ANCHORS = 256, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
@@ -92,6 +93,7 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
         {"https-prikey", required_argument, NULL, 'k'},
         {"allowed_origin", required_argument, NULL, 'r'},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -118,6 +120,10 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
             if (out->anchor_count == ANCHOR_DIRS_MAX)
                 return wrong_usage("too many folders of extra trust anchors");
             out->anchors[out->anchor_count++] = optarg;
+            break;
+        case LOG_FORMAT:
+            if (!log_set_format(optarg))
+                return wrong_usage("--log-format is text or json");
             break;
         case 'h':
             fputs(usage_text, stdout);
@@ -416,7 +422,7 @@ int main(int argc, char **argv)
 {
     struct error err = ERROR_INIT;
     const char *filter = getenv("RUST_LOG");
-    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", LOG_TEXT, &err) != OK) {
+    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", &err) != OK) {
         fail(&err);
         return 101; /* as upstream */
     }

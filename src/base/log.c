@@ -12,6 +12,8 @@
 #define TARGET_MAX 64
 #define MESSAGE_MAX 4096
 
+enum log_format { LOG_TEXT, LOG_JSON };
+
 static struct {
     enum log_format format;
     int fd;
@@ -41,9 +43,8 @@ static bool parse_level(struct str s, int *out)
     return false;
 }
 
-enum status log_init(const char *filter, enum log_format format, struct error *err)
+enum status log_init(const char *filter, struct error *err)
 {
-    state.format = format;
     state.base = LOG_INFO;
     state.rule_count = 0;
     if (filter == NULL)
@@ -76,6 +77,18 @@ enum status log_init(const char *filter, enum log_format format, struct error *e
         state.rule_count++;
     }
     return OK;
+}
+
+bool log_set_format(const char *name)
+{
+    static const char *const names[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            state.format = (enum log_format)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 void log_set_fd(int fd)

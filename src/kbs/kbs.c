@@ -313,6 +313,20 @@ static void announce(const struct kbs_config *c)
                         "accept_foreign_header_keys = true would trust everybody's");
 }
 
+/* What the operator guide looks for in a new log. */
+static void announce_parts(const struct kbs_config *c)
+{
+    log_info("attestation_service::rvps", "launch a built-in RVPS");
+    value key =
+        value_pointer(c->attestation_service, STR("/attestation_token_broker/signer/key_path"));
+    if (value_is_string(key))
+        log_info("attestation_service::token", "token signer: the key in %s",
+                 QUOTED(value_str(key)));
+    else
+        log_info("attestation_service::token",
+                 "token signer: no key in the configuration, made an ephemeral one");
+}
+
 /* A path with a typing error must not pass for a deployment without policies. */
 static void warn_missing(struct str path, const char *below, const char *key, const char *instead)
 {
@@ -364,6 +378,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
         st = load_sealer(k, s, err);
     if (st != OK)
         return st;
+    announce_parts(s->config);
     *out = TAKE(s);
     return OK;
 }

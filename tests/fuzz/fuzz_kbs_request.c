@@ -77,7 +77,7 @@ static struct kbs *start(void)
              "[policy_engine]\npolicy_path = \"%s/policy.rego\"\n",
              dir, dir, dir);
     write_file("kbs.toml", config);
-    if (log_init("off", LOG_TEXT, NULL) != OK)
+    if (log_init("off", NULL) != OK)
         abort();
     char path[256];
     snprintf(path, sizeof(path), "%s/kbs.toml", dir);

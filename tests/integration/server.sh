@@ -167,6 +167,11 @@ printf '[http_server]\ninsecure_htp = true\n[admin]\ninsecure_api = true\n' >"$w
 check "a misspelt key is named beside the error that it leads to" \
     has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "did you mean http_server.insecure_http"
 
+check "--log-format json: an object a line" sh -c "kbs -c '$work/typo.toml' --check-config --log-format json 2>&1 | grep -v ^Error: >'$work/json.log'
+    [ \$(grep -c '^{\"timestamp\":\"2.*\",\"level\":\"[a-z]*\",\"target\":\"[a-z:_]*\",\"message\":\".*\"}\$' '$work/json.log') = \$(wc -l <'$work/json.log') ]
+    [ -s '$work/json.log' ]"
+check "--log-format of another kind is wrong usage" equal "$(kbs -c "$work/kbs.toml" --log-format xml 2>/dev/null; echo $?)" 2
+
 # A path with a typing error is no deployment without policies.
 printf '[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n[policy_engine]\npolicy_path = "%s/absent.rego"\n' \
     "$work" >"$work/typo.toml"

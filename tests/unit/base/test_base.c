@@ -356,10 +356,10 @@ static void test_log(void)
     int fd[2];
     if (!CHECK(pipe(fd) == 0))
         return;
-    CHECK(log_init("warn,kbs=debug", LOG_TEXT, NULL) == OK);
+    CHECK(log_init("warn,kbs=debug", NULL) == OK);
     CHECK(log_enabled(LOG_DEBUG, "kbs::http") && !log_enabled(LOG_INFO, "rvps"));
-    CHECK(log_init("kbs=loud", LOG_TEXT, NULL) == ERR_INVALID);
-    CHECK(log_init("info", LOG_TEXT, NULL) == OK);
+    CHECK(log_init("kbs=loud", NULL) == ERR_INVALID);
+    CHECK(log_init("info", NULL) == OK);
     log_set_fd(fd[1]);
     log_info("kbs", "forged\nline %s", "\xff");
     char line[256];
@@ -370,14 +370,14 @@ static void test_log(void)
     n = read(fd[0], line, sizeof(line));
     CHECK_STR(str_from(str_bytes(line, (size_t)n), TIME_RFC3339_US_LEN),
               STR("  INFO kbs: \\xc2\\x9bm\\xe2\\x80\\xae\xc3\xa9\n"));
-    CHECK(log_init("info", LOG_JSON, NULL) == OK);
+    CHECK(log_set_format("json") && !log_set_format("JSON") && !log_set_format(""));
     log_info("kbs", "a \"b\"\n\xc2\x9b\xff");
     n = read(fd[0], line, sizeof(line));
     CHECK_STR(
         str_from(str_bytes(line, (size_t)n), strlen("{\"timestamp\":\"") + TIME_RFC3339_US_LEN),
         STR("\",\"level\":\"info\",\"target\":\"kbs\",\"message\":\"a \\\"b\\\"\\u000a\\u009b"
             "\\ufffd\"}\n"));
-    CHECK(log_init("info", LOG_TEXT, NULL) == OK);
+    CHECK(log_set_format("text"));
     log_set_fd(2);
     close(fd[0]);
     close(fd[1]);
