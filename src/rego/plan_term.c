@@ -477,6 +477,51 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
     return true;
 }
 
+static bool binds_something(const struct plan *p, const struct term *ref)
+{
+    for (uint32_t i = 1; i < ref->len; i++)
+        if (!can_evaluate(p, ref->items[i]))
+            return true;
+    return false;
+}
+
+/*
+ * data.l[v] == v[2], [input[v], v]: a reference that binds a variable which
+ * something beside it needs.  It is looped over first; true when there was one.
+ */
+static bool loop_first(struct plan *p, struct term **t)
+{
+    struct term *x = *t;
+    if (x->kind == TERM_REF && can_evaluate(p, x) && binds_something(p, x)) {
+        struct term *v = scope_fresh(p->c, p->vars, x->pos);
+        if (v == NULL) {
+            p->failed = true;
+            return false;
+        }
+        operand y = plan_value(p, x);
+        bind_slot(p, v, y);
+        name_origin(p, v, x);
+        *t = v;
+        return true;
+    }
+    if (x->kind != TERM_ARRAY && x->kind != TERM_OBJECT && x->kind != TERM_SET)
+        return false;
+    for (uint32_t i = 0; i < x->len && !p->failed; i++) {
+        struct term *item = x->items[i];
+        if (!loop_first(p, &item))
+            continue;
+        struct term *copy = ast_list(p->scratch, x->kind, x->items, x->len, x->pos);
+        if (copy == NULL) {
+            p->failed = true;
+            return false;
+        }
+        copy->items[i] = item;
+        *t = copy;
+        return true;
+    }
+    return false;
+}
+
 void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos)
 {
     struct pairs l = {0};
@@ -501,7 +546,9 @@ void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos)
             l = next;
             break;
         }
-        if (!progress)
+        for (uint32_t i = 0; i < l.list.len && !progress && !p->failed; i++)
+            progress = loop_first(p, &l.list.items[i].a) || loop_first(p, &l.list.items[i].b);
+        if (!progress && !p->failed)
             plan_fail(p, pos, "expression is unsafe");
     }
 }
