@@ -128,7 +128,17 @@ void tap_fail_malloc_after(long n)
     fail_after = n;
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+bool tap_malloc_can_fail(void)
+{
+    return false;
+}
+#else
+bool tap_malloc_can_fail(void)
+{
+    return true;
+}
+
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t size);

@@ -163,7 +163,7 @@ void fmt_split(struct fmt *w, struct fmt_comments cm, int64_t row, struct fmt_co
     for (size_t i = 1; i < cm.len; i++)
         ordered = ordered && cm.items[i - 1]->row <= cm.items[i]->row;
     (void)w;
-    if (!ordered)
+    if (!ordered || cm.len == 0)
         return;
     *before = (struct fmt_comments){cm.items, n};
     if (same > 0)
