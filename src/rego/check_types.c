@@ -571,8 +571,7 @@ static bool check_ref(void *user, struct term *t)
         }
         (void)check_data_ref(k, t);
     } else {
-        const struct type *of =
-            head->var.id < VAR_FIRST ? &type_any : var_type(k, head->var.id);
+        const struct type *of = head->var.id < VAR_FIRST ? &type_any : var_type(k, head->var.id);
         if (of == NULL)
             put_var(k, head->var.id, of = &type_any);
         (void)check_parts(k, t, of, 1);
