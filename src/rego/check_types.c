@@ -428,9 +428,9 @@ static bool unify(struct checker *k, struct term *a, const struct type *ta, stru
     bool na = type_is_nil(ta);
     bool nb = type_is_nil(tb);
     if (na && !nb)
-        return !(ta == NULL && is_hoisted(a)) && infer(k, a, tb, false);
+        return is_hoisted(a) ? ta != NULL && type_overlap(&k->m, ta, tb) : infer(k, a, tb, false);
     if (nb && !na)
-        return !(tb == NULL && is_hoisted(b)) && infer(k, b, ta, false);
+        return is_hoisted(b) ? tb != NULL && type_overlap(&k->m, ta, tb) : infer(k, b, ta, false);
     if (!na)
         return type_overlap(&k->m, ta, tb);
     switch (a->kind) {

@@ -485,11 +485,7 @@ static bool binds_something(const struct plan *p, const struct term *ref)
     return false;
 }
 
-/*
- * data.l[v] == v[2], [input[v], v]: a reference that binds a variable which
- * something beside it needs.  It is looped over first; true when there was one.
- */
-static bool loop_first(struct plan *p, struct term **t)
+bool plan_loop_first(struct plan *p, struct term **t)
 {
     struct term *x = *t;
     if (x->kind == TERM_REF && can_evaluate(p, x) && binds_something(p, x)) {
@@ -508,7 +504,7 @@ static bool loop_first(struct plan *p, struct term **t)
         return false;
     for (uint32_t i = 0; i < x->len && !p->failed; i++) {
         struct term *item = x->items[i];
-        if (!loop_first(p, &item))
+        if (!plan_loop_first(p, &item))
             continue;
         struct term *copy = ast_list(p->scratch, x->kind, x->items, x->len, x->pos);
         if (copy == NULL) {
@@ -547,7 +543,8 @@ void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos)
             break;
         }
         for (uint32_t i = 0; i < l.list.len && !progress && !p->failed; i++)
-            progress = loop_first(p, &l.list.items[i].a) || loop_first(p, &l.list.items[i].b);
+            progress =
+                plan_loop_first(p, &l.list.items[i].a) || plan_loop_first(p, &l.list.items[i].b);
         if (!progress && !p->failed)
             plan_fail(p, pos, "expression is unsafe");
     }
