@@ -364,7 +364,7 @@ static bool infer(struct checker *k, struct term *t, const struct type *type, bo
     if (t->kind == TERM_VAR)
         return infer_var(k, t, type, join);
     if (t->kind != TERM_ARRAY && t->kind != TERM_OBJECT && t->kind != TERM_SET)
-        return type_overlap(&k->m, part_type(k, t), type);
+        return (join && is_hoisted(t)) || type_overlap(&k->m, part_type(k, t), type);
     if (type == NULL)
         return false;
     if (type->kind == TYPE_ANY)
@@ -552,11 +552,20 @@ static bool check_data_ref(struct checker *k, const struct term *ref)
     return true;
 }
 
+/* The call that a template string stands for takes anything, and says so of its variables. */
+static void forget_shown_variable(struct checker *k, const struct term *t)
+{
+    const struct expr *e = t->in_text ? t->comp.body->items[0] : NULL;
+    if (e != NULL && e->kind == EXPR_UNIFY && e->term->items[2]->kind == TERM_VAR && !k->nested)
+        (void)infer_var(k, e->term->items[2], &type_any, true);
+}
+
 static bool check_ref(void *user, struct term *t)
 {
     struct checker *k = user;
     if (t->kind >= TERM_ARRAY_COMP && t->kind <= TERM_OBJECT_COMP) {
         (void)comprehension_type(k, t);
+        forget_shown_variable(k, t);
         return false;
     }
     if (t->kind != TERM_REF || t->len == 0 || t->items[0]->kind != TERM_VAR)

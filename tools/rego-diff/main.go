@@ -17,6 +17,7 @@ import (
 	"io"
 	"math/rand"
 	"os"
+	"regexp"
 	"os/exec"
 	"sort"
 	"strings"
@@ -224,6 +225,8 @@ func has(o outcome, code string) bool {
 	return false
 }
 
+var ruleRef = regexp.MustCompile(`^undefined ref: (data\.t\.|_\[|.*\()`)
+
 // Rows of type errors; in what has modifiers ours finds less (src/rego/check_types.c).
 func rows(o outcome) string {
 	seen := map[string]bool{}
@@ -231,8 +234,8 @@ func rows(o outcome) string {
 	for _, e := range o.Errors {
 		key := fmt.Sprint(e.Row)
 		// OPA 1.22 gives all references to rules of a package the position of the last one.
-		if strings.HasPrefix(e.Message, "undefined ref: data.t.") {
-			key = e.Message
+		if ruleRef.MatchString(e.Message) {
+			key = "rule"
 		}
 		if e.Code == "rego_type_error" && e.Row > 0 && !seen[key] {
 			seen[key] = true
