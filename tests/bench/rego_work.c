@@ -49,6 +49,19 @@ static struct str done(struct maker *m, struct buf *b)
     return s;
 }
 
+/* regorus refuses lines of more than 1,024 characters: one for each object. */
+static void add_lines(struct buf *out, struct buf *json)
+{
+    struct str s = buf_str(json);
+    for (size_t i = 0; i < s.len; i++) {
+        buf_add_byte(out, s.ptr[i]);
+        if (s.ptr[i] == ',' && i > 0 && (s.ptr[i - 1] == '}' || s.ptr[i - 1] == ']'))
+            buf_add_byte(out, '\n');
+    }
+    buf_add_byte(out, '\n');
+    buf_done(json);
+}
+
 static struct buf text(void)
 {
     struct buf b;
@@ -381,8 +394,9 @@ static void kata_oci(struct buf *b, int container, bool wanted)
 
 static void add_kata(struct maker *m)
 {
+    struct buf policy = text();
+    buf_add(&policy, module(m, "kata"));
     struct buf b = text();
-    buf_add(&b, module(m, "kata"));
     buf_add_format(&b,
                    "\npolicy_data := {'common':{'sfprefix':"
                    "'^/run/kata-containers/shared/containers/$(bundle-id)-[a-z0-9]{16}-',"
@@ -395,7 +409,8 @@ static void add_kata(struct maker *m)
         kata_storages(&b, true);
         buf_add_cstr(&b, "}");
     }
-    buf_add_cstr(&b, "]}\n");
+    buf_add_cstr(&b, "]}");
+    add_lines(&policy, &b);
     struct buf input = text();
     buf_add_cstr(&input, "{'string_user':null,'shared_mounts':[],");
     kata_oci(&input, CONTAINERS - 1, false);
@@ -404,7 +419,7 @@ static void add_kata(struct maker *m)
     buf_add_cstr(&input, "}");
     add(m, (struct rego_work){
                .name = "Kata CreateContainer",
-               .policy = done(m, &b),
+               .policy = done(m, &policy),
                .path = STR("data.agent_policy.CreateContainerRequest"),
                .input = done(m, &input),
                .want = STR("true"),
@@ -441,8 +456,9 @@ static void aci_container(struct buf *b, int container)
 
 static void add_aci(struct maker *m)
 {
+    struct buf policy = text();
+    buf_add(&policy, module(m, "aci"));
     struct buf b = text();
-    buf_add(&b, module(m, "aci"));
     buf_add_cstr(&b, "\ngroup := {'default_mounts':[{'destination':'/etc/hosts','type':'bind',"
                      "'source':'sandbox:///hosts','options':['rbind','rshared','ro']}],"
                      "'containers':[");
@@ -450,7 +466,8 @@ static void add_aci(struct maker *m)
         buf_add_cstr(&b, comma(i));
         aci_container(&b, i);
     }
-    buf_add_cstr(&b, "]}\n");
+    buf_add_cstr(&b, "]}");
+    add_lines(&policy, &b);
     struct buf data = text();
     buf_add_cstr(&data, "{'metadata':{'sandbox_prefix':'/run/gcs/c/abc/sandboxMounts',"
                         "'huge_prefix':'/run/gcs/c/abc/hugepages','started':{},'overlays':{},"
@@ -481,7 +498,7 @@ static void add_aci(struct maker *m)
     buf_add_cstr(&input, "]}");
     add(m, (struct rego_work){
                .name = "ACI create_container",
-               .policy = done(m, &b),
+               .policy = done(m, &policy),
                .path = STR("data.policy.create_container"),
                .input = done(m, &input),
                .data = done(m, &data),
