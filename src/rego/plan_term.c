@@ -453,8 +453,12 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
         return false;
     if (can_evaluate(p, a) && a->kind != TERM_VAR && a->kind != TERM_ARRAY &&
         a->kind != TERM_OBJECT) {
+        /* References first, as OPA has it: what is undefined hides the errors of the other side. */
+        bool b_first = a->kind != TERM_REF && b->kind == TERM_REF;
+        operand y = b_first ? plan_value(p, b) : 0;
         operand x = plan_value(p, a);
-        operand y = plan_value(p, b);
+        if (!b_first)
+            y = plan_value(p, b);
         describe_side(p, swapped, a, x);
         describe_side(p, !swapped, b, y);
         plan_equal(p, x, y);
