@@ -230,6 +230,7 @@ static enum status backend_dir(struct arena *a, const struct backend *b, const c
 
 #define LOCAL_FS_DIR "/opt/confidential-containers/storage/local_fs"
 #define LOCAL_JSON_DIR "/opt/confidential-containers/storage/local_json"
+#define SQLITE_PATH "/opt/confidential-containers/storage/claviger.sqlite"
 
 /* v0.19.0 wrote hyphens where later versions have underscores: read on if only that is there
  * (13.1). */
@@ -264,6 +265,10 @@ static enum status open_namespace(struct arena *a, const struct backend *b, cons
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
         return st != OK ? st
                         : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), out, err);
+    }
+    if (type_is(b->type, "Sqlite", "sqlite")) {
+        st = backend_dir(a, b, "sqlite", "path", NULL, SQLITE_PATH, &dir, err);
+        return st != OK ? st : storage_open_sqlite(dir.ptr, str_of(ns), out, err);
     }
     error_set(err, "configuration: storage type \"%s\" is not built in", QUOTED(b->type));
     return ERR_UNSUPPORTED;
