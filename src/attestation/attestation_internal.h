@@ -18,7 +18,7 @@
 #include "attestation/attestation.h"
 #include "attestation/deny_watch.h"
 #include "attestation/explain_cache.h"
-#include "attestation/file_collateral.h"
+#include "collateral/service.h"
 #include "verifier/verifier_cache.h"
 
 /* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
@@ -291,7 +291,7 @@ struct attestation_service {
     pthread_mutex_t pin;                                /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
-    struct file_collateral *files;  /* when the options have no collateral */
+    struct collateral_service *endorsements;
     struct deny_watch *deny;        /* NULL: the configuration names no deny list */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */

@@ -8,6 +8,7 @@
 #define REQUESTS_MAX 64
 #define APPRAISALS_MAX 1024
 #define SUBMOD_NAME_MAX 80
+#define COLLATERAL_ROUNDS_MAX 8 /* a request has a few pieces of evidence, each with its needs */
 
 /* What one call pins, so that all its appraisals see one state. */
 struct call {
@@ -441,9 +442,23 @@ static void add_anchors(struct collected *all, struct arena *a, const struct ver
                           value_string(a, hex_text(a, digest_str(&r->extra_anchors[i]))));
 }
 
+/* The verifier, with a view of the endorsements that are at hand. */
+static enum status run_verifier(struct attestation_service *s, struct arena *a, struct str tee,
+                                struct verifier_request *v, struct checks *checks,
+                                struct verifier_result *result, struct error *err)
+{
+    struct collateral_view view;
+    collateral_view_open(s->endorsements, v->now_s, &view);
+    v->collateral = &view.face;
+    enum status st = verifier_run(a, tee, v, checks, result, err);
+    v->collateral = NULL;
+    collateral_view_close(&view, st == OK);
+    return st;
+}
+
 static enum status verify(struct attestation_service *s, struct arena *a,
                           const struct attestation_request *r, int64_t now_s, struct collected *all,
-                          struct checks *checks, struct str *needed, struct error *err)
+                          struct checks *checks, struct attestation_result *out, struct error *err)
 {
     CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
     struct verifier_request v = {
@@ -452,7 +467,6 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         .now_s = now_s,
         .config = s->config.verifier_config,
         .anchors = s->options.anchors,
-        .collateral = s->options.collateral,
         .cache = s->checked,
         .deny = deny,
         .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
@@ -470,9 +484,11 @@ static enum status verify(struct attestation_service *s, struct arena *a,
     struct verifier_result *result = arena_new(a, struct verifier_result);
     if (result == NULL)
         return error_nomem(err);
-    st = verifier_run(a, r->tee, &v, checks, result, err);
-    if (st == ERR_UNAVAILABLE)
-        *needed = result->needed;
+    st = run_verifier(s, a, r->tee, &v, checks, result, err);
+    if (st == ERR_UNAVAILABLE) {
+        memcpy(out->needed, result->needed, sizeof(out->needed));
+        out->needed_count = result->needed_count;
+    }
     if (st != OK)
         return st;
     add_anchors(all, a, result);
@@ -509,7 +525,7 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
         return error_nomem(err);
     value_builder_init(&all->anchors, a, 0);
     for (size_t i = 0; i < n; i++) {
-        enum status st = verify(s, a, &requests[i], now_s, all, checks, &out->needed, err);
+        enum status st = verify(s, a, &requests[i], now_s, all, checks, out, err);
         if (st != OK)
             return st;
     }
@@ -517,4 +533,35 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
         out->anchors = value_array_finish(&all->anchors);
     return attestation_appraise(s, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
                                 checks, out, err);
+}
+
+bool attestation_may_resolve(const struct attestation_service *s,
+                             const struct attestation_result *result)
+{
+    return collateral_may_resolve(s->endorsements, result->needed, result->needed_count);
+}
+
+enum status attestation_evaluate_waiting(struct attestation_service *s, struct arena *a,
+                                         const struct attestation_request *requests, size_t n,
+                                         const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                         bool explain, struct checks *checks,
+                                         struct attestation_result *out, struct error *err)
+{
+    const struct checks before = *checks; /* what was checked before the evidence stays */
+    int64_t end_ns = clock_monotonic_ns() + COLLATERAL_WAIT_MS * (NS_PER_S / 1000);
+    for (unsigned round = 0;; round++) {
+        enum status st = attestation_evaluate(s, a, requests, n, policy_ids, n_ids, now_s, explain,
+                                              checks, out, err);
+        if (st != ERR_UNAVAILABLE || !attestation_may_resolve(s, out))
+            return st;
+        if (round == COLLATERAL_ROUNDS_MAX || clock_monotonic_ns() >= end_ns)
+            return st;
+        st = collateral_resolve(s->endorsements, out->needed, out->needed_count, err);
+        if (st == ERR_NOMEM)
+            return st;
+        if (st != OK)
+            return ERR_UNAVAILABLE;
+        checks->len = before.len;
+        checks->reason = before.reason;
+    }
 }

@@ -109,13 +109,13 @@ static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
     return true;
 }
 
-/* Of the files that the token key came from. */
-static uint64_t signer_files_version(struct kbs_state *s)
+/* Of the files that the token key came from, and of sgx_default_qcnl.conf. */
+static uint64_t signer_files_version(const struct kbs *k, struct kbs_state *s)
 {
     static const char *const files[] = {"key_path", "cert_path"};
     value signer =
         value_pointer(s->config->attestation_service, STR("/attestation_token_broker/signer"));
-    uint64_t h = 1;
+    uint64_t h = k->qcnl_path == NULL ? 1 : mix_file(1, k->qcnl_path);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct str path = value_str(value_get_str(signer, str_of(files[i])));
         char text[4096];
@@ -149,7 +149,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
-    s->signer_version = signer_files_version(s);
+    s->signer_version = signer_files_version(k, s);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -166,7 +166,10 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .storage_backend = c->storage_backend,
         .clock = k->clock,
         .random = k->random,
+        .qcnl_path = k->qcnl_path,
+        .start_fetch = k->start_fetch,
         .warn = warn_log,
+        .user = k->user,
     };
     return attestation_service_new(&options, &s->attestation, err);
 }
@@ -374,8 +377,12 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
 static enum status copy_options(struct kbs *k, const struct kbs_options *o, struct error *err)
 {
     k->config_path = strdup(o->config_path);
+    k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
+    k->start_fetch = o->start_fetch;
+    k->user = o->user;
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
-    if (k->config_path == NULL || k->anchor_dirs == NULL)
+    if (k->config_path == NULL || k->anchor_dirs == NULL ||
+        (k->qcnl_path == NULL && o->qcnl_path != NULL))
         return error_nomem(err);
     for (size_t i = 0; i < o->extra_anchor_count; i++) {
         k->anchor_dirs[i] = strdup(o->extra_anchor_dirs[i]);
@@ -421,6 +428,7 @@ struct kbs *kbs_free(struct kbs *k)
         free(k->anchor_dirs[i]);
     free(k->anchor_dirs);
     free(k->config_path);
+    free(k->qcnl_path);
     bytes_wipe(k->seal_key, sizeof(k->seal_key));
     pthread_mutex_destroy(&k->lock);
     free(k);

@@ -65,6 +65,7 @@ struct fetcher {
     uint32_t last_id;
     int64_t starts_ns[STARTS_MAX]; /* a ring */
     unsigned start_count;
+    bool stopped;
 };
 
 /* ---- answers ---- */
@@ -169,6 +170,10 @@ static bool send_all(int fd, struct str bytes)
 
 static enum status start_process(struct fetcher *f, struct error *err)
 {
+    if (f->stopped) {
+        error_set(err, "the fetcher is closed");
+        return ERR_UNAVAILABLE;
+    }
     int64_t now_ns = clock_monotonic_ns();
     int64_t *slot = &f->starts_ns[f->start_count % STARTS_MAX];
     if (f->start_count >= STARTS_MAX && now_ns - *slot < START_WINDOW_S * NS_PER_S) {
@@ -503,6 +508,14 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     f->options.program = f->options.ca_file = NULL;
     *out = TAKE(f);
     return OK;
+}
+
+void fetcher_stop(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stopped = true;
+    lose_process(f, "the fetcher is closed");
+    pthread_mutex_unlock(&f->lock);
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)

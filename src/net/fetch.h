@@ -52,6 +52,9 @@ struct fetcher;
 
 /* Starts nothing yet.  ERR_INVALID: a prefix that is none. */
 STATUS fetcher_new(const struct fetcher_options *options, struct fetcher **out, struct error *err);
+/* Requests under way fail at once, and so do all that come: the end is near.  Any thread. */
+void fetcher_stop(struct fetcher *f);
+
 /* Ends the process.  No request may be under way. */
 struct fetcher *fetcher_free(struct fetcher *f);
 DEFINE_CLEANUP(fetcher, struct fetcher, fetcher_free)

@@ -64,6 +64,7 @@ struct verifier_request {
 
 #define VERIFIER_CLAIMS_MAX 32
 #define VERIFIER_ANCHORS_MAX 4
+#define VERIFIER_NEEDED_MAX 8
 
 struct verifier_claims {
     const char *tee_class; /* "cpu", "gpu" */
@@ -78,8 +79,9 @@ struct verifier_result {
     /* SHA-256 of the public keys of extra trust anchors that the claims rest on. */
     struct digest extra_anchors[VERIFIER_ANCHORS_MAX];
     size_t extra_anchor_count;
-    /* URL of collateral that is missing, after ERR_UNAVAILABLE: fetch it and ask again. */
-    struct str needed;
+    /* URLs of collateral that is missing, after ERR_UNAVAILABLE: fetch them and ask again. */
+    struct str needed[VERIFIER_NEEDED_MAX];
+    size_t needed_count;
     /* PCRs rest on a paravisor that nothing pins (HARDEN az-1): said in the decision. */
     bool unpinned_paravisor;
 };

@@ -74,6 +74,10 @@ void snp_revocation_claim(struct snp_run *r, struct value_builder *claims);
 /* What upstream's claims leave out (README.md): the rest of the report, and of its certificate. */
 value snp_details(struct snp_run *r);
 
+/* What a certificate says: hwID (64 bytes, of Turin 8), SPLs. */
+bool vek_is_of_chip(const struct cert *vek, struct str chip_id);
+bool vek_has_tcb(const struct cert *vek, const struct snp_tcb *tcb, enum snp_generation g);
+
 /* Base of AMD's key distribution service, without a slash at the end. */
 struct str snp_kds_base(struct verify *v);
 
