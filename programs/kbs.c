@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "collateral/sources.h"
 #include "kbs/kbs.h"
 #include "net/http.h"
 #include "net/tls.h"
@@ -288,6 +289,7 @@ int main(int argc, char **argv)
         .config_path = args.config,
         .extra_anchor_dirs = args.anchors,
         .extra_anchor_count = args.anchor_count,
+        .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
     };
     CLEANUP(kbs_cleanup) struct kbs *kbs = NULL;
     if (kbs_new(&options, &kbs, &err) != OK)

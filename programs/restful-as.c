@@ -11,6 +11,7 @@
 #include "attestation/rest.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "collateral/sources.h"
 #include "decision/decision.h"
 #include "net/http.h"
 #include "net/tls.h"
@@ -196,26 +197,26 @@ static void log_answer(const struct rest_answer *a, const struct decision_id *id
         log_info("restful-as", "decision %s: %.*s", id->text, STR_ARG(a->log));
 }
 
-static void answer(struct program *p, struct http_exchange *x)
+/* False: what it needs is not at hand, and this thread may not wait for it. */
+static bool answer(struct program *p, struct http_exchange *x, bool may_wait)
 {
-    bool allowed = allow_origin(p, x);
-    if (is_preflight(x)) {
-        answer_preflight(x, allowed);
-        return;
-    }
     struct error err = ERROR_INIT;
     struct rest_request r = {method_name(x->method), STR_EMPTY, http_header(x, "Content-Type"),
                              x->body};
-    if (http_percent_decode(&x->arena, x->path, &r.path, &err) != OK) {
-        x->status = 400;
-        return;
+    struct rest_answer a = {.status = 400, .body = STR_EMPTY, .log = STR_EMPTY};
+    if (is_preflight(x)) {
+        answer_preflight(x, allow_origin(p, x));
+        return true;
     }
-    struct rest_answer a;
+    if (http_percent_decode(&x->arena, x->path, &r.path, &err) == OK)
+        rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), may_wait, &a);
+    if (a.must_wait)
+        return false;
     struct decision_id id;
     decision_id_new(&id);
-    rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), &a);
     log_answer(&a, &id);
 
+    allow_origin(p, x);
     x->status = a.status;
     if (str_is(r.path, "/healthz") && atomic_load(&p->stopping))
         x->status = 503;
@@ -226,20 +227,20 @@ static void answer(struct program *p, struct http_exchange *x)
     if (a.checks != NULL)
         http_add_header(x, "x-decision-id", str_of(id.text));
     buf_add(&x->out, a.body);
+    return true;
 }
 
-/* Only setting a policy writes a file; everything else never waits. */
+/* Setting a policy writes a file, and collateral may have to be fetched; nothing else waits. */
 static enum http_next quick(void *user, struct http_exchange *x)
 {
     if (x->method == HTTP_POST && str_is(x->path, "/policy"))
         return HTTP_WORK;
-    answer(user, x);
-    return HTTP_ANSWER;
+    return answer(user, x, false) ? HTTP_ANSWER : HTTP_WORK;
 }
 
 static void work(void *user, struct http_exchange *x)
 {
-    answer(user, x);
+    answer(user, x, true);
 }
 
 static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
@@ -329,6 +330,7 @@ static enum status make_service(struct program *p, struct error *err)
         .storage_backend = VALUE_UNDEFINED,
         .clock = &clock_system,
         .random = &random_system,
+        .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
         .warn = warn,
         .user = p,
     };

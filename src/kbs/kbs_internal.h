@@ -21,7 +21,8 @@ struct kbs_state {
     struct kbs_config *config;
     struct anchors *anchors;
     struct attestation_service *attestation;
-    uint64_t signer_version; /* of the files that the token key came from */
+    uint64_t signer_version; /* of the files that the token key and the address of collateral
+                                came from */
     struct token_verifier *tokens;
     struct admin *admin;
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
@@ -34,7 +35,9 @@ struct kbs_state {
 
 struct kbs {
     struct kbs_options options;
-    char *config_path;
+    char *config_path, *qcnl_path;
+    int (*start_fetch)(void *user, struct error *err);
+    void *user;
     char **anchor_dirs;
     size_t anchor_dir_count;
     const struct clock *clock;
@@ -69,6 +72,7 @@ struct request {
     struct decision decision;
     bool decides;                    /* this request is recorded */
     void (*work)(struct request *r); /* what to do on a worker thread */
+    void *pending;                   /* what it works on */
 };
 
 /* ---- answer.c ---- */

@@ -60,10 +60,12 @@ struct fetcher {
     struct process *process; /* NULL: none */
     struct buf in;           /* from its socket, not yet a whole frame */
     bool reading;
+    unsigned waiting; /* requests */
     struct call *calls;
     uint32_t last_id;
     int64_t starts_ns[STARTS_MAX]; /* a ring */
     unsigned start_count;
+    bool stopped;
 };
 
 /* ---- answers ---- */
@@ -168,6 +170,10 @@ static bool send_all(int fd, struct str bytes)
 
 static enum status start_process(struct fetcher *f, struct error *err)
 {
+    if (f->stopped) {
+        error_set(err, "the fetcher is closed");
+        return ERR_UNAVAILABLE;
+    }
     int64_t now_ns = clock_monotonic_ns();
     int64_t *slot = &f->starts_ns[f->start_count % STARTS_MAX];
     if (f->start_count >= STARTS_MAX && now_ns - *slot < START_WINDOW_S * NS_PER_S) {
@@ -398,7 +404,9 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
             c->refs++;
         else if ((st = begin_call(f, &job, buf_str(&key), &c, err)) != OK)
             break;
+        f->waiting++;
         wait_for(f, c);
+        f->waiting--;
         bool again = c->lost && c->shared && attempt == 0;
         if (!again)
             st = hand_over(c, out, err);
@@ -408,6 +416,14 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
     }
     pthread_mutex_unlock(&f->lock);
     return st;
+}
+
+unsigned fetcher_waiting(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    unsigned n = f->waiting;
+    pthread_mutex_unlock(&f->lock);
+    return n;
 }
 
 /* ---- life ---- */
@@ -492,6 +508,14 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     f->options.program = f->options.ca_file = NULL;
     *out = TAKE(f);
     return OK;
+}
+
+void fetcher_stop(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stopped = true;
+    lose_process(f, "the fetcher is closed");
+    pthread_mutex_unlock(&f->lock);
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)

@@ -91,7 +91,7 @@ static bool stays_inside(const struct world *w, const struct kbs_config *c)
             !str_has_prefix(c->plugins[i].dir_path, dir))
             return false;
     return (!c->has_policy_path || c->has_storage_backend || str_has_prefix(c->policy_path, dir)) &&
-           (c->storage_kind == STORAGE_KIND_MEMORY || str_has_prefix(c->storage_dir, dir));
+           (c->storage_kind == STORAGE_KIND_MEMORY || str_has_prefix(c->storage_path, dir));
 }
 
 bool world_run(struct world *w, struct error *err)
