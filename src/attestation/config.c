@@ -499,6 +499,16 @@ enum status as_config_read_broker(struct arena *a, const struct attestation_opti
     return OK;
 }
 
+/* A name that names no file must not pass for no list. */
+static enum status read_deny_list(struct arena *a, value verifier_config, struct str *out,
+                                  struct error *err)
+{
+    enum status st = read_text(a, verifier_config, "deny_list", out, err);
+    if (st == OK && value_is_defined(member(verifier_config, "deny_list")) && out->len == 0)
+        return wrong(err, "verifier_config.deny_list", "the path of a file");
+    return st;
+}
+
 enum status as_config_read(struct arena *a, const struct attestation_options *o,
                            struct as_config *out, struct error *err)
 {
@@ -511,6 +521,8 @@ enum status as_config_read(struct arena *a, const struct attestation_options *o,
     enum status st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
+    if (st == OK)
+        st = read_deny_list(a, out->verifier_config, &out->deny_list, err);
     if (st == OK)
         st = backend_of(a, o, &b, err);
     if (st == OK)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "decision/decision.h"
 #include "kbs/config_read.h"
 
 #define DEFAULT_REPOSITORY "/opt/confidential-containers/kbs/repository"
@@ -86,6 +87,7 @@ static const char *const known_keys[] = {
     "claviger.protocols",
     "claviger.seal_keys",
     "claviger.extra_trust_anchors",
+    "claviger.decision_ring",
     "claviger.submod_naming",
     NULL,
 };
@@ -474,6 +476,11 @@ static void read_claviger(struct reader *r, struct kbs_config *c)
         (c->seal_keys.len == 0 || c->seal_keys.len > 4))
         reader_fail(r, STR("/claviger/seal_keys"), "expected one to four files");
     reader_strs(r, t, at, "extra_trust_anchors", &c->extra_trust_anchors);
+    c->decision_ring = DECISION_RING_DEFAULT;
+    if (reader_uint(r, t, at, "decision_ring", DECISION_RING_MAX, &c->decision_ring) &&
+        c->decision_ring < DECISION_RING_MIN)
+        reader_fail(r, STR("/claviger/decision_ring"), "expected at least %u bytes",
+                    DECISION_RING_MIN);
     if (reader_str(r, t, at, "submod_naming", &s)) {
         c->submod_naming = reader_choice(r, STR("/claviger/submod_naming"), s, naming);
         c->has_submod_naming = true;

@@ -109,6 +109,7 @@ struct kbs_config {
     struct str_list protocols; /* "0.1.1", "0.2.0", "0.4.0" */
     struct str_list seal_keys; /* paths */
     struct str_list extra_trust_anchors;
+    unsigned decision_ring; /* bytes; of the process, so a reload does not change it */
     bool has_submod_naming;
     int submod_naming; /* enum submod_naming */
 };

@@ -397,13 +397,13 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     random_bytes(k->seal_key, sizeof(k->seal_key));
     enum status st = copy_options(k, options, err);
     if (st == OK)
-        st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
-                                                           : options->decision_ring,
-                               &k->decisions, err);
-    if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
         st = load_state(k, NULL, &k->state, err);
+    if (st == OK)
+        st = decision_ring_new(options->decision_ring == 0 ? k->state->config->decision_ring
+                                                           : options->decision_ring,
+                               &k->decisions, err);
     if (st != OK)
         return st;
     *out = TAKE(k);

@@ -115,6 +115,10 @@ static void test_refused(void)
          "tls_min_version (1.3) cannot be greater than tls_max_version (1.2)"},
         {"protocol that nobody has", PLAIN OLD_ADMIN "[claviger]\nprotocols = [\"0.1.0\"]\n",
          "expected one of \"0.1.1\", \"0.2.0\", \"0.4.0\""},
+        {"a ring too small for anything", PLAIN OLD_ADMIN "[claviger]\ndecision_ring = 65535\n",
+         "expected at least 65536 bytes"},
+        {"a ring of no machine's size", PLAIN OLD_ADMIN "[claviger]\ndecision_ring = 1073741825\n",
+         "claviger.decision_ring"},
         {"broken TOML", "[http_server\n", "line 1, column"},
         {"NUL in a path", PLAIN "[admin]\nauth_public_key = \"/a\\u0000b\"\n", "contains a NUL"},
     };
