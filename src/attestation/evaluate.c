@@ -260,7 +260,8 @@ static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
                                    ap->source->verifier->tee, (int)c->s->options.era);
     struct explain_key key;
     value seen = ap->evidence;
-    if (rego_policy_may_read_input(ap->policy->rego, &(struct str){STR(DETAILS_KEY)}, 1))
+    const struct str details = STR(DETAILS_KEY);
+    if (rego_policy_may_read_input(ap->policy->rego, &details, 1))
         seen = claims_with_details(c->a, ap->source, seen);
     bool kept = salt.ptr != NULL && value_is_defined(seen) &&
                 explain_key_make(&key, c->a, ap->policy->rego,
