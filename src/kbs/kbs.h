@@ -22,7 +22,7 @@ struct kbs_options {
     size_t extra_anchor_count;
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
-    size_t decision_ring;               /* bytes; 0: DECISION_RING_DEFAULT */
+    size_t decision_ring;               /* bytes; 0: as configured */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */
