@@ -4,28 +4,9 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 
-python=$(command -v python3) || skip_all no-python "a PCCS"
-service=$work/service
-mkdir -p "$service/vcek" "$work/store/kbs" "$work/store/repository" "$work/cache"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$service/tls.key" -out "$service/tls.crt" \
-    -days 2 -subj "/CN=localhost" -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" 2>/dev/null
-cp -r "$pki/collateral" "$service/collateral"
-mode() { printf '%s' "$1" >"$service/mode.new" && mv "$service/mode.new" "$service/mode"; }
-mode ok
-: >"$service/asked"
-"$python" "$(dirname "$0")/collateral-server.py" "$service" 2>"$work/service.log" &
-service_pid=$!
-trap 'stop_kbs; kill $service_pid ${second_pid:-} 2>/dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 1500); do [ -s "$service/port" ] && break; sleep 0.02; done
-[ -s "$service/port" ] || { cat "$work/service.log"; exit 99; }
-at=https://localhost:$(cat "$service/port")
-
-asked() { grep -c "${1:-.}" "$service/asked"; }
-forget() { : >"$service/asked"; }
-until_true() { # COMMAND...: as long as it takes, within reason
-    for _ in $(seq 3000); do "$@" >/dev/null 2>&1 && return 0; sleep 0.02; done
-    "$@"
-}
+. "$(dirname "$0")/collateral-setup.sh"
+mkdir -p "$work/store/kbs" "$work/store/repository"
+start_service DNS:localhost,IP:127.0.0.1
 
 printf 'package policy\nallow := true\n' >"$work/store/kbs/resource-policy.rego"
 printf 'secret' >"$work/store/repository/r\\x2Ft\\x2Fk"
@@ -121,8 +102,7 @@ mode 500
 check "500: kbs starts" start "$work/memory.toml"
 guest --tee tdx >"$work/patient" &
 patient=$!
-asked_once() { [ "$(asked)" -ge 1 ]; }
-until_true asked_once
+until_true asked_some
 mode ok
 wait $patient
 released() { [ "$(guest --tee tdx)" = secret ]; }
@@ -168,7 +148,7 @@ url=$first_url && guest --tee tdx >"$work/one" &
 one=$!
 url=$second_url && virtual-tee get-resource --pki "$pki" --url "$second_url" --tee tdx r/t/k >"$work/two" 2>&1 &
 two=$!
-until_true [ -s "$service/asked" ]
+until_true asked_some
 sleep 0.3 # for the second to come to the same point; the outcome does not hang on it
 mode ok
 wait $one $two
