@@ -16,6 +16,7 @@
 #include "value/json.h"
 #include "verifier/anchors.h"
 #include "verifier/collateral_set.h"
+#include "verifier/deny_list.h"
 #include "verifier/verifier.h"
 
 #define EVIDENCE_FILE_MAX (16 * 1024 * 1024)
@@ -244,6 +245,10 @@ static enum status write_json(struct buf *out, bool pass, const struct checks *c
         json_cstring(&w, claims[i].tee_class);
         json_key(&w, "claims");
         json_value(&w, claims[i].claims);
+        if (value_is_defined(claims[i].details)) {
+            json_key(&w, "details");
+            json_value(&w, claims[i].details);
+        }
         json_object_end(&w);
     }
     json_array_end(&w);
@@ -280,6 +285,11 @@ static enum status write_text(struct buf *out, bool pass, const struct checks *c
     for (size_t i = 0; i < n; i++) {
         buf_add_format(out, "\nclaims, class %s:\n", claims[i].tee_class);
         status_ignore(json_write(out, claims[i].claims, JSON_PRETTY));
+        buf_add_byte(out, '\n');
+        if (!value_is_defined(claims[i].details))
+            continue;
+        buf_add_cstr(out, "\ndetails beside them:\n");
+        status_ignore(json_write(out, claims[i].details, JSON_PRETTY));
         buf_add_byte(out, '\n');
     }
     buf_add_format(out, "\n%s\n", pass ? "verified" : "refused");
@@ -319,6 +329,7 @@ static int answer(struct arena *a, const struct options *o, const struct verifie
 struct inputs {
     struct anchors *anchors;
     struct collateral_set *collateral;
+    struct deny_list *deny;
     struct verifier_request req;
 };
 
@@ -326,6 +337,7 @@ static void inputs_done(struct inputs *in)
 {
     anchors_unref(in->anchors);
     collateral_set_free(in->collateral);
+    deny_list_unref(in->deny);
 }
 
 static int read_inputs(struct arena *a, const struct options *o, struct inputs *in)
@@ -351,6 +363,10 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
         return usage_error("--init-data-hash is not hexadecimal", o->init_data);
     if (o->config != NULL && read_config(a, o->config, &req->config, &err) != OK)
         return failed(&err);
+    struct str deny = value_str(value_get_lit(req->config, "deny_list"));
+    if (deny.len > 0 && deny_list_load(deny.ptr, &in->deny, &err) != OK)
+        return failed(&err);
+    req->deny = in->deny;
     if (anchors_load(o->anchors, o->anchor_count, &in->anchors, &err) != OK ||
         collateral_set_new(true, &in->collateral, &err) != OK)
         return failed(&err);

@@ -95,7 +95,7 @@ static enum status appraise(struct call *c, const struct evidence_claims *e, str
         return fail(c, CHECK_EVIDENCE_FORMAT, st, err, &own);
 
     enum check_id check = CHECK_POLICY_ERROR;
-    value input = claims_with_alias(c->a, e->verifier, era, out->evidence);
+    value input = claims_for_policy(c->a, e, era, out->evidence);
     struct reference_view view = {c->values, c->now_s, VALUE_UNDEFINED, {NULL}, 0};
     st = policy_evaluate(c->ctx, c->a, p, input, &view, NULL, &out->outcome, &check, &own);
     if (st != OK)
@@ -215,11 +215,9 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     struct policy_outcome outcome;
     enum check_id check;
     struct reference_view view = {NULL, c->now_s, references, {NULL}, 0};
-    value with_alias =
-        claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
-    if (!value_is_defined(with_alias) ||
-        policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome, &check,
-                        NULL) != OK)
+    value whole = claims_for_policy(a, s->appraisal->source, c->s->options.era, input);
+    if (!value_is_defined(whole) || policy_evaluate(c->ctx, a, s->appraisal->policy, whole, &view,
+                                                    trace, &outcome, &check, NULL) != OK)
         return false;
     drop_good(a, &outcome.vector, trace);
     return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
@@ -262,10 +260,13 @@ static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
     struct str salt = arena_format(c->a, "%.*s %s %d", STR_ARG(ap->policy->id),
                                    ap->source->verifier->tee, (int)c->s->options.era);
     struct explain_key key;
-    bool kept = salt.ptr != NULL &&
+    value seen = ap->evidence;
+    if (rego_policy_may_read_input(ap->policy->rego, &STR(DETAILS_KEY), 1))
+        seen = claims_with_details(c->a, ap->source, seen);
+    bool kept = salt.ptr != NULL && value_is_defined(seen) &&
                 explain_key_make(&key, c->a, ap->policy->rego,
                                  str_bytes(ap->policy->sha384, sizeof(ap->policy->sha384)), salt,
-                                 ap->evidence, c->values, c->now_s);
+                                 seen, c->values, c->now_s);
     if (kept && explain_cache_get(c->s->explanations, &key, c->a, out))
         return OK;
     enum status st = explain_anew(c, ap, out, err);
@@ -459,6 +460,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
                           const struct attestation_request *r, int64_t now_s, struct collected *all,
                           struct checks *checks, struct attestation_result *out, struct error *err)
 {
+    CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
     struct verifier_request v = {
         .evidence = r->evidence,
         .era = s->options.era,
@@ -466,6 +468,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         .config = s->config.verifier_config,
         .anchors = s->options.anchors,
         .cache = s->checked,
+        .deny = deny,
         .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
     };
     value runtime_claims, init_claims;
@@ -498,6 +501,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
             .verifier = verifier_find(r->tee),
             .tee_class = result->items[i].tee_class,
             .claims = result->items[i].claims,
+            .details = result->items[i].details,
             .runtime_claims = runtime_claims,
             .init_claims = init_claims,
             .unpinned_paravisor = result->unpinned_paravisor,

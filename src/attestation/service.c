@@ -138,6 +138,12 @@ void attestation_refresh(struct attestation_service *s)
     collateral_follow(s->endorsements);
     if (st != OK || changed) /* OK and unchanged may be a broken file that was told already */
         warn_once(s, st, "reference values", &err, &s->told_values);
+
+    if (s->deny != NULL) {
+        st = deny_watch_refresh(s->deny, clock_now_s(s->options.clock), s->options.warn,
+                                s->options.user, &err);
+        warn_once(s, st, "kill switches", &err, &s->told_deny);
+    }
     pthread_mutex_unlock(&s->work);
 }
 
@@ -146,7 +152,8 @@ bool attestation_is_healthy(const struct attestation_service *s)
     struct attestation_service *mine = (struct attestation_service *)(uintptr_t)s;
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(mine);
     CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *v = rvps_snapshot_get(s->config.rvps);
-    if (set == NULL || v == NULL)
+    CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
+    if (set == NULL || v == NULL || (s->deny != NULL && deny == NULL))
         return false;
     for (size_t i = 0; i < set->count; i++)
         if (set->items[i].rego == NULL)
@@ -230,6 +237,8 @@ static enum status service_fill(struct attestation_service *s, struct error *err
         st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
     if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
+    if (st == OK && s->config.deny_list.len > 0)
+        st = deny_watch_new(s->config.deny_list, &s->deny, err);
     if (st == OK)
         st = open_endorsements(s, err);
     if (st == OK)
@@ -281,6 +290,7 @@ struct attestation_service *attestation_service_unref(struct attestation_service
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
     collateral_service_free(s->endorsements);
+    deny_watch_free(s->deny);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

@@ -167,3 +167,24 @@ enum status file_make_dirs(const char *path, struct error *err)
         return error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
     return OK;
 }
+
+void file_state_get(const char *path, struct file_state *out)
+{
+    struct stat sb;
+    if (stat(path, &sb) != 0)
+        *out = (struct file_state){.exists = false};
+    else
+        *out = (struct file_state){true, sb.st_dev, sb.st_ino, sb.st_size, sb.st_mtim, sb.st_ctim};
+}
+
+static bool time_equal(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool file_state_equal(const struct file_state *a, const struct file_state *b)
+{
+    return a->exists == b->exists &&
+           (!a->exists || (a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+                           time_equal(a->mtime, b->mtime) && time_equal(a->ctime, b->ctime)));
+}

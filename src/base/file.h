@@ -9,6 +9,9 @@
  */
 #pragma once
 
+#include <sys/types.h>
+#include <time.h>
+
 #include "base/buf.h"
 #include "base/defs.h"
 #include "base/error.h"
@@ -32,6 +35,17 @@ STATUS file_read_at(int dir_fd, const char *name, struct buf *out, struct error 
 
 /* Create the directory and its parents (mode 0755 less the umask); existing ones are fine. */
 STATUS file_make_dirs(const char *path, struct error *err);
+
+/* What tells one state of a file from the next without reading it. */
+struct file_state {
+    bool exists;
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime, ctime;
+};
+void file_state_get(const char *path, struct file_state *out);
+bool file_state_equal(const struct file_state *a, const struct file_state *b);
 
 /*
  * Fault injection, for tests only: called before each write, fsync and rename

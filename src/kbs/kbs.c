@@ -177,7 +177,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
 static bool storage_is_same(const struct kbs_state *old, const struct kbs_state *s)
 {
     return old != NULL && old->config->storage_kind == s->config->storage_kind &&
-           str_equal(old->config->storage_dir, s->config->storage_dir);
+           str_equal(old->config->storage_path, s->config->storage_path);
 }
 
 static enum status open_namespace(struct kbs_state *s, struct str ns, struct storage **out,
@@ -185,9 +185,11 @@ static enum status open_namespace(struct kbs_state *s, struct str ns, struct sto
 {
     switch (s->config->storage_kind) {
     case STORAGE_KIND_LOCAL_FS:
-        return storage_open_local_fs(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_fs(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_LOCAL_JSON:
-        return storage_open_local_json(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_json(s->config->storage_path.ptr, ns, out, err);
+    case STORAGE_KIND_SQLITE:
+        return storage_open_sqlite(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_MEMORY:
         break;
     }
@@ -402,13 +404,13 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     random_bytes(k->seal_key, sizeof(k->seal_key));
     enum status st = copy_options(k, options, err);
     if (st == OK)
-        st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
-                                                           : options->decision_ring,
-                               &k->decisions, err);
-    if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
         st = load_state(k, NULL, &k->state, err);
+    if (st == OK)
+        st = decision_ring_new(options->decision_ring == 0 ? k->state->config->decision_ring
+                                                           : options->decision_ring,
+                               &k->decisions, err);
     if (st != OK)
         return st;
     *out = TAKE(k);

@@ -178,7 +178,7 @@ value claim_flag_text(struct arena *a, bool flag)
     return value_cstring(a, flag ? "true" : "false");
 }
 
-STATUS verify_finish(struct verify *v, struct value_builder *claims)
+STATUS verify_finish(struct verify *v, struct value_builder *claims, value details)
 {
     verify_anchor_claims(v, claims);
     value object = value_object_finish(claims, VALUE_DUP_LAST, NULL);
@@ -187,6 +187,6 @@ STATUS verify_finish(struct verify *v, struct value_builder *claims)
         error_set(v->err, "no memory for claims");
         return st == OK ? ERR_NOMEM : st;
     }
-    v->out->items[v->out->len++] = (struct verifier_claims){"cpu", object};
+    v->out->items[v->out->len++] = (struct verifier_claims){"cpu", object, details};
     return OK;
 }

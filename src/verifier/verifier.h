@@ -40,6 +40,9 @@ struct collateral {
  */
 struct verifier_cache;
 
+/* Kill switches (deny_list.h). */
+struct deny_list;
+
 struct verifier_request {
     value evidence;
     bool has_report_data;
@@ -52,6 +55,11 @@ struct verifier_request {
     const struct anchors *anchors;
     const struct collateral *collateral; /* NULL: none */
     struct verifier_cache *cache;        /* NULL: none; may be shared by threads */
+    /*
+     * What verifier_config.deny_list names.  NULL while the configuration
+     * names one: everything is refused.
+     */
+    const struct deny_list *deny;
 };
 
 #define VERIFIER_CLAIMS_MAX 32
@@ -61,6 +69,8 @@ struct verifier_request {
 struct verifier_claims {
     const char *tee_class; /* "cpu", "gpu" */
     value claims;          /* object in the canonical form: that of dialect D */
+    /* What upstream's claims leave out, the same in every dialect; undefined: nothing. */
+    value details;
 };
 
 struct verifier_result {

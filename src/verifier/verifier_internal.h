@@ -83,5 +83,8 @@ value claim_base64(struct arena *a, struct str bytes);
 value claim_decimal(struct arena *a, uint64_t n);
 value claim_flag_text(struct arena *a, bool flag);
 
-/* Add the finished claims object as the only result, class "cpu". */
-STATUS verify_finish(struct verify *v, struct value_builder *claims);
+/*
+ * Add the finished claims object as the only result, class "cpu"; `details`
+ * may be undefined.
+ */
+STATUS verify_finish(struct verify *v, struct value_builder *claims, value details);

@@ -372,6 +372,10 @@ static enum status build(struct dcap_run *r, struct endorsements *e,
     if (st == OK)
         st = load_signed(r, e, INTEL_QE_IDENTITY, items[INTEL_QE_IDENTITY], "enclaveIdentity",
                          qe_signer, QVL_IDENTITY_FORMAT, QVL_IDENTITY_CHAIN, &qe);
+    if (st == OK)
+        st = pubkey_fingerprint(cert_pubkey(tcb_signer), &e->tcb_signer);
+    if (st == OK)
+        st = pubkey_fingerprint(cert_pubkey(qe_signer), &e->qe_signer);
     if (st != OK)
         return st;
 

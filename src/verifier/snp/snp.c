@@ -346,6 +346,17 @@ static enum status run(struct snp_run *r, struct snp_evidence *e)
     return st == OK ? check_binding(r) : st;
 }
 
+static enum status check_deny(struct snp_run *r, const struct snp_evidence *e)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, r->v, "snp"))
+        return OK;
+    snp_deny_facts(r, &f);
+    if (e->ask_cert != NULL)
+        deny_add_key(&f, e->ask.field, "/public_key", cert_pubkey(e->ask_cert));
+    return deny_check(&f);
+}
+
 /* ---- claims: verifiers-snp.md 7 ---- */
 
 static void report_claims(struct arena *a, const struct snp_report *r, struct value_builder *b)
@@ -369,6 +380,8 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
                         .vek_field = "/evidence/cert_chain",
                         .tcb_context = "Reported TCB values do not match: "};
     enum status st = run(&r, &evidence);
+    if (st == OK)
+        st = check_deny(&r, &evidence);
     if (st != OK)
         return st;
 
@@ -376,7 +389,7 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
     value_builder_init(&claims, a, 20);
     report_claims(a, &r.report, &claims);
     snp_revocation_claim(&r, &claims);
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, snp_details(&r));
 }
 
 /*

@@ -476,6 +476,60 @@ STATUS snp_check_vmpl(struct snp_run *r, const char *message)
     return OK;
 }
 
+static void deny_tcb(struct deny_facts *f, unsigned first, const char *base,
+                     const struct snp_tcb *t, bool turin)
+{
+    const struct {
+        const char *rest;
+        uint8_t svn;
+    } rows[] = {{"/fmc", t->fmc},
+                {"/bootloader", t->bootloader},
+                {"/tee", t->tee},
+                {"/snp", t->snp},
+                {"/microcode", t->microcode}};
+    for (unsigned i = turin ? 0 : 1; i < ARRAY_LEN(rows); i++)
+        deny_add_tcb(f, first + i, base, rows[i].rest, rows[i].svn);
+}
+
+void snp_deny_facts(struct snp_run *r, struct deny_facts *f)
+{
+    const struct snp_report *rep = &r->report;
+    const char *report = r->report_field;
+    struct str ext, id;
+    if (!all_zero(rep->chip_id))
+        deny_add_bytes(f, DENY_CHIP_ID, report, "/chip_id", rep->chip_id);
+    /* A host may mask the id in reports; the certificate names the chip all the same. */
+    if (r->kind == VEK_VCEK && cert_extension(r->vek, OID_AMD "4", &ext) == OK &&
+        (unwrap_hwid(ext, 64, &id) || unwrap_hwid(ext, 8, &id)))
+        deny_add_bytes(f, DENY_CHIP_ID, r->vek_field, "/hw_id", id);
+
+    deny_add_key(f, r->vek_field, "/public_key", cert_pubkey(r->vek));
+    if (r->issuer != NULL)
+        deny_add_bytes(f, DENY_SIGNING_KEY, r->vek_field, "/issuer", digest_str(&r->issuer->spki));
+    const struct anchor *root = r->root != NULL     ? r->root
+                                : r->issuer != NULL ? r->issuer->issuer
+                                                    : NULL;
+    if (root != NULL)
+        deny_add_bytes(f, DENY_SIGNING_KEY, r->vek_field, "/root", digest_str(&root->spki));
+    if (!all_zero(rep->id_key_digest))
+        deny_add_bytes(f, DENY_SIGNING_KEY, report, "/id_key_digest", rep->id_key_digest);
+    if (!all_zero(rep->author_key_digest))
+        deny_add_bytes(f, DENY_SIGNING_KEY, report, "/author_key_digest", rep->author_key_digest);
+
+    if (rep->version >= 3) { /* version 2 does not name its processor */
+        deny_add_number(f, DENY_CPU_FAMILY, report, "/cpuid_fam_id", rep->family);
+        deny_add_number(f, DENY_CPU_MODEL, report, "/cpuid_mod_id", rep->model);
+        deny_add_number(f, DENY_CPU_STEPPING, report, "/cpuid_step", rep->stepping);
+    }
+    bool turin = r->generation == SNP_TURIN;
+    deny_tcb(f, DENY_TCB_REPORTED, verify_field(r->v, report, "/reported_tcb"), &rep->reported,
+             turin);
+    deny_tcb(f, DENY_TCB_CURRENT, verify_field(r->v, report, "/current_tcb"), &rep->current, turin);
+    deny_tcb(f, DENY_TCB_COMMITTED, verify_field(r->v, report, "/committed_tcb"), &rep->committed,
+             turin);
+    deny_tcb(f, DENY_TCB_LAUNCH, verify_field(r->v, report, "/launch_tcb"), &rep->launch, turin);
+}
+
 void snp_revocation_claim(struct snp_run *r, struct value_builder *claims)
 {
     bool configured = value_is_defined(verify_config(r->v, "snp_verifier", "crl"));

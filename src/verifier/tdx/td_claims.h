@@ -6,6 +6,9 @@
 /* "quote", "td_attributes", "platform_instance_id". */
 void td_claims(struct dcap_run *r, struct value_builder *claims);
 
+/* What upstream's claims leave out: TD attributes one by one, and dcap_details(). */
+value td_details(struct dcap_run *r);
+
 /*
  * Forms of older dialects (attestation-service.md S5): A has the status names
  * of v0.13 and always a `ccel`; `aael` is known to A and B only.

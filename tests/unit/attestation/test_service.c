@@ -528,6 +528,10 @@ static void test_configurations(void)
          "{\"storage_backend\":{\"storage_type\":\"LocalFs\",\"backends\":{\"local_fs\":"
          "{\"dir_path\":\"%s/fs\"}}}}",
          ERA_NEW, OK, NULL},
+        {"Sqlite",
+         "{\"storage_backend\":{\"storage_type\":\"Sqlite\",\"backends\":{\"sqlite\":"
+         "{\"path\":\"%s/db/x.sqlite\"}}}}",
+         ERA_NEW, OK, NULL},
         {"LocalJson by the operator's key",
          "{\"storage_backend\":{\"storage_type\":\"LocalJson\",\"backends\":{\"local_json\":"
          "{\"dir_path\":\"%s/json\"}}}}",
