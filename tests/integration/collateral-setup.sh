@@ -31,3 +31,19 @@ until_true() { # COMMAND...: as long as it takes, within reason
     for _ in $(seq 3000); do "$@" >/dev/null 2>&1 && return 0; sleep 0.02; done
     "$@"
 }
+# The VCEK of the virtual chip, as AMD's service has it; options are --set ... of the machine.
+add_vcek() {
+    virtual-tee evidence --pki "$pki" --tee snp --report-data 00 "$@" >"$work/vcek.json" &&
+        "$python" - "$work/vcek.json" "$service/vcek" <<'PY'
+import json, sys
+e = json.load(open(sys.argv[1]))
+r = e["attestation_report"]
+t = r["reported_tcb"]
+chip = bytes(r["chip_id"]).hex()
+turin = r["cpuid_fam_id"] == 0x1a
+query = ("fmcSPL=%02d&" % t["fmc"] if turin else "") + "blSPL=%02d&teeSPL=%02d&snpSPL=%02d&ucodeSPL=%02d" % (
+    t["bootloader"], t["tee"], t["snp"], t["microcode"])
+der = bytes(next(c["data"] for c in e["cert_chain"] if c["cert_type"] == "VCEK"))
+open("%s/%s_%s" % (sys.argv[2], chip[:16] if turin else chip, query), "wb").write(der)
+PY
+}
