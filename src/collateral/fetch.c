@@ -242,9 +242,8 @@ static enum status ask_once(struct collateral_service *s, struct str url, bool *
  * Become the one process that asks, while others wait; -1 without a folder, or
  * when the other takes too long: then it is as if it had died.
  */
-static int become_first(struct collateral_service *s, struct str url, int64_t end_ns, bool *waited)
+static int become_first(struct collateral_service *s, struct str url, int64_t end_ns)
 {
-    *waited = false;
     for (;;) {
         int fd = s->disk == NULL ? -2 : collateral_disk_lock(s->disk, url);
         if (fd >= 0)
@@ -252,7 +251,6 @@ static int become_first(struct collateral_service *s, struct str url, int64_t en
         int64_t next_ns = clock_monotonic_ns() + LOCK_LOOK_MS * (NS_PER_S / 1000);
         if (fd == -2 || next_ns > end_ns || !wait_until(s, next_ns))
             return -1;
-        *waited = true;
     }
 }
 
@@ -293,11 +291,9 @@ static enum status obtain(struct collateral_service *s, struct str url, bool ren
         error_prefix(err, "collateral %s is missing: ", QUOTED(url));
         return ERR_UNAVAILABLE;
     }
-    bool waited;
-    int lock = become_first(s, url, end_ns, &waited);
-    enum status st = ERR_NOT_FOUND;
-    if (waited)
-        st = from_folder(s, url, true, have_s, &folder);
+    int lock = become_first(s, url, end_ns);
+    /* Whoever was first may have brought it, be it between our look and our turn. */
+    enum status st = from_folder(s, url, true, have_s, &folder);
     if (st != OK)
         st = from_network(s, url, end_ns, err);
     if (lock >= 0)
