@@ -494,18 +494,11 @@ static value tag(const void *p)
 
 /* ---- the loop ---- */
 
+/* An instruction ends with `break`: on to the next one; with `goto fail`: to its target; or with
+ * `continue`, when it has set pc itself. */
+
 #define X(operand) ((operand)&OPERAND_CONST ? consts[(operand) & ~OPERAND_CONST] : R[operand])
-#define FAIL                                                                                       \
-    {                                                                                              \
-        fail_pc = pc;                                                                              \
-        pc = i->d;                                                                                 \
-        continue;                                                                                  \
-    }
-#define NEXT                                                                                       \
-    {                                                                                              \
-        pc++;                                                                                      \
-        continue;                                                                                  \
-    }
+
 /* A constructor ran out of memory. */
 #define CHECK_BUILT(v)                                                                             \
     if (UNLIKELY(!value_is_defined(v))) {                                                          \
@@ -543,23 +536,36 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         switch ((enum opcode)i->op) {
         case OP_MOVE:
             R[i->a] = X(i->b);
-            NEXT case OP_LOADK : R[i->a] = consts[i->d];
-            NEXT case OP_UNDEF : R[i->a] = VALUE_UNDEFINED;
-            NEXT case OP_JUMP : pc = i->d;
+            break;
+        case OP_LOADK:
+            R[i->a] = consts[i->d];
+            break;
+        case OP_UNDEF:
+            R[i->a] = VALUE_UNDEFINED;
+            break;
+        case OP_JUMP:
+            pc = i->d;
             continue;
         case OP_FAIL:
-            FAIL case OP_INPUT : if (!value_is_defined(ctx->view->input)) FAIL R[i->a] =
-                                     ctx->view->input;
-            NEXT case OP_DATA : if (!value_is_defined(ctx->view->data)) FAIL R[i->a] =
-                                    ctx->view->data;
-            NEXT case OP_GET:
-            {
-                value v = i->n == 0 ? value_lookup(X(i->b), X(i->c))
-                                    : vm_document_lookup(ctx, X(i->b), X(i->c));
-                if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
-            }
+            goto fail;
+        case OP_INPUT:
+            if (!value_is_defined(ctx->view->input))
+                goto fail;
+            R[i->a] = ctx->view->input;
+            break;
+        case OP_DATA:
+            if (!value_is_defined(ctx->view->data))
+                goto fail;
+            R[i->a] = ctx->view->data;
+            break;
+        case OP_GET: {
+            value v = i->n == 0 ? value_lookup(X(i->b), X(i->c))
+                                : vm_document_lookup(ctx, X(i->b), X(i->c));
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
         case OP_PATH: {
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
@@ -567,29 +573,40 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 v = i->n < 2 ? value_lookup(v, path->keys[k])
                              : vm_document_lookup(ctx, v, path->keys[k]);
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_TEST:
             if (X(i->a).word == VALUE_FALSE.word)
-                FAIL NEXT case OP_EQ : if (!value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_NEQ
-                    : if (value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_LT : case OP_LE:
-                {
-                    value x = X(i->a);
-                    value y = X(i->b);
-                    int order =
-                        value_is_small(x) && value_is_small(y)
+                goto fail;
+            break;
+        case OP_EQ:
+            if (!value_equal(X(i->a), X(i->b)))
+                goto fail;
+            break;
+        case OP_NEQ:
+            if (value_equal(X(i->a), X(i->b)))
+                goto fail;
+            break;
+        case OP_LT:
+        case OP_LE: {
+            value x = X(i->a);
+            value y = X(i->b);
+            int order = value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
                             : value_compare(x, y);
-                    if (i->op == OP_LT ? order >= 0 : order > 0)
-                        FAIL NEXT
-                }
+            if (i->op == OP_LT ? order >= 0 : order > 0)
+                goto fail;
+            break;
+        }
         case OP_IN: {
             bool found;
             if (!is_member(ctx, X(i->a), X(i->b), &found))
                 return ctx->status;
             if (!found)
-                FAIL NEXT
+                goto fail;
+            break;
         }
         case OP_COMPARE: {
             value x = X(i->b);
@@ -599,7 +616,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                          : i->n == 2 ? value_compare(x, y) < 0
                                      : value_compare(x, y) <= 0;
             R[i->a] = value_bool(holds);
-            NEXT
+            break;
         }
         case OP_ARITH: {
             value x = X(i->b);
@@ -612,22 +629,24 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                                   : __builtin_mul_overflow(value_small(x), value_small(y), &n);
                 if (!overflow && value_small_fits(n)) {
                     R[i->a] = value_small_int(n);
-                    NEXT
+                    break;
                 }
             }
             value v = VALUE_UNDEFINED;
             if (!slow_arith(ctx, (char)i->n, x, y, pc, &v))
                 return ctx->status;
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_SCAN: {
             value c = X(i->b);
             if (value_kind(c) < VALUE_KIND_ARRAY || (i->n == 0 && value_len(c) == 0))
-                FAIL R[i->a] = c;
+                goto fail;
+            R[i->a] = c;
             R[i->a + 1] = value_small_int(0);
-            NEXT
+            break;
         }
         case OP_NEXT: {
             value key, val;
@@ -643,59 +662,68 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 R[i->b] = key;
             if (i->c != OPERAND_NONE)
                 R[i->c] = val;
-            NEXT
+            break;
         }
         case OP_ARRAY: {
             value v = value_array(&ctx->arena, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_SET: {
             value v = make_set(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_OBJECT: {
             value v = make_object(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_IS_ARRAY:
             if (!value_is_array(R[i->a]) || value_len(R[i->a]) != i->c)
-                FAIL NEXT case OP_ITEM : R[i->a] = value_items(R[i->b])[i->c];
-            NEXT case OP_IS_OBJECT : if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
-                                         FAIL NEXT case OP_BUILD:
-            {
-                struct vm_builder *b = builder_new(ctx, i->n);
-                if (b == NULL)
-                    return vm_no_memory(ctx);
-                R[i->a] = tag(b);
-                NEXT
-            }
+                goto fail;
+            break;
+        case OP_ITEM:
+            R[i->a] = value_items(R[i->b])[i->c];
+            break;
+        case OP_IS_OBJECT:
+            if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
+                goto fail;
+            break;
+        case OP_BUILD: {
+            struct vm_builder *b = builder_new(ctx, i->n);
+            if (b == NULL)
+                return vm_no_memory(ctx);
+            R[i->a] = tag(b);
+            break;
+        }
         case OP_ADD: {
             struct vm_builder *b = untag(R[i->a]);
             value_builder_add(&b->b, X(i->b));
             if (b->b.failed)
                 return vm_no_memory(ctx);
-            NEXT
+            break;
         }
         case OP_PUT:
             if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
                 return vm_no_memory(ctx);
-            NEXT case OP_NEST : case OP_NEST_ADD
-                : if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c),
-                                    i->op == OP_NEST_ADD, i->d)) return vm_no_memory(ctx);
-            NEXT case OP_FINISH:
-            {
-                value v = VALUE_UNDEFINED;
-                if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
-                    return vm_no_memory(ctx);
-                R[i->a] = v;
-                NEXT
-            }
+            break;
+        case OP_NEST:
+        case OP_NEST_ADD:
+            if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD,
+                              i->d))
+                return vm_no_memory(ctx);
+            break;
+        case OP_FINISH: {
+            value v = VALUE_UNDEFINED;
+            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
+                return vm_no_memory(ctx);
+            R[i->a] = v;
+            break;
+        }
         case OP_CALL:
         case OP_CALL_ALL: {
             const struct prog_external *e = &p->externals[i->c];
@@ -733,8 +761,9 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 }
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_CALL_RULE: {
             uint32_t fn = i->c;
@@ -746,7 +775,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 const struct mock *m = find_mock(before, true, fn);
                 if (m != NULL && m->is_value) {
                     R[i->a] = m->val;
-                    NEXT
+                    break;
                 }
                 if (m != NULL) {
                     inside = view_without(ctx, true, fn);
@@ -765,15 +794,17 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 if (!ok)
                     return ctx->status;
                 if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
+                    goto fail;
+                R[i->a] = v;
+                break;
             }
             uint64_t hash = call_hash(fn, args, n);
             value known;
             if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
                 if (!value_is_defined(known))
-                    FAIL R[i->a] = known;
-                NEXT
+                    goto fail;
+                R[i->a] = known;
+                break;
             }
             value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
             if (copy == NULL)
@@ -798,8 +829,9 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 continue;
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_RULE_KEY: {
             value key = X(i->b);
@@ -827,8 +859,9 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 }
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_EXTENT: {
             uint32_t at = value_is_defined(R[i->b]) ? (uint32_t)value_small(R[i->b]) : i->c;
@@ -844,48 +877,50 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (!value_is_defined(v)) {
                 if (arena_status(&ctx->arena) != OK)
                     return vm_no_memory(ctx);
-                FAIL
+                goto fail;
             }
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_TREE:
             R[i->a] = vm_is_hidden(ctx, i->c) ? CURSOR_VALUE : value_small_int(i->c);
             R[i->a + 1] = vm_base(ctx, i->c);
-            NEXT case OP_TREE_STEP:
-            {
-                bool defined;
-                uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
-                if (fn != FN_NONE) {
-                    if (!spend(ctx, 1))
-                        return ctx->status;
-                    ENTER(fn, RETURN_AGAIN)
-                    continue;
-                }
-                if (!defined)
-                    FAIL NEXT
+            break;
+        case OP_TREE_STEP: {
+            bool defined;
+            uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
+            if (fn != FN_NONE) {
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_AGAIN)
+                continue;
             }
+            if (!defined)
+                goto fail;
+            break;
+        }
         case OP_TREE_SCAN:
             R[i->a] = VALUE_NULL;
             R[i->a + 1] = value_small_int(0);
-            NEXT case OP_TREE_NEXT:
-            {
-                value key;
-                if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
-                    pc = i->d;
-                    continue;
-                }
-                if (!spend(ctx, 1))
-                    return ctx->status;
-                R[i->c] = key;
-                NEXT
+            break;
+        case OP_TREE_NEXT: {
+            value key;
+            if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
+                pc = i->d;
+                continue;
             }
+            if (!spend(ctx, 1))
+                return ctx->status;
+            R[i->c] = key;
+            break;
+        }
         case OP_TREE_END: {
             int64_t node = value_small(R[i->b]);
             if (node < 0) {
                 if (!value_is_defined(R[i->b + 1]))
-                    FAIL R[i->a] = R[i->b + 1];
-                NEXT
+                    goto fail;
+                R[i->a] = R[i->b + 1];
+                break;
             }
             value *scratch = &R[i->b + 2];
             uint32_t at =
@@ -902,10 +937,10 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (!value_is_defined(v)) {
                 if (arena_status(&ctx->arena) != OK)
                     return vm_no_memory(ctx);
-                FAIL
+                goto fail;
             }
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_WITH: {
             struct view *v = view_enter(ctx, &p->withs[i->c], &R[i->b]);
@@ -913,22 +948,24 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 return ctx->status;
             ctx->view = v;
             R[i->a] = tag(v);
-            NEXT
+            break;
         }
         case OP_WITH_END:
             ctx->view = ctx->view->outer;
-            NEXT case OP_WITH_AGAIN : ctx->view = untag(R[i->a]);
-            NEXT case OP_RESULT:
-            {
-                value v = X(i->b);
-                if (!value_is_defined(R[i->a])) {
-                    R[i->a] = v;
-                } else if (!value_equal(R[i->a], v)) {
-                    conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
-                    return ctx->status;
-                }
-                NEXT
+            break;
+        case OP_WITH_AGAIN:
+            ctx->view = untag(R[i->a]);
+            break;
+        case OP_RESULT: {
+            value v = X(i->b);
+            if (!value_is_defined(R[i->a])) {
+                R[i->a] = v;
+            } else if (!value_equal(R[i->a], v)) {
+                conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
+                return ctx->status;
             }
+            break;
+        }
         case OP_RETURN: {
             value v = X(i->a);
             struct frame fr = ctx->frames[ctx->frame_count - 1];
@@ -947,8 +984,9 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (fr.how == RETURN_VALUE) {
                 i = &code[pc];
                 if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
+                    goto fail;
+                R[i->a] = v;
+                break;
             }
             if (fr.how == RETURN_AGAIN)
                 continue;
@@ -965,23 +1003,25 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
                 (i->a == OPERAND_NONE || !value_is_defined(R[i->a])))
                 trace_miss(ctx, R, i->d, fail_pc);
-            NEXT case OP_VALUE : if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
-                                     X(i->a).word == VALUE_FALSE.word)
-                                     trace_false(ctx, R, i->d, pc);
-            NEXT case OP_COVER : if (ctx->covered != NULL && ctx->covered_of == p)
-            {
+            break;
+        case OP_VALUE:
+            if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) && X(i->a).word == VALUE_FALSE.word)
+                trace_false(ctx, R, i->d, pc);
+            break;
+        case OP_COVER:
+            if (ctx->covered != NULL && ctx->covered_of == p) {
                 uint32_t bit = i->d + (i->n == 0 ? 0 : p->expr_count);
                 ctx->covered[bit / 8] |= (uint8_t)(1u << (bit & 7));
             }
-            NEXT case OP_INDEX:
-            {
-                struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
-                if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
-                    return vm_no_memory(ctx);
-                R[i->a] = tag(l);
-                R[i->a + 1] = tag(p->indexes[i->d]);
-                NEXT
-            }
+            break;
+        case OP_INDEX: {
+            struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
+            if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
+                return vm_no_memory(ctx);
+            R[i->a] = tag(l);
+            R[i->a + 1] = tag(p->indexes[i->d]);
+            break;
+        }
         case OP_INDEX_NEXT: {
             struct index_list *l = untag(R[i->a]);
             if (l->len == 0) {
@@ -996,9 +1036,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_HALT:
         case OP_COUNT:
-            break;
+            return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
         }
-        return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
+        pc++;
+        continue;
+    fail:
+        fail_pc = pc;
+        pc = i->d;
     }
 }
 
