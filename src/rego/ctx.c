@@ -269,6 +269,7 @@ static void forget(struct rego_ctx *ctx)
     ctx->params = (struct rego_eval){.input = VALUE_UNDEFINED, .data = VALUE_UNDEFINED};
     ctx->root = (struct view){.input = VALUE_UNDEFINED, .data = VALUE_UNDEFINED};
     ctx->view = &ctx->root;
+    ctx->places = NULL;
     ctx->frame_count = 0;
     ctx->first.next = NULL;
     ctx->segment = &ctx->first;

@@ -15,6 +15,20 @@ static void write_operand(struct buf *out, const struct rego_policy *p, uint16_t
         buf_add_format(out, "r%u", (unsigned)x);
 }
 
+static void write_place(struct buf *out, const struct rego_policy *p, uint32_t place)
+{
+    uint32_t chain[UINT8_MAX + 1];
+    uint32_t n = 0;
+    buf_add_cstr(out, p->places[place].data ? "data" : "input");
+    for (; place != PLACE_NONE && n < ARRAY_LEN(chain); place = p->places[place].parent)
+        chain[n++] = place;
+    while (n > 0) {
+        buf_add_byte(out, '[');
+        rego_text_write(out, p->places[chain[--n]].key);
+        buf_add_byte(out, ']');
+    }
+}
+
 /* What the index operand of an instruction means. */
 static void write_index(struct buf *out, const struct rego_policy *p, const struct insn *i,
                         uint32_t k)
@@ -22,6 +36,9 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
     switch ((enum opcode)i->op) {
     case OP_LOADK:
         rego_text_write(out, p->consts[k]);
+        break;
+    case OP_PLACE:
+        write_place(out, p, k);
         break;
     case OP_PATH:
         buf_add_cstr(out, i->n == 1 ? "input" : i->n == 2 ? "data" : ".");

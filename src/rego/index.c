@@ -31,11 +31,16 @@ static const struct index_slot *find_slot(const struct index_class *k, const val
     }
 }
 
-static value ref_value(const struct rego_ctx *ctx, const struct index_ref *r, const value *regs)
+static value ref_value(struct rego_ctx *ctx, const struct index_ref *r, const value *regs)
 {
-    value v = r->is_arg ? regs[r->arg] : ctx->view->input;
-    for (uint32_t i = 0; i < r->path.len && value_is_defined(v); i++)
-        v = value_lookup(v, r->path.keys[i]);
+    value v;
+    if (r->place != PLACE_NONE) {
+        v = vm_place(ctx, r->place);
+    } else {
+        v = r->is_arg ? regs[r->arg] : ctx->view->input;
+        for (uint32_t i = 0; i < r->path.len && value_is_defined(v); i++)
+            v = value_lookup(v, r->path.keys[i]);
+    }
     if (!r->exists || !value_is_defined(v))
         return v;
     return v.word == VALUE_FALSE.word ? VALUE_UNDEFINED : VALUE_TRUE;
@@ -79,6 +84,8 @@ bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value 
     value values[INDEX_CLASSES_MAX * INDEX_REFS_MAX];
     for (uint32_t i = 0; i < x->ref_count; i++)
         values[i] = ref_value(ctx, &x->refs[i], regs);
+    if (arena_status(&ctx->arena) != OK)
+        return false;
     struct index_list lists[INDEX_CLASSES_MAX];
     uint32_t n = 0;
     for (uint32_t i = 0; i < x->class_count; i++) {
@@ -152,7 +159,7 @@ static uint32_t ref_number(struct index_builder *x, const struct index_ref *r)
 /* A constant path into input, an argument, or a variable that names one of them. */
 static bool as_ref(struct index_builder *x, const struct term *t, struct index_ref *out)
 {
-    *out = (struct index_ref){0};
+    *out = (struct index_ref){.place = PLACE_NONE};
     if (t->kind == TERM_VAR) {
         for (uint32_t i = 0; i < x->rule->head.arg_count; i++) {
             const struct term *arg = x->rule->head.args[i];
@@ -180,6 +187,8 @@ static bool as_ref(struct index_builder *x, const struct term *t, struct index_r
     if (x->p->failed)
         return false;
     out->path = x->p->paths.items[path];
+    if (!add_place(x->p, false, keys, t->len - 1, &out->place))
+        out->place = PLACE_NONE;
     return true;
 }
 
@@ -281,7 +290,7 @@ static void requirement_of(struct index_builder *x, const struct rule *r, struct
         return;
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         value v;
-        struct index_ref ref = {.is_arg = true, .arg = i};
+        struct index_ref ref = {.is_arg = true, .arg = i, .place = PLACE_NONE};
         if (constant_value(x->p, r->head.args[i], &v))
             require(x, q, &ref, &v, 1);
     }

@@ -19,7 +19,8 @@ struct index_ref {
     bool exists; /* only: defined and not false */
     bool is_arg;
     uint32_t arg;
-    struct prog_path path; /* into input */
+    struct prog_path path; /* into input, or into the argument */
+    uint32_t place;        /* the same, of input; PLACE_NONE: there was no room for it */
 };
 
 struct index_list {

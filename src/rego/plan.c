@@ -581,6 +581,7 @@ static bool copy_tables(struct plan *p)
     return COPY_TABLE(p, p->code, pol->code, pol->code_len) &&
            COPY_TABLE(p, p->consts, pol->consts, pol->const_count) &&
            COPY_TABLE(p, p->paths, pol->paths, pol->path_count) &&
+           COPY_TABLE(p, p->places, pol->places, pol->place_count) &&
            COPY_TABLE(p, p->externals, pol->externals, pol->external_count) &&
            COPY_TABLE(p, p->withs, pol->withs, pol->with_count) &&
            COPY_TABLE(p, p->exprs, pol->exprs, pol->expr_count) &&

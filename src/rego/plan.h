@@ -33,6 +33,7 @@ struct plan {
     GROWING(struct insn) code;
     GROWING(value) consts;
     GROWING(struct prog_path) paths;
+    GROWING(struct prog_place) places;
     GROWING(struct prog_external) externals;
     GROWING(struct prog_with) withs;
     GROWING(struct prog_expr) exprs;
@@ -87,6 +88,8 @@ operand constant(struct plan *p, value v);
 /* The operand in a register. */
 operand in_register(struct plan *p, operand x);
 uint32_t add_path(struct plan *p, const value *keys, uint32_t len);
+/* The place of a path; false: there is no room for more of them. */
+bool add_place(struct plan *p, bool data, const value *keys, uint32_t len, uint32_t *out);
 uint32_t external_index(struct plan *p, const struct callee *f);
 void plan_fail(struct plan *p, struct pos pos, const char *why);
 

@@ -122,7 +122,10 @@ static operand plan_path(struct plan *p, uint32_t n, operand base, const struct 
         emit(p, n == 1 ? OP_INPUT : OP_DATA, 0, r, 0, 0, p->fail);
         return r;
     }
-    if (n == 0 && len == 1)
+    uint32_t place;
+    if (n != 0 && add_place(p, n == 2, keys, len, &place))
+        emit(p, OP_PLACE, 0, r, 0, place, p->fail);
+    else if (n == 0 && len == 1)
         emit(p, OP_GET, p->in_document, r, base, constant(p, keys[0]), p->fail);
     else if (n == 0 && p->in_document)
         emit(p, OP_PATH, 3, r, in_register(p, base), add_path(p, keys, len), p->fail);

@@ -93,6 +93,18 @@ struct prog_path {
     const value *keys;
 };
 
+/*
+ * Constant paths into input and the base documents, as a tree: what one rule has
+ * found, the next one need not look for (places.c).
+ */
+struct prog_place {
+    value key;
+    uint16_t parent; /* PLACE_NONE: the key is one of the document itself */
+    bool data;       /* below the base documents, not input */
+};
+#define PLACES_MAX 1024u
+#define PLACE_NONE 0xffffu
+
 enum with_kind {
     WITH_INPUT,
     WITH_DATA,
@@ -178,6 +190,8 @@ struct rego_policy {
     uint32_t const_count;
     const struct prog_path *paths;
     uint32_t path_count;
+    const struct prog_place *places;
+    uint32_t place_count;
     struct prog_fn *fns;
     uint32_t fn_count;
     uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */

@@ -442,7 +442,7 @@ static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, 
 {
     const struct rego_policy *p = ctx->policy;
     value base =
-        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
+        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key, 0) : VALUE_UNDEFINED;
     int64_t node = value_small(from[0]);
     uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
     *defined = true;
@@ -559,8 +559,17 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             break;
         case OP_GET: {
-            value v = i->n == 0 ? value_lookup(X(i->b), X(i->c))
-                                : vm_document_lookup(ctx, X(i->b), X(i->c));
+            value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), pc)
+                                : vm_document_lookup(ctx, X(i->b), X(i->c), pc);
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_PLACE: {
+            value v = vm_place(ctx, i->c);
+            if (UNLIKELY(v.word == 0))
+                return vm_no_memory(ctx);
             if (!value_is_defined(v))
                 goto fail;
             R[i->a] = v;
@@ -570,8 +579,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
             for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
-                v = i->n < 2 ? value_lookup(v, path->keys[k])
-                             : vm_document_lookup(ctx, v, path->keys[k]);
+                v = i->n < 2 ? vm_lookup(ctx, v, path->keys[k], pc + 67 * k)
+                             : vm_document_lookup(ctx, v, path->keys[k], pc + 67 * k);
             if (!value_is_defined(v))
                 goto fail;
             R[i->a] = v;
@@ -839,7 +848,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = p->fns[i->c].by_key;
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
                 v = vm_base(ctx, p->fns[fn].node);
-                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key) : v;
+                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key, pc) : v;
             } else if (v.word != 0) {
                 v = value_is_defined(v) ? value_lookup(v, key) : v;
             } else {

@@ -96,6 +96,9 @@ struct memo_item {
     value val;
 };
 
+/* Where keys were found last, by the place in the program (value_get_near()). */
+#define NEAR_MAX 2048 /* a power of two */
+
 /* Found by its key's hash; the list is in order of use, the latest first. */
 struct cached {
     struct cached *next, *prev;
@@ -116,6 +119,7 @@ struct rego_ctx {
     const struct rego_policy *policy;
     struct rego_eval params;
     struct view root;
+    value *places; /* of the root view: word 0 = not known; NULL until needed */
     struct view *view;
 
     struct frame *frames;
@@ -152,6 +156,8 @@ struct rego_ctx {
     int64_t now_ns;
     bool has_now;
     uint32_t pc; /* of the call that is being made */
+    uint32_t near[NEAR_MAX];
+    uint32_t last_fn; /* that rego_eval_path() found */
 
     struct rego_policy *query_policy; /* of the last rego_eval_query() */
     struct str query_text;
@@ -172,8 +178,16 @@ value vm_document(struct rego_ctx *ctx, uint32_t node);
 /* Base document at a node, or undefined. */
 value vm_base(struct rego_ctx *ctx, uint32_t node);
 
+/* base[key] at a place of the program. */
+static inline value vm_lookup(struct rego_ctx *ctx, value base, value key, uint32_t place)
+{
+    if (LIKELY(value_is_object(base)))
+        return value_get_near(base, key, &ctx->near[place % NEAR_MAX]);
+    return value_lookup(base, key);
+}
+
 /* A member of a base document: a number also finds the member of that name, as in OPA's store. */
-static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key)
+static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key, uint32_t place)
 {
     char scratch[VALUE_NUMBER_SCRATCH];
     if (UNLIKELY(value_kind(key) == VALUE_KIND_NUMBER) && value_is_object(base)) {
@@ -181,7 +195,7 @@ static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value k
         if (value_is_defined(v))
             return v;
     }
-    return value_lookup(base, key);
+    return vm_lookup(ctx, base, key, place);
 }
 
 /* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all
@@ -198,6 +212,18 @@ enum status vm_no_memory(struct rego_ctx *ctx);
 
 /* Position of the literal at `pc`. */
 struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc);
+
+/* ---- places.c ---- */
+
+/* What stands at a place of the present view's documents, or undefined; word 0: no memory. */
+value place_find(struct rego_ctx *ctx, uint32_t place);
+
+static inline value vm_place(struct rego_ctx *ctx, uint32_t place)
+{
+    if (LIKELY(ctx->view == &ctx->root && ctx->places != NULL && ctx->places[place].word != 0))
+        return ctx->places[place];
+    return place_find(ctx, place);
+}
 
 /* ---- ctx.c ---- */
 

@@ -140,16 +140,17 @@ static inline bool key_matches(value k, value key, uint32_t hash)
 
 static ptrdiff_t find_linear(const value *keys, size_t words, size_t stride, value key)
 {
-    for (size_t i = 0; i < words; i += stride)
-        if (keys[i].word == key.word)
-            return (ptrdiff_t)(i / stride);
-
     if (value_is_heap(key)) {
         uint32_t hash = value_heap(key)->hash;
         for (size_t i = 0; i < words; i += stride)
             if (key_matches(keys[i], key, hash))
                 return (ptrdiff_t)(i / stride);
-    } else if (value_is_small(key)) { /* "1.0" among the keys equals 1 */
+        return -1;
+    }
+    for (size_t i = 0; i < words; i += stride)
+        if (keys[i].word == key.word)
+            return (ptrdiff_t)(i / stride);
+    if (value_is_small(key)) { /* "1.0" among the keys equals 1 */
         for (size_t i = 0; i < words; i += stride)
             if (value_is_heap(keys[i]) && value_equal_slow(keys[i], key))
                 return (ptrdiff_t)(i / stride);
@@ -182,6 +183,15 @@ value value_get(value object, value key)
         return VALUE_UNDEFINED;
     ptrdiff_t i = find_key(value_heap(object), 2, key);
     return i < 0 ? VALUE_UNDEFINED : value_pairs(object)[i].val;
+}
+
+value value_get_far(value object, value key, uint32_t *hint)
+{
+    ptrdiff_t i = find_key(value_heap(object), 2, key);
+    if (i < 0)
+        return VALUE_UNDEFINED;
+    *hint = (uint32_t)i;
+    return value_pairs(object)[i].val;
 }
 
 static inline bool key_is_str(value k, struct str s)
