@@ -5,13 +5,15 @@
  * processors, and what memory it takes; and a few that stress one thing each, with
  * an explanation being recorded and without.
  *
- *   bench_rego [-w DIRECTORY]
+ *   bench_rego [-w DIRECTORY | -c NAME]
  *
  * Microseconds of the fastest batch; "threads" are microseconds by the clock for
  * each evaluation when every processor evaluates.  BENCH_MS sets the time for each
  * figure (200), BENCH_ONLY a part of the names of those that are wanted, BENCH_JSON
  * names a file that gets {"name": microseconds, ...}.  -w writes the policies and
  * documents there and measures nothing: tools/rego-bench feeds them to other engines.
+ * -c compiles and evaluates one of them, each once behind a first time, in functions
+ * whose instructions tools/rego-bench/instructions counts.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -309,6 +311,43 @@ static void read_token(value input)
     MUST(jws_parse(&memory, value_str(text_of), &token, NULL) == OK);
 }
 
+/* Called by these names: neither inlined nor cloned. */
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noipa))
+#endif
+
+static NOINLINE void counted_evaluate(struct workload *w)
+{
+    evaluate(w);
+}
+
+static NOINLINE void counted_compile(struct workload *w)
+{
+    compile(w);
+}
+
+static void count(const struct rego_work *work, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(work[i].name, name) != 0)
+            continue;
+        struct workload row = {.name = name,
+                               .policy = work[i].policy,
+                               .path = work[i].path,
+                               .input = work[i].input,
+                               .data = work[i].data,
+                               .want = work[i].want};
+        prepare(&row);
+        evaluate(&row);
+        counted_evaluate(&row);
+        counted_compile(&row);
+        return;
+    }
+    must(false, name);
+}
+
 static bool wanted(const char *name)
 {
     const char *only = getenv("BENCH_ONLY");
@@ -333,6 +372,10 @@ int main(int argc, char **argv)
     }
     ctx = rego_ctx_new(&limits);
     MUST(ctx != NULL);
+    if (argc == 3 && strcmp(argv[1], "-c") == 0) {
+        count(work, n, argv[2]);
+        return 0;
+    }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int threads = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (int)processors;
 

@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
     if (eventlog_replay(&log, 1, EVENT_ALG_SHA384, &d) != OK || d.len != 48)
         abort();
-    if (eventlog_claims(&a, &log, UINT32_MAX, &claims, &err) == OK && value_len(claims) != log.len)
+    /* An event of register UINT32_MAX is the one that is left out. */
+    if (eventlog_claims(&a, &log, UINT32_MAX, &claims, &err) == OK && value_len(claims) > log.len)
         abort();
     if (!value_is_object(eventlog_ccel(&a, &log, UINT32_MAX)) && arena_status(&a) == OK)
         abort();

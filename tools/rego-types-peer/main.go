@@ -65,6 +65,9 @@ var programs = []string{
 	"f(x) := x.a ⏎ p := f(1)", "f(x) := {\"r\": x} ⏎ p := f(1).s", "f(x) := {\"r\": x} ⏎ p := f(1).r", "default f(_) := 1 ⏎ f(x) := \"a\" if x == 2 ⏎ p if f(1) == null", "f(x) := x ⏎ p := data.t.f",
 	"f(x) := x ⏎ p := [data.t.f]", "f(x) := x ⏎ p if data.t.f", "f(x) := x ⏎ p if f(1) + 1 == 2", "f(x) := \"a\" ⏎ p if f(1) + 1 == 2", "f(x) := sum(x) ⏎ p := f([\"a\"])",
 	"f(x) := 1 if x.a == \"b\" ⏎ p := f({\"a\": 1})", "f(x) := 1 if x[0] == 1 ⏎ p := f(\"a\")", "f(x) := 1 if { x.a == 1; x == 2 }",
+	// operands that nothing is known of, read twice
+	"f(c) if { c[\"x-status\"] == \"good\"; c[\"y-status\"] == \"valid\" } ⏎ p if { input.n; f(input.n[\"x-chain\"]) }", "f(c) if { c.a == \"x\"; c.b == 1; c.a == 2 } ⏎ p if f(input.n)",
+	"f(c) if { c.a == \"x\"; c.b == \"y\" } ⏎ p if f({\"a\": \"x\"})", "f(c) if { c[0] == \"x\"; c[1] == 2 } ⏎ g(c) if f(c.l) ⏎ p if every n in [\"a\"] { g(input[n]) }",
 	// comprehensions and nesting
 	`p := [x | x := 1; x == "a"]`, `p := {x | x := 1; x == "a"}`, `p := {x: y | x := 1; y := x + "a"}`, `p := [y | x := {"a": 1}; y := x.b]`, `p := count([x | x := 1])`, `p := sum([x | x := "a"])`,
 	`p := sum([x | x := 1])`, `p := concat(",", [x | x := 1])`, `p := concat(",", {x | x := "a"})`, `p if [x | x := 1] == ["a"]`, `p := {"a": [x | x := 1]}["b"]`, `p if { y := [x | x := 1]; y[0] == "a" }`,
