@@ -15,6 +15,7 @@
 
 #define FIRST_REGISTERS 1024
 #define FIRST_FRAMES 16
+#define KEPT_BYTES ((size_t)64 << 10) /* of memory between evaluations, if it was needed once */
 
 /* ---- policies ---- */
 
@@ -203,7 +204,8 @@ void *rego_call_cache_get(struct rego_call *call, const char *kind, struct str k
     if (ctx->cache_len == 0)
         return NULL;
     /* A constant of the policy is at the same place each time; its hash costs more than a look. */
-    struct cached **hint = &ctx->cache_hints[((uintptr_t)key.ptr >> 4) % HINTS];
+    uint64_t place = (uint64_t)((uintptr_t)key.ptr >> 4) * 0x9e3779b97f4a7c15u;
+    struct cached **hint = &ctx->cache_hints[(place >> 32) % HINTS];
     struct cached *c = *hint;
     if (c == NULL || !is_cached(c, kind, key)) {
         uint64_t hash = hash_cached(kind, key);
@@ -287,7 +289,7 @@ static void forget(struct rego_ctx *ctx)
 void rego_ctx_reset(struct rego_ctx *ctx)
 {
     forget(ctx);
-    arena_reset(&ctx->arena);
+    arena_reset_keeping(&ctx->arena, KEPT_BYTES);
     ctx->steps_left = ctx->steps_max = ctx->limits.steps;
 }
 

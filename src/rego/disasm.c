@@ -49,6 +49,8 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
         }
         break;
     case OP_CALL:
+    case OP_CALL_1:
+    case OP_CALL_2:
     case OP_CALL_ALL:
         buf_add(out, p->externals[k].name);
         break;

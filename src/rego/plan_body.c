@@ -111,6 +111,22 @@ static operand plan_operands(struct plan *p, struct term *call, uint32_t n)
     return first;
 }
 
+/* A built-in of one or two operands takes them where they are. */
+static bool plan_short_call(struct plan *p, struct term *call, uint32_t n, uint32_t external,
+                            operand *out)
+{
+    if (n == 0 || n > 2 || external > UINT8_MAX || call->callee->mocked)
+        return false;
+    operand xs[2] = {0, 0};
+    for (uint32_t i = 0; i < n; i++) {
+        xs[i] = plan_value(p, call->items[i + 1]);
+        describe_side(p, i == 1, call->items[i + 1], xs[i]);
+    }
+    *out = new_reg(p);
+    emit(p, n == 1 ? OP_CALL_1 : OP_CALL_2, external, *out, xs[0], xs[1], p->fail);
+    return true;
+}
+
 /* v > data.l[v]: operands in an order in which each has what it needs. */
 static struct term *order_operands(struct plan *p, struct term *call, uint32_t n)
 {
@@ -164,16 +180,18 @@ static void plan_call(struct plan *p, struct term *call)
         operand y = plan_value(p, call->items[2]);
         r = new_reg(p);
         emit(p, OP_ARITH, (uint8_t)sign, r, x, y, p->fail);
-    } else {
+    } else if (f->kind == CALLEE_RULE) {
         operand first = plan_operands(p, call, n);
         r = new_reg(p);
-        if (f->kind == CALLEE_RULE) {
-            emit(p, OP_CALL_RULE, n, r, first, f->group->index, p->fail);
-        } else {
-            if (f->kind == CALLEE_HOST || n == 1)
-                record_constant_call(p, call);
-            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external_index(p, f),
-                 p->fail);
+        emit(p, OP_CALL_RULE, n, r, first, f->group->index, p->fail);
+    } else {
+        uint32_t external = external_index(p, f);
+        if (f->kind == CALLEE_HOST || n == 1)
+            record_constant_call(p, call);
+        if (f->relation || !plan_short_call(p, call, n, external, &r)) {
+            operand first = plan_operands(p, call, n);
+            r = new_reg(p);
+            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external, p->fail);
         }
     }
     if (f->relation) {

@@ -63,6 +63,8 @@ struct prog_fn {
     uint16_t args;
     uint8_t kind;    /* enum fn_kind */
     bool mocked;     /* some `with` replaces it */
+    bool cheap;      /* calls are not remembered: that would cost as much */
+    bool effects;    /* calls something that is more than a function of its arguments */
     bool keyed;      /* lookup of one key of a partial rule: the argument */
     uint32_t by_key; /* of a partial rule: the function for that, or FN_NONE */
     struct prog_pos pos;

@@ -214,7 +214,7 @@ rego_ctx_new(const struct rego_limits *limits); /* NULL: defaults; result NULL: 
 struct rego_ctx *rego_ctx_free(struct rego_ctx *ctx);
 DEFINE_CLEANUP(rego_ctx, struct rego_ctx, rego_ctx_free)
 
-/* Everything of the last evaluation is gone. The first memory chunk stays. */
+/* Everything of the last evaluation is gone.  Up to 64 KiB of memory stay. */
 void rego_ctx_reset(struct rego_ctx *ctx);
 
 /* Limits of the following evaluations. */

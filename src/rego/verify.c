@@ -65,6 +65,8 @@ static uint64_t table_size(const struct rego_policy *p, const struct insn *i)
     case OP_PATH:
         return p->path_count;
     case OP_CALL:
+    case OP_CALL_1:
+    case OP_CALL_2:
     case OP_CALL_ALL:
         return p->external_count;
     case OP_CALL_RULE:

@@ -69,7 +69,7 @@ struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
 
 /* ---- steps ---- */
 
-static bool spend(struct rego_ctx *ctx, uint64_t units)
+static bool spend_slowly(struct rego_ctx *ctx, uint64_t units)
 {
     if (ctx->steps_left < units) {
         ctx->steps_left = 0;
@@ -87,6 +87,15 @@ static bool spend(struct rego_ctx *ctx, uint64_t units)
         vm_fail(ctx, ERR_CANCELLED, "eval_cancel_error", NULL, "evaluation took too long");
         return false;
     }
+    return true;
+}
+
+static inline bool spend(struct rego_ctx *ctx, uint64_t units)
+{
+    if (UNLIKELY(ctx->steps_left < units || ctx->until_deadline <= units))
+        return spend_slowly(ctx, units);
+    ctx->steps_left -= units;
+    ctx->until_deadline -= (uint32_t)units;
     return true;
 }
 
@@ -138,7 +147,8 @@ static struct frame *push_frame(struct rego_ctx *ctx, uint32_t fn)
         return NULL;
     }
     struct frame *fr = &ctx->frames[ctx->frame_count++];
-    *fr = (struct frame){.regs = ctx->regs, .top = top, .view = ctx->view, .fn = fn};
+    *fr = (struct frame){
+        .regs = ctx->regs, .top = top, .view = ctx->view, .fn = fn, .steps = ctx->steps_left};
     ctx->regs = ctx->top;
     ctx->top += f->regs;
     if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF))
@@ -171,22 +181,23 @@ static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
     return true;
 }
 
-static uint64_t call_hash(uint32_t fn, const value *args, uint32_t n)
+static uint32_t call_hash(uint32_t fn, const value *args, uint32_t n)
 {
     uint64_t h = 0x9e3779b97f4a7c15u ^ fn;
     for (uint32_t i = 0; i < n; i++)
         h = hash_mix(h, value_hash(args[i]));
-    return h ^ h >> 29;
+    return (uint32_t)(h ^ h >> 29);
 }
 
-static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t fn,
+/* The call's entry, or the free one where it belongs. */
+static struct call_entry *find_call(struct call_memo *m, uint32_t hash, uint32_t fn,
                                     const value *args, uint32_t n)
 {
-    for (uint64_t at = hash;; at++) {
+    for (uint32_t at = hash;; at++) {
         struct call_entry *e = &m->slots[at & (m->cap - 1)];
-        if (e->n == UINT32_MAX)
+        if (e->args == NULL)
             return e;
-        if (e->hash != hash || e->fn != fn || e->n != n)
+        if (e->hash != hash || e->fn != fn)
             continue;
         uint32_t i = 0;
         while (i < n && value_equal(e->args[i], args[i]))
@@ -196,42 +207,63 @@ static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t
     }
 }
 
-static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+static bool lookup_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
                         uint32_t n, value *out)
 {
     struct call_memo *m = &ctx->view->calls;
     if (m->cap == 0)
         return false;
     struct call_entry *e = find_call(m, hash, fn, args, n);
-    if (e->n == UINT32_MAX)
+    if (e->args == NULL)
         return false;
     *out = e->result;
     return true;
 }
 
-static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+static bool grow_calls(struct rego_ctx *ctx, struct call_memo *m)
+{
+    struct call_memo bigger = {.cap = m->cap == 0 ? 32 : m->cap * 4, .len = m->len};
+    bigger.slots = arena_new_array(&ctx->arena, struct call_entry, bigger.cap);
+    if (bigger.slots == NULL)
+        return false;
+    for (uint32_t i = 0; i < m->cap; i++) {
+        uint32_t at = m->slots[i].hash;
+        while (m->slots[i].args != NULL && bigger.slots[at & (bigger.cap - 1)].args != NULL)
+            at++;
+        if (m->slots[i].args != NULL)
+            bigger.slots[at & (bigger.cap - 1)] = m->slots[i];
+    }
+    *m = bigger;
+    return true;
+}
+
+static bool store_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
                        uint32_t n, value result)
 {
     struct call_memo *m = &ctx->view->calls;
-    if (m->len * 2 >= m->cap) {
-        struct call_memo bigger = {.cap = m->cap == 0 ? 16 : m->cap * 2};
-        bigger.slots = arena_alloc(&ctx->arena, bigger.cap * sizeof(*bigger.slots));
-        if (bigger.slots == NULL)
-            return false;
-        for (uint32_t i = 0; i < bigger.cap; i++)
-            bigger.slots[i].n = UINT32_MAX;
-        for (uint32_t i = 0; i < m->cap; i++)
-            if (m->slots[i].n != UINT32_MAX)
-                *find_call(&bigger, m->slots[i].hash, m->slots[i].fn, m->slots[i].args,
-                           m->slots[i].n) = m->slots[i];
-        bigger.len = m->len;
-        *m = bigger;
-    }
+    value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
+    if (copy == NULL || (m->len * 2 >= m->cap && !grow_calls(ctx, m)))
+        return false;
+    memcpy(copy, args, n * sizeof(value));
     struct call_entry *e = find_call(m, hash, fn, args, n);
-    if (e->n == UINT32_MAX)
-        m->len++;
-    *e = (struct call_entry){hash, fn, n, args, result};
+    m->len += e->args == NULL;
+    *e = (struct call_entry){hash, fn, copy, result};
     return true;
+}
+
+/* What took fewer steps is done again as quickly as it is found. */
+#define REMEMBERED_STEPS 4
+
+/* The value that the frame's function returns; its arguments are still in their registers. */
+static bool remember_result(struct rego_ctx *ctx, const struct frame *fr, value v)
+{
+    const struct prog_fn *f = &ctx->policy->fns[fr->fn];
+    if (f->kind != FN_FUNCTION)
+        return store_memo(ctx, fr->fn, v);
+    /* An explanation tells of each call once; what has effects has them once. */
+    bool worth = fr->steps - ctx->steps_left >= REMEMBERED_STEPS || f->effects ||
+                 ctx->params.trace != REGO_TRACE_OFF;
+    return !fr->remember || !worth || store_call(ctx, fr->hash, fr->fn, ctx->regs, f->args, v);
 }
 
 /* ---- external calls ---- */
@@ -265,7 +297,7 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         (void)rego_call_error(&call, "built-in function is not available");
     else
         got = e->fn(&call, args, out);
-    if (arena_status(&ctx->arena) != OK)
+    if (UNLIKELY(ctx->arena.failed != OK))
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
     case REGO_VALUE:
@@ -296,16 +328,16 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
     if (!e->host || (e->flags & REGO_PURE) == 0)
         return call_external(ctx, e, args, pc, out);
     uint32_t key = index | REPLACEMENT_EXTERNAL;
-    uint64_t hash = call_hash(key, args, n);
+    uint32_t hash = call_hash(key, args, n);
     if (lookup_call(ctx, hash, key, args, n, out))
         return true;
-    value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
-    if (copy == NULL) {
+    if (!call_external(ctx, e, args, pc, out))
+        return false;
+    if (!store_call(ctx, hash, key, args, n, *out)) {
         vm_no_memory(ctx);
         return false;
     }
-    memcpy(copy, args, n * sizeof(value));
-    return call_external(ctx, e, copy, pc, out) && store_call(ctx, hash, key, copy, n, *out);
+    return true;
 }
 
 /* ---- slow paths of single instructions ---- */
@@ -763,12 +795,22 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                     struct view *before = ctx->view;
                     ENTER(m->replacement, RETURN_VALUE)
                     ctx->frames[ctx->frame_count - 1].view = before;
-                    ctx->frames[ctx->frame_count - 1].memo_args = NULL;
                     ctx->view = view;
                     memcpy(R, args, n * sizeof(value));
                     continue;
                 }
             }
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_CALL_1:
+        case OP_CALL_2: {
+            value args[2] = {X(i->b), i->op == OP_CALL_2 ? X(i->c) : VALUE_UNDEFINED};
+            value v = VALUE_UNDEFINED;
+            if (!spend(ctx, 1) || !call_cached(ctx, i->n, args, i->op == OP_CALL_2 ? 2 : 1, pc, &v))
+                return ctx->status;
             if (!value_is_defined(v))
                 goto fail;
             R[i->a] = v;
@@ -807,7 +849,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 R[i->a] = v;
                 break;
             }
-            uint64_t hash = call_hash(fn, args, n);
+            if (p->fns[fn].cheap && ctx->params.trace == REGO_TRACE_OFF) {
+                ENTER(fn, RETURN_VALUE)
+                ctx->view = inside;
+                memcpy(R, args, n * sizeof(value));
+                continue;
+            }
+            uint32_t hash = call_hash(fn, args, n);
             value known;
             if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
                 if (!value_is_defined(known))
@@ -815,15 +863,11 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 R[i->a] = known;
                 break;
             }
-            value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
-            if (copy == NULL)
-                return vm_no_memory(ctx);
-            memcpy(copy, args, n * sizeof(value));
             ENTER(fn, RETURN_VALUE)
             ctx->view = inside;
-            ctx->frames[ctx->frame_count - 1].memo_hash = hash;
-            ctx->frames[ctx->frame_count - 1].memo_args = copy;
-            memcpy(R, copy, n * sizeof(value));
+            ctx->frames[ctx->frame_count - 1].hash = hash;
+            ctx->frames[ctx->frame_count - 1].remember = true;
+            memcpy(R, args, n * sizeof(value));
             continue;
         }
         case OP_RULE: {
@@ -852,17 +896,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             } else if (v.word != 0) {
                 v = value_is_defined(v) ? value_lookup(v, key) : v;
             } else {
-                uint64_t hash = call_hash(fn, &key, 1);
+                uint32_t hash = call_hash(fn, &key, 1);
                 if (!lookup_call(ctx, hash, fn, &key, 1, &v)) {
-                    value *copy = arena_alloc(&ctx->arena, sizeof(value));
-                    if (copy == NULL)
-                        return vm_no_memory(ctx);
-                    *copy = key;
                     if (!spend(ctx, 1))
                         return ctx->status;
                     ENTER(fn, RETURN_VALUE)
-                    ctx->frames[ctx->frame_count - 1].memo_hash = hash;
-                    ctx->frames[ctx->frame_count - 1].memo_args = copy;
+                    ctx->frames[ctx->frame_count - 1].hash = hash;
+                    ctx->frames[ctx->frame_count - 1].remember = true;
                     R[0] = key;
                     continue;
                 }
@@ -977,27 +1017,22 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_RETURN: {
             value v = X(i->a);
-            struct frame fr = ctx->frames[ctx->frame_count - 1];
-            const struct prog_fn *f = &p->fns[fr.fn];
-            if (f->kind != FN_FUNCTION) {
-                if (!store_memo(ctx, fr.fn, v))
-                    return vm_no_memory(ctx);
-            } else if (fr.memo_args != NULL &&
-                       !store_call(ctx, fr.memo_hash, fr.fn, fr.memo_args, f->args, v)) {
+            const struct frame *fr = &ctx->frames[ctx->frame_count - 1];
+            if (!remember_result(ctx, fr, v))
                 return vm_no_memory(ctx);
-            }
+            enum frame_return how = (enum frame_return)fr->how;
+            pc = fr->back;
+            fail_pc = fr->fail_pc;
             pop_frame(ctx);
             R = ctx->regs;
-            pc = fr.back;
-            fail_pc = fr.fail_pc;
-            if (fr.how == RETURN_VALUE) {
+            if (how == RETURN_VALUE) {
                 i = &code[pc];
                 if (!value_is_defined(v))
                     goto fail;
                 R[i->a] = v;
                 break;
             }
-            if (fr.how == RETURN_AGAIN)
+            if (how == RETURN_AGAIN)
                 continue;
             if (ctx->frame_count == bottom) {
                 *out = v;

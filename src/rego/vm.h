@@ -40,10 +40,9 @@ struct call_memo {
     uint32_t cap, len;
 };
 struct call_entry {
-    uint64_t hash;
-    uint32_t fn; /* program function, or external with REPLACEMENT_EXTERNAL */
-    uint32_t n;  /* arguments; UINT32_MAX: free */
-    const value *args;
+    uint32_t hash;
+    uint32_t fn;       /* program function, or external with REPLACEMENT_EXTERNAL */
+    const value *args; /* NULL: free */
     value result;
 };
 
@@ -70,8 +69,9 @@ struct frame {
     uint32_t back; /* pc of the calling instruction */
     uint32_t fail_pc;
     uint8_t how;
-    uint64_t memo_hash; /* functions: where the result is remembered */
-    const value *memo_args;
+    bool remember;  /* functions: the result, if it took some work */
+    uint32_t hash;  /* of the call, for that */
+    uint64_t steps; /* that were left when it began */
 };
 
 struct segment {
@@ -111,7 +111,7 @@ struct cached {
     void (*destroy)(void *);
 };
 #define CACHE_MAX 256 /* a power of two */
-#define HINTS 256     /* likewise */
+#define HINTS 1024    /* likewise */
 
 struct rego_ctx {
     struct arena arena;
