@@ -156,7 +156,7 @@ static uint32_t ref_number(struct index_builder *x, const struct index_ref *r)
     return x->ref_count++;
 }
 
-/* A constant path into input, an argument, or a variable that names one of them. */
+/* A constant path into input or an argument, or a variable that names one of them. */
 static bool as_ref(struct index_builder *x, const struct term *t, struct index_ref *out)
 {
     *out = (struct index_ref){.place = PLACE_NONE};
@@ -172,22 +172,26 @@ static bool as_ref(struct index_builder *x, const struct term *t, struct index_r
         const struct term *named = t->var.id < x->alias_cap ? x->aliases[t->var.id] : NULL;
         return named != NULL && as_ref(x, named, out);
     }
-    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_INPUT ||
-        t->len < 2)
+    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->len < 2)
+        return false;
+    if (t->items[0]->var.id != VAR_INPUT && !as_ref(x, t->items[0], out))
         return false;
     value keys[64];
-    if (t->len > ARRAY_LEN(keys))
+    uint32_t len = out->path.len;
+    if (len + t->len > ARRAY_LEN(keys))
         return false;
+    if (len > 0)
+        memcpy(keys, out->path.keys, len * sizeof(value));
     for (uint32_t i = 1; i < t->len; i++) {
         if (t->items[i]->kind != TERM_VALUE)
             return false;
-        keys[i - 1] = t->items[i]->val;
+        keys[len++] = t->items[i]->val;
     }
-    uint32_t path = add_path(x->p, keys, t->len - 1);
+    uint32_t path = add_path(x->p, keys, len);
     if (x->p->failed)
         return false;
     out->path = x->p->paths.items[path];
-    if (!add_place(x->p, false, keys, t->len - 1, &out->place))
+    if (out->is_arg || !add_place(x->p, false, keys, len, &out->place))
         out->place = PLACE_NONE;
     return true;
 }

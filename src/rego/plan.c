@@ -486,6 +486,7 @@ static uint32_t insn_cost(const struct plan *p, const struct insn *i, uint8_t *c
     case OP_OBJECT:
         return 8;
     case OP_SCAN:
+    case OP_COLLECT:
     case OP_BUILD:
     case OP_CALL_ALL:
     case OP_RULE_KEY:

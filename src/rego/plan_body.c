@@ -490,8 +490,86 @@ void plan_body(struct plan *p, struct body *b)
     }
 }
 
+/* A loop over it is one over the members of a value, not over the tree of rules. */
+static bool is_value_ref(const struct plan *p, const struct term *ref)
+{
+    uint32_t used;
+    if (ref->items[0]->kind != TERM_VAR || ref->items[0]->var.id != VAR_DATA)
+        return true;
+    const struct tree_node *n = tree_walk(p->c, ref, &used);
+    if (n->group != NULL)
+        return n->group->kind != GROUP_FUNCTION;
+    bool leaves_tree = used < ref->len && ref->items[used]->kind == TERM_VALUE;
+    return leaves_tree || (n->children == NULL && n->package == NULL);
+}
+
+/*
+ * {x | some x in c}: what is looped over, c, when nothing else is done with it.
+ * NULL: it is none of these.
+ */
+static struct term *collected(struct plan *p, const struct term *t)
+{
+    const struct body *b = t->comp.body;
+    const struct expr *e = b->len == 1 ? b->items[0] : NULL;
+    if (e == NULL || t->kind == TERM_OBJECT_COMP || e->kind != EXPR_UNIFY || e->negated ||
+        e->with_count > 0 || p->c->options.coverage)
+        return NULL;
+    bool swapped = e->term->items[1]->kind == TERM_REF;
+    const struct term *x = e->term->items[swapped ? 2 : 1];
+    struct term *ref = e->term->items[swapped ? 1 : 2];
+    const struct term *head = t->comp.head;
+    if (x->kind != TERM_VAR || ref->kind != TERM_REF || ref->len < 2 || head->kind != TERM_VAR ||
+        head->var.id != x->var.id || x->var.id < VAR_FIRST || is_bound(p, x))
+        return NULL;
+    const struct term *key = ref->items[ref->len - 1];
+    if (key->kind != TERM_VAR || key->var.id < VAR_FIRST || key->var.id == x->var.id ||
+        is_bound(p, key))
+        return NULL;
+    for (uint32_t i = 0; i + 1 < ref->len; i++)
+        if (!can_evaluate(p, ref->items[i]))
+            return NULL;
+    struct term *c = ref->items[0];
+    if (ref->len > 2) {
+        c = ast_list(p->scratch, TERM_REF, ref->items, ref->len - 1, ref->pos);
+        p->failed |= c == NULL;
+    }
+    return c != NULL && c->kind == TERM_REF && is_value_ref(p, c)       ? c
+           : c != NULL && c->kind == TERM_VAR && c->var.id >= VAR_FIRST ? c
+                                                                        : NULL;
+}
+
+/* Undefined or no collection: nothing is collected, as nothing would be looped over. */
+static operand plan_collected(struct plan *p, struct term *t, struct term *from)
+{
+    value empty = t->kind == TERM_ARRAY_COMP ? VALUE_EMPTY_ARRAY(p->scratch) : VALUE_UNDEFINED;
+    if (t->kind == TERM_SET_COMP) {
+        struct value_builder b;
+        value_builder_init(&b, p->scratch, 0);
+        empty = value_set_finish(&b);
+    }
+    if (!value_is_defined(empty)) {
+        p->failed = true;
+        return 0;
+    }
+    operand r = new_reg(p);
+    emit(p, OP_MOVE, 0, r, constant(p, empty), 0, 0);
+    uint32_t end = new_label(p);
+    uint32_t expr = p->expr;
+    struct nest n = enter(p, end);
+    operand c = plan_value(p, from);
+    emit(p, OP_COLLECT, t->kind == TERM_SET_COMP, r, c, 0, 0);
+    leave(p, n);
+    place_label(p, end);
+    p->expr = expr;
+    mark_line(p, expr);
+    return r;
+}
+
 operand plan_comprehension(struct plan *p, struct term *t)
 {
+    struct term *from = collected(p, t);
+    if (from != NULL)
+        return plan_collected(p, t, from);
     uint32_t kind = t->kind == TERM_ARRAY_COMP ? 0 : t->kind == TERM_SET_COMP ? 1 : 2;
     operand builder = new_reg(p);
     emit(p, OP_BUILD, kind, builder, 0, 0, 0);

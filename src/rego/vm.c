@@ -433,6 +433,21 @@ static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
     return value_set_finish(&b);
 }
 
+/* What a comprehension over all items of a collection gives; `n`: 0 an array, 1 a set. */
+static value collect(struct rego_ctx *ctx, value c, int n)
+{
+    enum value_kind kind = value_kind(c);
+    if (kind == (n == 0 ? VALUE_KIND_ARRAY : VALUE_KIND_SET))
+        return c;
+    size_t len = value_len(c);
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, len);
+    for (size_t i = 0; i < len; i++)
+        value_builder_add(&b,
+                          kind == VALUE_KIND_OBJECT ? value_pairs(c)[i].val : value_items(c)[i]);
+    return n == 0 ? value_array_finish(&b) : value_set_finish(&b);
+}
+
 static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
 {
     const struct prog_fn *f = &ctx->policy->fns[fn];
@@ -762,6 +777,17 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = VALUE_UNDEFINED;
             if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
                 return vm_no_memory(ctx);
+            R[i->a] = v;
+            break;
+        }
+        case OP_COLLECT: {
+            value c = X(i->b);
+            if (value_kind(c) < VALUE_KIND_ARRAY)
+                break;
+            if (!spend(ctx, value_len(c)))
+                return ctx->status;
+            value v = collect(ctx, c, i->n);
+            CHECK_BUILT(v)
             R[i->a] = v;
             break;
         }
