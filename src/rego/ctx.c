@@ -272,6 +272,7 @@ static void forget(struct rego_ctx *ctx)
     ctx->root = (struct view){.input = VALUE_UNDEFINED, .data = VALUE_UNDEFINED};
     ctx->view = &ctx->root;
     ctx->places = NULL;
+    ctx->loops_seen = NULL;
     ctx->frame_count = 0;
     ctx->first.next = NULL;
     ctx->segment = &ctx->first;
@@ -365,10 +366,11 @@ static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
 {
     const struct rego_eval *have = &ctx->params;
     return ctx->policy == p->policy && have->input.word == p->input.word &&
-           have->data.word == p->data.word && have->now_ns == p->now_ns &&
-           have->random_seed[0] == p->random_seed[0] && have->random_seed[1] == p->random_seed[1] &&
-           have->strict_errors == p->strict_errors && have->trace == p->trace &&
-           have->user == p->user && have->print == p->print && ctx->status == OK;
+           have->data.word == p->data.word && have->indexes == p->indexes &&
+           have->now_ns == p->now_ns && have->random_seed[0] == p->random_seed[0] &&
+           have->random_seed[1] == p->random_seed[1] && have->strict_errors == p->strict_errors &&
+           have->trace == p->trace && have->user == p->user && have->print == p->print &&
+           ctx->status == OK;
 }
 
 /* Caches of an evaluation with equal parameters are kept (rego.h). */

@@ -224,7 +224,7 @@ static bool finds_risk(void *user, struct term *t)
     return !*(bool *)user;
 }
 
-static bool is_harmless(const struct expr *e)
+bool index_is_harmless(const struct expr *e)
 {
     static const char *const names[] = {
         "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"};
@@ -302,7 +302,7 @@ static void requirement_of(struct index_builder *x, const struct rule *r, struct
         const struct expr *e = r->body->items[i];
         struct index_ref ref;
         value yes = VALUE_TRUE;
-        if (!is_harmless(e))
+        if (!index_is_harmless(e))
             return;
         if (e->negated)
             continue;

@@ -51,6 +51,10 @@ struct prog_index {
 };
 
 struct rego_ctx;
+struct expr;
+
+/* Evaluating the literal raises no error and enters no rule; all it can do is not to hold. */
+bool index_is_harmless(const struct expr *e);
 
 /* The rules that may apply; false when the arena is exhausted. */
 bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs,

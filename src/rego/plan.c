@@ -486,6 +486,7 @@ static uint32_t insn_cost(const struct plan *p, const struct insn *i, uint8_t *c
     case OP_OBJECT:
         return 8;
     case OP_SCAN:
+    case OP_SCAN_BY:
     case OP_COLLECT:
     case OP_BUILD:
     case OP_CALL_ALL:
@@ -670,6 +671,7 @@ static bool copy_tables(struct plan *p)
            COPY_TABLE(p, p->consts, pol->consts, pol->const_count) &&
            COPY_TABLE(p, p->paths, pol->paths, pol->path_count) &&
            COPY_TABLE(p, p->places, pol->places, pol->place_count) &&
+           COPY_TABLE(p, p->loops, pol->loops, pol->loop_count) &&
            COPY_TABLE(p, p->externals, pol->externals, pol->external_count) &&
            COPY_TABLE(p, p->withs, pol->withs, pol->with_count) &&
            COPY_TABLE(p, p->exprs, pol->exprs, pol->expr_count) &&

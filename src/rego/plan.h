@@ -34,6 +34,7 @@ struct plan {
     GROWING(value) consts;
     GROWING(struct prog_path) paths;
     GROWING(struct prog_place) places;
+    GROWING(struct prog_loop) loops;
     GROWING(struct prog_external) externals;
     GROWING(struct prog_with) withs;
     GROWING(struct prog_expr) exprs;
@@ -60,7 +61,13 @@ struct plan {
     const struct term **origins; /* by variable: the term that it names, or NULL */
     uint32_t expr;               /* index in exprs of the present literal */
     bool whole;                  /* the sides of that are described from its origin */
+    const struct body *body;     /* the literal that is planned next is the one at `at` of it */
+    uint32_t at;
+    const struct term *narrowed; /* the part of its reference whose loop is narrowed, or NULL */
+    uint32_t narrowed_path;
+    operand narrowed_to;
     bool in_query;
+    bool again;       /* what is being planned will be once more: its claims are checked then */
     bool in_document; /* the reference being planned is one into base documents */
 };
 
@@ -105,6 +112,10 @@ void trail_undo(struct plan *p, uint32_t mark);
 /* All variables are bound, or are bound by references on the way. */
 bool can_evaluate(const struct plan *p, const struct term *t);
 operand plan_value(struct plan *p, struct term *t);
+/* The same for one that is planned again, in its own place. */
+operand plan_known(struct plan *p, struct term *t);
+/* A reference into base documents, and nothing else. */
+bool is_document(const struct plan *p, const struct term *t);
 /* The value must match the pattern. */
 void plan_match(struct plan *p, struct term *pattern, operand x);
 /*
@@ -122,6 +133,11 @@ struct term *plan_hoist(struct plan *p, struct term *t, bool top);
 
 void plan_body(struct plan *p, struct body *b);
 operand plan_comprehension(struct plan *p, struct term *t);
+
+/* ---- plan_loop.c ---- */
+
+/* Look for what narrows the loop of a literal that is planned next: p->narrowed. */
+void plan_narrow(struct plan *p, const struct body *body, uint32_t at);
 
 /* ---- explain.c: what explanations need ---- */
 

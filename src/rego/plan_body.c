@@ -170,7 +170,7 @@ static void plan_call(struct plan *p, struct term *call)
         describe_side(p, false, call->items[1], x);
         operand y = plan_value(p, call->items[2]);
         describe_side(p, true, call->items[2], y);
-        emit(p, OP_IN, 0, x, y, 0, p->fail);
+        emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
     }
     operand r;
@@ -445,6 +445,10 @@ static void plan_or(struct plan *p, struct expr *e)
 
 static void plan_plain(struct plan *p, struct expr *e)
 {
+    const struct body *body = p->body;
+    uint32_t at = p->at;
+    p->body = NULL;
+    p->narrowed = NULL;
     p->expr = describe(p, e);
     mark_line(p, p->expr);
     if (p->c->options.coverage)
@@ -467,6 +471,8 @@ static void plan_plain(struct plan *p, struct expr *e)
             plan_negated(p, e);
         } else {
             bool part = describe_begin_part(p, e);
+            if (body != NULL)
+                plan_narrow(p, body, at);
             plan_core(p, e);
             if (part)
                 describe_end_part(p, e);
@@ -479,6 +485,8 @@ void plan_body(struct plan *p, struct body *b)
     for (uint32_t i = 0; i < b->len && !p->failed;) {
         uint32_t n = 1;
         if (b->items[i]->with_count == 0) {
+            p->body = b;
+            p->at = i;
             plan_plain(p, b->items[i]);
         } else {
             /* Neighbours with the same modifiers share them. */
@@ -497,10 +505,7 @@ static bool is_value_ref(const struct plan *p, const struct term *ref)
     if (ref->items[0]->kind != TERM_VAR || ref->items[0]->var.id != VAR_DATA)
         return true;
     const struct tree_node *n = tree_walk(p->c, ref, &used);
-    if (n->group != NULL)
-        return n->group->kind != GROUP_FUNCTION;
-    bool leaves_tree = used < ref->len && ref->items[used]->kind == TERM_VALUE;
-    return leaves_tree || (n->children == NULL && n->package == NULL);
+    return n->group != NULL ? n->group->kind != GROUP_FUNCTION : is_document(p, ref);
 }
 
 /*

@@ -62,13 +62,22 @@ bool constant_value(struct plan *p, const struct term *t, value *out)
 
 /* ---- references ---- */
 
-/* A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value is returned.
+/*
+ * A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value
+ * is returned.  `part`: of the reference, that loops.
  */
-static operand plan_scan(struct plan *p, operand base, operand key)
+static operand plan_scan(struct plan *p, operand base, operand key, const struct term *part)
 {
     operand state = new_regs(p, 2);
     operand val = new_reg(p);
-    emit(p, OP_SCAN, 0, state, base, 0, p->fail);
+    if (part == p->narrowed && !p->failed) {
+        struct prog_loop loop = {p->paths.items[p->narrowed_path], p->in_document};
+        uint32_t number = PLAN_PUSH(p, p->loops, loop);
+        emit(p, OP_SCAN_BY, number, state, base, p->narrowed_to, p->fail);
+        p->narrowed = NULL;
+    } else {
+        emit(p, OP_SCAN, 0, state, base, 0, p->fail);
+    }
     uint32_t next = new_label(p);
     place_label(p, next);
     emit(p, OP_NEXT, 0, state, key, val, p->fail);
@@ -87,14 +96,14 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
     }
     if (part->kind == TERM_VAR && !is_bound(p, part) && !is_root(part)) {
         operand key = part->wildcard ? OPERAND_NONE : new_reg(p);
-        operand val = plan_scan(p, base, key);
+        operand val = plan_scan(p, base, key, part);
         if (!part->wildcard)
             bind_slot(p, part, key);
         return val;
     }
     if (!can_evaluate(p, part)) {
         operand key = new_reg(p);
-        operand val = plan_scan(p, base, key);
+        operand val = plan_scan(p, base, key, part);
         plan_match(p, part, key);
         return val;
     }
@@ -178,6 +187,8 @@ static operand plan_cursor(struct plan *p, const struct term *ref, const struct 
 
 static void record_read(struct plan *p, const struct term *ref, bool data)
 {
+    if (p->again)
+        return;
     uint32_t len = 1;
     while (len < ref->len && ref->items[len]->kind == TERM_VALUE)
         len++;
@@ -203,6 +214,17 @@ static operand plan_document(struct plan *p, const struct term *ref)
     base = plan_parts(p, base, ref, i);
     p->in_document = outer;
     return base;
+}
+
+bool is_document(const struct plan *p, const struct term *ref)
+{
+    uint32_t i;
+    if (ref->kind != TERM_REF || ref->items[0]->kind != TERM_VAR ||
+        ref->items[0]->var.id != VAR_DATA)
+        return false;
+    const struct tree_node *n = tree_walk(p->c, ref, &i);
+    bool leaves_tree = i < ref->len && ref->items[i]->kind == TERM_VALUE;
+    return n->group == NULL && (leaves_tree || (n->children == NULL && n->package == NULL));
 }
 
 static operand plan_data_ref(struct plan *p, const struct term *ref)
@@ -261,7 +283,8 @@ static operand plan_ref(struct plan *p, const struct term *ref)
     p->in_document = false;
     operand x = plan_ref_parts(p, ref);
     p->in_document = outer;
-    claims_check(p, ref);
+    if (!p->again)
+        claims_check(p, ref);
     return x;
 }
 
@@ -324,6 +347,14 @@ operand plan_value(struct plan *p, struct term *t)
         return 0;
     }
     return plan_collection(p, t);
+}
+
+operand plan_known(struct plan *p, struct term *t)
+{
+    p->again = true;
+    operand x = plan_value(p, t);
+    p->again = false;
+    return x;
 }
 
 /* ---- patterns ---- */

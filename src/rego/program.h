@@ -107,6 +107,12 @@ struct prog_place {
 #define PLACES_MAX 1024u
 #define PLACE_NONE 0xffffu
 
+/* A loop that is narrowed by a member of its items (plan_loop.c). */
+struct prog_loop {
+    struct prog_path path;
+    bool document; /* over something in a base document */
+};
+
 enum with_kind {
     WITH_INPUT,
     WITH_DATA,
@@ -194,6 +200,8 @@ struct rego_policy {
     uint32_t path_count;
     const struct prog_place *places;
     uint32_t place_count;
+    const struct prog_loop *loops;
+    uint32_t loop_count;
     struct prog_fn *fns;
     uint32_t fn_count;
     uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */

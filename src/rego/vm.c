@@ -99,6 +99,11 @@ static inline bool spend(struct rego_ctx *ctx, uint64_t units)
     return true;
 }
 
+bool vm_spend(struct rego_ctx *ctx, uint64_t units)
+{
+    return spend(ctx, units);
+}
+
 bool rego_call_charge(struct rego_call *call, uint64_t units)
 {
     return spend(call->ctx, units);
@@ -374,10 +379,27 @@ static bool is_item(const value *items, size_t n, value x)
     return false;
 }
 
-static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
+/* In an array of the base documents, by an index that is kept. */
+static bool is_indexed(const struct loop_index *items, value x)
+{
+    const value *all = value_items(loop_collection(items));
+    uint32_t i = loop_first(items, x);
+    while (i != LOOP_END && !value_equal(all[i], x))
+        i = loop_next(items, i);
+    return i != LOOP_END;
+}
+
+static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, bool *out)
 {
     size_t n = value_len(c);
     *out = false;
+    if (document && n >= 16 && value_is_array(c) && loop_is_kept(ctx)) {
+        const struct loop_index *items = loop_find(ctx, c, NULL, 0, true);
+        if (items != NULL)
+            *out = is_indexed(items, x);
+        if (items != NULL || ctx->status != OK)
+            return ctx->status == OK;
+    }
     switch (value_kind(c)) {
     case VALUE_KIND_SET:
         *out = value_set_has(c, x);
@@ -395,7 +417,22 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
     return n < 256 || spend(ctx, n / 256);
 }
 
-/* The next key and value of a loop; false at its end. */
+static void *untag(value v)
+{
+    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
+}
+
+static value tag(const void *p)
+{
+    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
+}
+
+static bool is_tagged(value v)
+{
+    return (v.word & 15) == VM_TAG;
+}
+
+/* The next key and value of a collection; false at its end. */
 static bool next_item(value c, size_t i, value *key, value *val)
 {
     if (i >= value_len(c))
@@ -413,6 +450,36 @@ static bool next_item(value c, size_t i, value *key, value *val)
         *key = *val = value_items(c)[i];
         return true;
     }
+}
+
+/* A loop's two registers: collection and next number; or index and next item. */
+static bool next_of_loop(value *state, value *key, value *val)
+{
+    int64_t k = value_small(state[1]);
+    if (LIKELY(!is_tagged(state[0]))) {
+        state[1] = value_small_int(k + 1);
+        return next_item(state[0], (size_t)k, key, val);
+    }
+    const struct loop_index *x = untag(state[0]);
+    if (k == LOOP_END)
+        return false;
+    state[1] = value_small_int(loop_next(x, (uint32_t)k));
+    return next_item(loop_collection(x), (size_t)k, key, val);
+}
+
+/* What SCAN_BY begins; false: no item can have the key, or (ctx->status) the evaluation ends. */
+static bool begin_narrowed(struct rego_ctx *ctx, const struct prog_loop *loop, value c, value key,
+                           value *state)
+{
+    const struct loop_index *x = loop_find(ctx, c, loop->path.keys, loop->path.len, loop->document);
+    state[0] = c;
+    state[1] = value_small_int(0);
+    if (x == NULL)
+        return ctx->status == OK;
+    uint32_t first = value_is_defined(key) ? loop_first(x, key) : LOOP_END;
+    state[0] = tag(x);
+    state[1] = value_small_int(first);
+    return first != LOOP_END;
 }
 
 static value make_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
@@ -527,16 +594,6 @@ static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, va
         return false;
     *key = ctx->policy->nodes[ctx->policy->nodes[node].children[k]].key;
     return true;
-}
-
-static void *untag(value v)
-{
-    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
-}
-
-static value tag(const void *p)
-{
-    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
 }
 
 /* ---- the loop ---- */
@@ -658,7 +715,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_IN: {
             bool found;
-            if (!is_member(ctx, X(i->a), X(i->b), &found))
+            if (!is_member(ctx, X(i->a), X(i->b), i->n == 1, &found))
                 return ctx->status;
             if (!found)
                 goto fail;
@@ -704,16 +761,25 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a + 1] = value_small_int(0);
             break;
         }
+        case OP_SCAN_BY: {
+            value c = X(i->b);
+            if (value_kind(c) < VALUE_KIND_ARRAY || value_len(c) == 0)
+                goto fail;
+            if (!begin_narrowed(ctx, &p->loops[i->n], c, X(i->c), &R[i->a])) {
+                if (ctx->status != OK)
+                    return ctx->status;
+                goto fail;
+            }
+            break;
+        }
         case OP_NEXT: {
             value key, val;
-            int64_t k = value_small(R[i->a + 1]);
-            if (!next_item(R[i->a], (size_t)k, &key, &val)) {
+            if (!next_of_loop(&R[i->a], &key, &val)) {
                 pc = i->d;
                 continue;
             }
             if (!spend(ctx, 1))
                 return ctx->status;
-            R[i->a + 1] = value_small_int(k + 1);
             if (i->b != OPERAND_NONE)
                 R[i->b] = key;
             if (i->c != OPERAND_NONE)

@@ -119,6 +119,7 @@ struct rego_ctx {
     const struct rego_policy *policy;
     struct rego_eval params;
     struct view root;
+    struct loop_seen *loops_seen;
     value *places; /* of the root view: word 0 = not known; NULL until needed */
     struct view *view;
 
@@ -224,6 +225,28 @@ static inline value vm_place(struct rego_ctx *ctx, uint32_t place)
         return ctx->places[place];
     return place_find(ctx, place);
 }
+
+/* ---- loops.c ---- */
+
+struct loop_index;
+#define LOOP_END UINT32_MAX
+
+/*
+ * Index of a collection by what its items have at a path of names; NULL: go through
+ * all of them, or (ctx->status) the evaluation has ended.  `document`: it is part of
+ * the base documents of the present view.
+ */
+const struct loop_index *loop_find(struct rego_ctx *ctx, value c, const value *path, uint32_t len,
+                                   bool document);
+/* Indexes over base documents of the present view are kept. */
+bool loop_is_kept(const struct rego_ctx *ctx);
+/* Numbers of items that may have the key, ascending; LOOP_END: no more. */
+uint32_t loop_first(const struct loop_index *x, value key);
+uint32_t loop_next(const struct loop_index *x, uint32_t item);
+value loop_collection(const struct loop_index *x);
+
+/* Steps that something took; false: the evaluation has ended. */
+bool vm_spend(struct rego_ctx *ctx, uint64_t units);
 
 /* ---- ctx.c ---- */
 
