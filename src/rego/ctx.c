@@ -504,6 +504,18 @@ static STATUS walk_path(struct rego_ctx *ctx, const value *keys, uint32_t len, v
     return fn == FN_NONE && !value_is_defined(*out) ? ERR_NOT_FOUND : OK;
 }
 
+/* A service asks for the same few rules again and again. */
+static bool find_rule(struct rego_ctx *ctx, struct str path, uint32_t *fn)
+{
+    const struct rego_policy *p = ctx->policy;
+    if (ctx->last_fn >= p->named_fn_count || !str_equal(p->fns[ctx->last_fn].name, path)) {
+        if (program_find(p, path, &ctx->last_fn) != OK)
+            return false;
+    }
+    *fn = ctx->last_fn;
+    return p->fns[*fn].kind != FN_FUNCTION;
+}
+
 STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path,
                       value *out)
 {
@@ -511,8 +523,7 @@ STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, stru
     uint32_t fn;
     value v = VALUE_UNDEFINED;
     enum status st;
-    if (program_find(params->policy, path, &fn) == OK &&
-        params->policy->fns[fn].kind != FN_FUNCTION) {
+    if (find_rule(ctx, path, &fn)) {
         st = rule_value(ctx, fn, &v);
     } else {
         value keys[64];

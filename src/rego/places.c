@@ -20,8 +20,8 @@ static value find(struct rego_ctx *ctx, value *known, uint32_t at)
     else
         v = find(ctx, known, place->parent);
     if (value_is_defined(v))
-        v = place->data ? vm_document_lookup(ctx, v, place->key, at)
-                        : vm_lookup(ctx, v, place->key, at);
+        v = place->data ? vm_document_lookup(ctx, v, place->key, NEAR_PLACE(at))
+                        : vm_lookup(ctx, v, place->key, NEAR_PLACE(at));
     if (known != NULL)
         known[at] = v;
     return v;

@@ -4,6 +4,7 @@
 #include "rego/plan.h"
 
 #define PATH_MAX_KEYS 250
+#define PAIRS_SORTED_MAX 64
 
 static bool is_root(const struct term *t)
 {
@@ -290,6 +291,25 @@ static operand plan_ref(struct plan *p, const struct term *ref)
 
 /* ---- values ---- */
 
+/* Constant keys in their order: then the object need not be sorted when it is made. */
+static void sort_pairs(struct term *const *items, operand *xs, uint32_t len)
+{
+    for (uint32_t i = 0; i < len; i += 2)
+        if (!ast_is_string(items[i]))
+            return;
+    value keys[PAIRS_SORTED_MAX];
+    for (uint32_t i = 0; i < len / 2; i++) {
+        uint32_t k = i;
+        operand pair[2] = {xs[2 * i], xs[2 * i + 1]};
+        for (; k > 0 && value_compare(keys[k - 1], items[2 * i]->val) > 0; k--) {
+            keys[k] = keys[k - 1];
+            memcpy(&xs[2 * k], &xs[2 * k - 2], sizeof(pair));
+        }
+        keys[k] = items[2 * i]->val;
+        memcpy(&xs[2 * k], pair, sizeof(pair));
+    }
+}
+
 static operand plan_collection(struct plan *p, struct term *t)
 {
     operand *items = arena_new_array(p->scratch, operand, t->len);
@@ -299,6 +319,8 @@ static operand plan_collection(struct plan *p, struct term *t)
     }
     for (uint32_t i = 0; i < t->len; i++)
         items[i] = plan_value(p, t->items[i]);
+    if (t->kind == TERM_OBJECT && t->len <= 2 * PAIRS_SORTED_MAX)
+        sort_pairs(t->items, items, t->len);
     operand first = new_regs(p, t->len);
     for (uint32_t i = 0; i < t->len; i++)
         emit(p, OP_MOVE, 0, first + i, items[i], 0, 0);

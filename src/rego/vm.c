@@ -484,11 +484,7 @@ static bool begin_narrowed(struct rego_ctx *ctx, const struct prog_loop *loop, v
 
 static value make_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
 {
-    struct value_builder b;
-    value_builder_init(&b, &ctx->arena, n);
-    for (uint32_t i = 0; i < n; i++)
-        value_builder_put(&b, pairs[2 * i], pairs[2 * i + 1]);
-    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+    return value_object(&ctx->arena, (const struct value_pair *)pairs, n);
 }
 
 static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
@@ -663,8 +659,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             break;
         case OP_GET: {
-            value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), pc)
-                                : vm_document_lookup(ctx, X(i->b), X(i->c), pc);
+            value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc))
+                                : vm_document_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc));
             if (!value_is_defined(v))
                 goto fail;
             R[i->a] = v;
@@ -683,8 +679,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
             for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
-                v = i->n < 2 ? vm_lookup(ctx, v, path->keys[k], pc + 67 * k)
-                             : vm_document_lookup(ctx, v, path->keys[k], pc + 67 * k);
+                v = i->n < 2 ? vm_lookup(ctx, v, path->keys[k], NEAR_PC(pc + 67 * k))
+                             : vm_document_lookup(ctx, v, path->keys[k], NEAR_PC(pc + 67 * k));
             if (!value_is_defined(v))
                 goto fail;
             R[i->a] = v;
@@ -984,7 +980,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = p->fns[i->c].by_key;
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
                 v = vm_base(ctx, p->fns[fn].node);
-                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key, pc) : v;
+                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key, NEAR_PC(pc)) : v;
             } else if (v.word != 0) {
                 v = value_is_defined(v) ? value_lookup(v, key) : v;
             } else {

@@ -98,6 +98,8 @@ struct memo_item {
 
 /* Where keys were found last, by the place in the program (value_get_near()). */
 #define NEAR_MAX 2048 /* a power of two */
+#define NEAR_PC(pc) (2 * (pc))
+#define NEAR_PLACE(place) (2 * (place) + 1)
 
 /* Found by its key's hash; the list is in order of use, the latest first. */
 struct cached {
