@@ -60,6 +60,7 @@ struct fetcher {
     struct process *process; /* NULL: none */
     struct buf in;           /* from its socket, not yet a whole frame */
     bool reading;
+    unsigned waiting; /* requests */
     struct call *calls;
     uint32_t last_id;
     int64_t starts_ns[STARTS_MAX]; /* a ring */
@@ -398,7 +399,9 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
             c->refs++;
         else if ((st = begin_call(f, &job, buf_str(&key), &c, err)) != OK)
             break;
+        f->waiting++;
         wait_for(f, c);
+        f->waiting--;
         bool again = c->lost && c->shared && attempt == 0;
         if (!again)
             st = hand_over(c, out, err);
@@ -408,6 +411,14 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
     }
     pthread_mutex_unlock(&f->lock);
     return st;
+}
+
+unsigned fetcher_waiting(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    unsigned n = f->waiting;
+    pthread_mutex_unlock(&f->lock);
+    return n;
 }
 
 /* ---- life ---- */

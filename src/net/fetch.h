@@ -84,6 +84,9 @@ struct str fetch_answer_header(const struct fetch_answer *a, const char *name);
 STATUS fetcher_request(struct fetcher *f, const struct fetch_request *request,
                        struct fetch_answer *out, struct error *err);
 
+/* Requests that wait for an answer now, those that share another's included. */
+unsigned fetcher_waiting(struct fetcher *f);
+
 /* True when `url` is below `prefix`; false also when either is not a URL of the strict kind. */
 bool fetch_url_allowed(struct str url, struct str prefix);
 

@@ -61,4 +61,5 @@ STATUS az_check_paravisor(struct az_run *r, const char *field, const struct str 
 STATUS az_check_init_data(struct az_run *r);
 
 /* Claims "tpm", "report_data" (the nonce) and "init_data" (PCR 8). */
+#define AZ_CLAIMS "report_data init_data tpm/pcr# "
 void az_claims(struct az_run *r, struct value_builder *claims);
