@@ -225,8 +225,9 @@ static struct loop_index *find_seen(struct rego_ctx *ctx, value c, const value *
         *s = (struct loop_seen){.collection = c.word, .path = path};
     if (s->index != NULL || s->count++ == 0)
         return s->index;
-    void *memory =
-        vm_spend(ctx, value_len(c) / ITEMS_A_STEP) ? arena_alloc(&ctx->arena, index_bytes(value_len(c))) : NULL;
+    void *memory = vm_spend(ctx, value_len(c) / ITEMS_A_STEP)
+                       ? arena_alloc(&ctx->arena, index_bytes(value_len(c)))
+                       : NULL;
     if (memory != NULL)
         s->index = build(memory, c, path, len);
     return s->index;
