@@ -8,47 +8,26 @@ import (
 
 var namedMember = regexp.MustCompile(`(?m)^p\d+\["`)
 
-// Differences that are OPA's (rego.md 9.16) or wanted.
-func isKnown(c *testCase, want, got outcome, kind string) bool {
-	// OPA may look at p["b"] before it knows the type of p["c"], and does not mix it in.
-	if kind == "only OPA fails: rego_type_error" && namedMember.MatchString(strings.Join(c.Modules, "\n")) {
-		return true
+// Differences that are OPA's (rego.md 9.16) or wanted: why, or "".
+func known(c *testCase, want, got outcome, kind string) string {
+	modules := strings.Join(c.Modules, "\n")
+	switch {
+	case kind == "only OPA fails: rego_type_error" && namedMember.MatchString(modules):
+		return `OPA may look at p["b"] before it knows the type of p["c"], and does not mix it in`
+	case kind == "rows of type errors" && ruleRef.MatchString(want.Errors[len(want.Errors)-1].Message+got.Errors[0].Message):
+		return "OPA gives all references to rules of a package the position of the last one"
+	case kind == "result" && strings.Contains(modules+c.Query, "in {") && sameButOrder(want, got):
+		return "OPA iterates sets with elements that are not constant unsorted"
+	case kind == "rows of type errors" && shareRow(want, got):
+		return "what a refused rule means for those that refer to it is told differently"
+	case (kind == "only OPA fails: rego_type_error" || kind == "rows of type errors") && onlyInWiths(c, want, got):
+		return "literals with modifiers are typed more loosely here"
+	case kind == "only OPA fails: rego_unsafe_var_error":
+		return "OPA orders literals with closures more strictly than its own rules ask for"
+	case strings.HasPrefix(kind, "code "), strings.HasPrefix(kind, "stage rego_"):
+		return "two findings in one program: which is told first differs"
 	}
-	// A reference to a rule has the row of the last one: rows of such programs say little.
-	if kind == "rows of type errors" && ruleRef.MatchString(want.Errors[len(want.Errors)-1].Message+got.Errors[0].Message) {
-		return true
-	}
-	// Sets with elements that are not constant are iterated unsorted (rego.md 9.16).
-	if kind == "result" && strings.Contains(strings.Join(c.Modules, "\n")+c.Query, "in {") && sameButOrder(want, got) {
-		return true
-	}
-	// What a refused rule means for those that refer to it is told differently.
-	if kind == "rows of type errors" && shareRow(want, got) {
-		return true
-	}
-	// Literals with modifiers are typed more loosely here.
-	if strings.HasSuffix(kind, " fails: rego_type_error") || kind == "rows of type errors" {
-		return onlyInWiths(c, want, got)
-	}
-	// OPA orders literals with closures more strictly than its own rules ask for.
-	if kind == "only OPA fails: rego_unsafe_var_error" {
-		return true
-	}
-	// Two findings in one program: which one is told first differs.
-	if strings.HasPrefix(kind, "code ") || strings.HasPrefix(kind, "stage rego_") {
-		return true
-	}
-	// The modifiers of an `every` count as a use of what is declared below.
-	if kind == "only ours fails: rego_compile_error" {
-		return strings.HasSuffix(got.Errors[0].Message, "referenced above")
-	}
-	// The `with` of a `some .. in` is taken for a declaration (arg x redeclared).
-	if len(want.Errors) > 0 && want.Errors[0].Code == "rego_compile_error" {
-		m := want.Errors[0].Message
-		return strings.HasSuffix(m, "redeclared") || strings.HasSuffix(m, "declared above") ||
-			strings.HasSuffix(m, "assigned above") || strings.HasSuffix(m, "referenced above") || strings.HasSuffix(m, "assigned before")
-	}
-	return false
+	return ""
 }
 
 // Type errors that only OPA finds all stand on lines that have modifiers.
