@@ -144,6 +144,13 @@ STATUS attestation_sign(struct attestation_service *s, struct arena *a, value cl
 
 /* ---- policies, keys, reference values ---- */
 
+/*
+ * What `input` may hold, as rego_options.claim_schema has it: input of attestation policies (of
+ * EAR tokens), and of resource policies, whose input is the payload of a token.
+ */
+value attestation_claim_schema(struct arena *a);
+value attestation_token_schema(struct arena *a);
+
 /* `policy` is base64url text of Rego; compiled before it is stored (README 4). */
 STATUS attestation_set_policy(struct attestation_service *s, struct str id, struct str policy_b64,
                               struct error *err);

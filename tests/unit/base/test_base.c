@@ -112,6 +112,11 @@ static void test_buf(void)
     CHECK(buf_status(&b) == OK && b.len == 100);
     buf_add_byte(&b, 'x');
     CHECK(buf_status(&b) == ERR_LIMIT && b.len == 100);
+    CLEANUP(buf_done) struct buf small; /* smaller than the first allocation */
+    buf_init(&small, 3);
+    for (int i = 0; i < 4; i++)
+        buf_add_byte(&small, 'x');
+    CHECK(buf_status(&small) == ERR_LIMIT && small.len == 3);
     buf_reset(&b);
     buf_add(&b, STR("again"));
     CHECK_STR(buf_str(&b), STR("again"));
