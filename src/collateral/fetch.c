@@ -170,6 +170,7 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
     enum status st = get(s, url, &answer, err);
     if (st != OK) {
         *outcome = st == ERR_UNAVAILABLE ? FAILED : REFUSED;
+        error_prefix(err, "could not fetch collateral: ");
         return st == ERR_NOMEM ? st : ERR_UNAVAILABLE;
     }
     *retry_after_s = answer.retry_after_s;
