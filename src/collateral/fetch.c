@@ -290,7 +290,7 @@ static enum status obtain(struct collateral_service *s, struct str url, bool ren
                   folder.text[0] != '\0' && s->disk != NULL ? folder.text
                                                             : "the network is not to be asked");
         error_prefix(err, "collateral %s is missing: ", QUOTED(url));
-        return ERR_UNAVAILABLE;
+        return renew ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
     }
     int lock = become_first(s, url, end_ns);
     /* Whoever was first may have brought it, be it between our look and our turn. */

@@ -301,6 +301,19 @@ check "use_secure_cert = false: and they do count" refused --tee sgx
 mode ok
 stop_kbs
 
+# ---- through a proxy, as the environment says ----
+"$python" "$(dirname "$0")/connect-proxy.py" "$work/proxy" &
+proxy_pid=$!
+service_pid="$service_pid $proxy_pid" # both end with the test
+proxy_is_there() { [ -s "$work/proxy.port" ]; }
+until_true proxy_is_there
+export https_proxy=http://127.0.0.1:$(cat "$work/proxy.port")
+check "proxy: kbs starts" start "$work/memory.toml"
+check "proxy: cold" equal "$(guest --tee tdx)" secret
+check "proxy: by way of it" has "$(cat "$work/proxy.asked")" "CONNECT ${at#https://} HTTP/1.1"
+stop_kbs
+unset https_proxy
+
 # ---- the attestation service alone ----
 cat >"$work/as.json" <<JSON
 {"verifier_config": {"collateral": {"ca_file": "$service/tls.crt", "timeout_s": 1}}}
