@@ -44,14 +44,11 @@ struct collateral_options {
     bool keeper;                   /* with a thread that renews; else call collateral_keep() */
     bool impatient; /* else who waits sits out a host's back-off of up to 3 s, and asks again */
 
-    /* Another way to start claviger-fetch, or another program: fetch.h. */
-    const char *fetch_program;
-    int (*start)(void *user, struct error *err);
     /* Another way to GET, for tests; NULL: claviger-fetch. */
     enum status (*get)(void *user, struct str url, struct fetch_answer *out, struct error *err);
     /* One line for the log; may be NULL. */
     void (*tell)(void *user, bool trouble, const char *text);
-    void *user; /* of start, get and tell */
+    void *user; /* of get and tell */
 };
 
 /* ERR_INVALID: the configuration.  A cache folder that cannot be used is told about, and done
@@ -61,6 +58,12 @@ STATUS collateral_service_new(const struct collateral_options *options,
 /* Ends what is under way.  Views must be closed. */
 struct collateral_service *collateral_service_free(struct collateral_service *s);
 DEFINE_CLEANUP(collateral_service, struct collateral_service, collateral_service_free)
+
+/* For a process that confines itself: URL prefixes that may be asked (NULL-terminated), the file
+ * of further TLS roots and the folder; the last two may be NULL. */
+const char *const *collateral_allowed(const struct collateral_service *s);
+const char *collateral_ca_file(const struct collateral_service *s);
+const char *collateral_folder(const struct collateral_service *s);
 
 /* ---- reading ---- */
 

@@ -168,9 +168,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .clock = k->clock,
         .random = k->random,
         .qcnl_path = k->qcnl_path,
-        .start_fetch = k->start_fetch,
         .warn = warn_log,
-        .user = k->user,
     };
     return attestation_service_new(&options, &s->attestation, err);
 }
@@ -394,8 +392,6 @@ static enum status copy_options(struct kbs *k, const struct kbs_options *o, stru
 {
     k->config_path = strdup(o->config_path);
     k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
-    k->start_fetch = o->start_fetch;
-    k->user = o->user;
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
     if (k->config_path == NULL || k->anchor_dirs == NULL ||
         (k->qcnl_path == NULL && o->qcnl_path != NULL))

@@ -24,9 +24,6 @@ struct kbs_options {
     const struct random_source *random; /* NULL: the system's */
     size_t decision_ring;               /* bytes; 0: as configured */
     const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
-    /* Another way to start claviger-fetch (net/fetch.h); NULL: beside the running program. */
-    int (*start_fetch)(void *user, struct error *err);
-    void *user;
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */

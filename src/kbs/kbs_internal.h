@@ -36,8 +36,6 @@ struct kbs_state {
 struct kbs {
     struct kbs_options options;
     char *config_path, *qcnl_path;
-    int (*start_fetch)(void *user, struct error *err);
-    void *user;
     char **anchor_dirs;
     size_t anchor_dir_count;
     const struct clock *clock;
