@@ -18,10 +18,17 @@ struct str reader_dotted(struct reader *r, struct str pointer)
     return str_from(out, 1);
 }
 
-static uint32_t line_of(struct reader *r, struct str pointer)
+/* Where it stands: "file:line:column", or "file" for what stands nowhere. */
+static struct str place_of(struct reader *r, struct str pointer, struct error *at)
 {
     const struct position *p = r->positions == NULL ? NULL : positions_find(r->positions, pointer);
-    return p == NULL ? 0 : p->line;
+    *at = (struct error)ERROR_INIT;
+    if (p == NULL)
+        return r->file;
+    at->line = p->line;
+    at->col = p->col;
+    struct str place = arena_format(r->arena, "%.*s:%u:%u", STR_ARG(r->file), at->line, at->col);
+    return place.ptr == NULL ? r->file : place;
 }
 
 void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
@@ -35,8 +42,10 @@ void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
-    error_set_at(r->err, line_of(r, pointer), 0, "%.*s:%u: %.*s: %s", STR_ARG(r->file),
-                 line_of(r, pointer), STR_ARG(reader_dotted(r, pointer)), text);
+    struct error at;
+    struct str place = place_of(r, pointer, &at);
+    error_set_at(r->err, at.line, at.col, "%.*s: %.*s: %s", STR_ARG(place),
+                 STR_ARG(reader_dotted(r, pointer)), text);
 }
 
 void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
@@ -50,7 +59,8 @@ void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
     va_end(ap);
 
     struct error line = ERROR_INIT;
-    error_set(&line, "%.*s:%u: %.*s: %s", STR_ARG(r->file), line_of(r, pointer),
+    struct error at;
+    error_set(&line, "%.*s: %.*s: %s", STR_ARG(place_of(r, pointer, &at)),
               STR_ARG(reader_dotted(r, pointer)), text);
     r->warn(r->user, line.text);
 }
