@@ -85,6 +85,7 @@ static enum status load_provider(const struct config_provider *config, struct pr
         st = file_read(path.ptr, &text, err);
     if (st == OK)
         st = json_parse(&p->arena, buf_str(&text), NULL, &json, err);
+    error_place(err);
     if (st == OK)
         st = jwk_set_parse(&p->arena, json, &p->set, err);
     if (st != OK)

@@ -61,6 +61,7 @@ static enum status load_set(struct token_verifier *t, struct str source, struct 
     enum status st = file_read(path.ptr, &text, err);
     if (st == OK)
         st = json_parse(&t->arena, buf_str(&text), NULL, &json, err);
+    error_place(err);
     if (st == OK)
         st = jwk_set_parse(&t->arena, json, &t->sets[t->set_count], err);
     if (st == OK)
