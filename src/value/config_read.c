@@ -249,7 +249,13 @@ int reader_choice(struct reader *r, struct str at, struct str text, const char *
 
 /* ---- a table of keys ---- */
 
-enum match { MATCH_NONE, MATCH_ON_THE_WAY, MATCH_WHOLE, MATCH_BELOW };
+enum match {
+    MATCH_NONE,
+    MATCH_TABLE, /* a table leads on to it */
+    MATCH_LIST,  /* an array does */
+    MATCH_WHOLE,
+    MATCH_BELOW, /* of a "*" */
+};
 
 /* How a dotted path meets one of the table's. */
 static enum match match_path(const char *pattern, const char *path)
@@ -264,8 +270,10 @@ static enum match match_path(const char *pattern, const char *path)
             return MATCH_NONE;
         pattern += n;
         path += m;
+        if (*path == '\0' && *pattern == '\0')
+            return MATCH_WHOLE;
         if (*path == '\0')
-            return *pattern == '\0' ? MATCH_WHOLE : MATCH_ON_THE_WAY;
+            return strncmp(pattern, ".[]", 3) == 0 ? MATCH_LIST : MATCH_TABLE;
         if (*pattern == '\0')
             return MATCH_NONE;
         pattern++;
@@ -416,15 +424,19 @@ static void check_member(const struct key_walk *w, value v, struct str pointer, 
 {
     struct str dotted = reader_dotted(w->r, str_from(pointer, w->at.len));
     const struct config_key *way = NULL;
+    bool list = false;
     for (const struct config_key *key = w->keys; key->path != NULL; key++) {
-        switch (match_path(key->path, dotted.ptr)) {
+        enum match match = match_path(key->path, dotted.ptr);
+        switch (match) {
         case MATCH_WHOLE:
             check_kind(w->r, v, pointer, key);
             return;
         case MATCH_BELOW:
             return;
-        case MATCH_ON_THE_WAY:
+        case MATCH_TABLE:
+        case MATCH_LIST:
             way = key;
+            list = match == MATCH_LIST;
             break;
         case MATCH_NONE:
             break;
@@ -433,10 +445,11 @@ static void check_member(const struct key_walk *w, value v, struct str pointer, 
     /* A table on the way to a known key is known, and null is no table as absence is none. */
     if (way == NULL)
         unknown(w, pointer, dotted);
-    else if (value_is_object(v) || value_is_array(v))
+    else if (list ? value_is_array(v) : value_is_object(v))
         check_table(w, v, pointer, depth + 1);
     else if (value_kind(v) != VALUE_KIND_NULL && way->kind != CONFIG_ANY)
-        reader_fail(w->r, pointer, "expected a table, got %s", article(v));
+        reader_fail(w->r, pointer, "expected %s, got %s", list ? "an array of tables" : "a table",
+                    article(v));
 }
 
 static void check_table(const struct key_walk *w, value table, struct str pointer, unsigned depth)
