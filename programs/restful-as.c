@@ -276,7 +276,7 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
     if (st == OK) {
         st = document_parse(a, buf_str(&text), DOCUMENT_JSON, out, &positions, err);
         if (st != OK)
-            error_prefix_place(err);
+            error_place(err);
     }
     if (st != OK) {
         error_prefix(err, "configuration \"%s\": ", args->config);

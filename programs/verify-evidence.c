@@ -191,7 +191,7 @@ static enum status read_config(struct arena *a, const char *path, value *out, st
     if (st == OK)
         st = document_parse(a, buf_str(&b), format, &root, &positions, err);
     if (st != OK) {
-        error_prefix_place(err);
+        error_place(err);
         error_prefix(err, "configuration %s: ", QUOTED(str_of(path)));
         return st;
     }

@@ -67,7 +67,7 @@ enum status init_data_parse(struct arena *a, struct str toml, struct init_data *
     value root;
     enum status st = toml_parse(a, toml, &root, NULL, err);
     if (st != OK) {
-        error_prefix_place(err);
+        error_place(err);
         error_prefix(err, "init data is not TOML: ");
         return st;
     }

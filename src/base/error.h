@@ -35,8 +35,8 @@ void error_set_at(struct error *err, uint32_t line, uint32_t col, const char *fo
 /* Put context in front: "could not read policy \"x\": " + the present text. */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* "line 3, column 4: " in front of the text of an error that knows its place; else nothing. */
-void error_prefix_place(struct error *err);
+/* Put "line 3, column 5: " in front, once, when there is a position. */
+void error_place(struct error *err);
 
 /* Set the text for exhausted memory and return ERR_NOMEM. */
 STATUS error_nomem(struct error *err);

@@ -86,8 +86,9 @@ static enum status load_provider(const struct config_provider *config, struct pr
     enum status st = uri_path(config->jwk_set_uri, &path, err);
     if (st == OK)
         st = file_read(path.ptr, &text, err);
-    if (st == OK && (st = json_parse(&p->arena, buf_str(&text), NULL, &json, err)) != OK)
-        error_prefix_place(err);
+    if (st == OK)
+        st = json_parse(&p->arena, buf_str(&text), NULL, &json, err);
+    error_place(err);
     if (st == OK)
         st = jwk_set_parse(&p->arena, json, &p->set, err);
     if (st != OK)

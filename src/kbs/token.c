@@ -47,7 +47,7 @@ static enum status parse_json(struct arena *a, struct str text, value *out, stru
 {
     enum status st = json_parse(a, text, NULL, out, err);
     if (st != OK)
-        error_prefix_place(err);
+        error_place(err);
     return st;
 }
 

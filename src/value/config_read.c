@@ -16,20 +16,25 @@ struct str reader_dotted(struct reader *r, struct str pointer)
     return str_from(out, 1);
 }
 
-static uint32_t line_of(struct reader *r, struct str pointer)
+/* Where it stands: "file:line:column", or "file" for what stands nowhere. */
+static struct str place_of(struct reader *r, struct str pointer, struct error *at)
 {
     const struct position *p = r->positions == NULL ? NULL : positions_find(r->positions, pointer);
-    return p == NULL ? 0 : p->line;
+    *at = (struct error)ERROR_INIT;
+    if (p == NULL)
+        return r->file;
+    at->line = p->line;
+    at->col = p->col;
+    struct str place = arena_format(r->arena, "%.*s:%u:%u", STR_ARG(r->file), at->line, at->col);
+    return place.ptr == NULL ? r->file : place;
 }
 
-/* "file:line: key: text" */
-static void describe(struct reader *r, struct str pointer, const char *text, struct error *out)
+/* "file:line:column: key: text" */
+static void describe(struct reader *r, struct str pointer, const char *text, struct error *out,
+                     struct error *at)
 {
-    char line[16] = "";
-    if (r->positions != NULL)
-        snprintf(line, sizeof(line), ":%u", line_of(r, pointer));
-    error_set(out, "%.*s%s: %.*s: %s", STR_ARG(r->file), line, STR_ARG(reader_dotted(r, pointer)),
-              text);
+    struct str place = place_of(r, pointer, at);
+    error_set(out, "%.*s: %.*s: %s", STR_ARG(place), STR_ARG(reader_dotted(r, pointer)), text);
 }
 
 void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
@@ -44,8 +49,9 @@ void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
     struct error line = ERROR_INIT;
-    describe(r, pointer, text, &line);
-    error_set_at(r->err, line_of(r, pointer), 0, "%s", line.text);
+    struct error at;
+    describe(r, pointer, text, &line, &at);
+    error_set_at(r->err, at.line, at.col, "%s", line.text);
 }
 
 void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
@@ -59,7 +65,8 @@ void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
     va_end(ap);
 
     struct error line = ERROR_INIT;
-    describe(r, pointer, text, &line);
+    struct error at;
+    describe(r, pointer, text, &line, &at);
     r->warn(r->user, line.text);
 }
 
