@@ -18,7 +18,7 @@
 #include "attestation/attestation.h"
 #include "attestation/deny_watch.h"
 #include "attestation/explain_cache.h"
-#include "attestation/file_collateral.h"
+#include "collateral/service.h"
 #include "verifier/verifier_cache.h"
 
 /* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
@@ -86,7 +86,7 @@ struct evidence_claims {
     value claims;                      /* canonical form */
     value runtime_claims, init_claims; /* VALUE_NULL: none */
     bool unpinned_paravisor;
-    value details; /* verifier.h; for policies, not in tokens; or undefined */
+    const value *details; /* verifier.h; for policies, not in tokens; NULL or undefined: none */
 };
 
 /* The key that a TEE's claims have in tokens of an era (S9). */
@@ -131,7 +131,11 @@ struct policy {
     bool extensions, reads_data, allow;
     struct str *values; /* reference values that it names as data.reference.<name> */
     size_t value_count;
+    struct str *notes; /* warnings of the compiler, "default.rego:3: ...", until it is loaded */
+    size_t note_count;
 };
+
+#define POLICY_NOTES_MAX 16
 
 /* An immutable set of stored policies, by id; counted by references. */
 struct policy_set {
@@ -139,19 +143,23 @@ struct policy_set {
     struct arena arena;
     struct policy *items;
     size_t count;
-    bool readable; /* every source could be listed */
+    bool readable;      /* every source could be listed */
+    bool reads_details; /* some policy may read input.claviger */
 };
 
 struct policy_set *policy_set_unref(struct policy_set *s);
 DEFINE_CLEANUP(policy_set, struct policy_set, policy_set_unref)
 
-/* Compile and look at what it defines.  Text and id are borrowed. */
-STATUS policy_compile(struct arena *a, struct str id, struct str text, struct policy *out,
-                      struct error *err);
+/*
+ * Compile and look at what it defines.  Text and id are borrowed.  `schema`: what input may
+ * hold (attestation_claim_schema()), or undefined; what it reads beside that is in its notes.
+ */
+STATUS policy_compile(struct arena *a, struct str id, struct str text, value schema,
+                      struct policy *out, struct error *err);
 
 /* Read all sources; what did not change is taken from `before` (may be NULL). */
 STATUS policy_set_load(struct storage *const *sources, size_t n, const struct policy_set *before,
-                       const struct attestation_options *o, struct policy_set **out,
+                       const struct attestation_options *o, value schema, struct policy_set **out,
                        struct error *err);
 
 const struct policy *policy_set_find(const struct policy_set *s, struct str id);
@@ -282,6 +290,7 @@ struct attestation_service {
     struct attestation_options options;
     struct as_config config;
     struct token_signer signer;
+    value claim_schema; /* of the input of policies; undefined for simple tokens */
     struct policy *builtins;
     size_t builtin_count;
     pthread_mutex_t work; /* one refresh or change at a time */
@@ -291,7 +300,7 @@ struct attestation_service {
     pthread_mutex_t pin;                                /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
-    struct file_collateral *files;  /* when the options have no collateral */
+    struct collateral_service *endorsements;
     struct deny_watch *deny;        /* NULL: the configuration names no deny list */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */

@@ -99,12 +99,12 @@ static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
     return true;
 }
 
-/* Of the files that the token key came from. */
-uint64_t signer_files_version(const struct kbs_config *c)
+/* Of the files that the token key came from, and of sgx_default_qcnl.conf. */
+uint64_t signer_files_version(const struct kbs *k, const struct kbs_config *c)
 {
     static const char *const files[] = {"key_path", "cert_path"};
     value signer = value_pointer(c->attestation_service, STR("/attestation_token_broker/signer"));
-    uint64_t h = 1;
+    uint64_t h = k->qcnl_path == NULL ? 1 : hash_mix(1, file_version(k->qcnl_path));
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct str path = value_str(value_get_str(signer, str_of(files[i])));
         char text[4096];
@@ -138,7 +138,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
-    s->signer_version = signer_files_version(s->config);
+    s->signer_version = signer_files_version(k, s->config);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -146,6 +146,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
     struct kbs_config *c = s->config;
     struct attestation_options options = {
         .config = c->attestation_service,
+        .config_checked = true, /* by kbs_config_load() */
         .era = c->era,
         .cpu0_names = c->cpu0_names,
         .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming
@@ -155,6 +156,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .storage_backend = c->storage_backend,
         .clock = k->clock,
         .random = k->random,
+        .qcnl_path = k->qcnl_path,
         .warn = warn_log,
     };
     return attestation_service_new(&options, &s->attestation, err);
@@ -258,7 +260,7 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
 {
     const struct kbs_config *c = s->config;
     if (c->seal_keys.len == 0) {
-        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
     struct digest keys[SEAL_KEYS_MAX];
@@ -292,6 +294,20 @@ static void announce(const struct kbs_config *c)
     else if (c->insecure_header_jwk)
         log_warn("kbs", "insecure_key: only tokens of the built-in attestation service are taken; "
                         "accept_foreign_header_keys = true would trust everybody's");
+}
+
+/* What the operator guide looks for in a new log. */
+static void announce_parts(const struct kbs_config *c)
+{
+    log_info("attestation_service::rvps", "launch a built-in RVPS");
+    value key =
+        value_pointer(c->attestation_service, STR("/attestation_token_broker/signer/key_path"));
+    if (value_is_string(key))
+        log_info("attestation_service::token", "token signer: the key in %s",
+                 QUOTED(value_str(key)));
+    else
+        log_info("attestation_service::token",
+                 "token signer: no key in the configuration, made an ephemeral one");
 }
 
 /* A path with a typing error must not pass for a deployment without policies. */
@@ -363,6 +379,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept a
         return st;
     }
     watch_loaded(k, s);
+    announce_parts(s->config);
     *out = TAKE(s);
     return OK;
 }
@@ -372,8 +389,10 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept a
 static enum status copy_options(struct kbs *k, const struct kbs_options *o, struct error *err)
 {
     k->config_path = strdup(o->config_path);
+    k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
-    if (k->config_path == NULL || k->anchor_dirs == NULL)
+    if (k->config_path == NULL || k->anchor_dirs == NULL ||
+        (k->qcnl_path == NULL && o->qcnl_path != NULL))
         return error_nomem(err);
     for (size_t i = 0; i < o->extra_anchor_count; i++) {
         k->anchor_dirs[i] = strdup(o->extra_anchor_dirs[i]);
@@ -392,8 +411,11 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    random_bytes(k->seal_key, sizeof(k->seal_key));
-    enum status st = copy_options(k, options, err);
+    enum status st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK) {
+        random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
+        st = copy_options(k, options, err);
+    }
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
@@ -404,6 +426,9 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
                                &k->decisions, err);
     if (st != OK)
         return st;
+    if (!secret_all_locked())
+        log_warn("kbs", "keys could not be locked into memory, so they may reach the swap space: "
+                        "raise RLIMIT_MEMLOCK");
     *out = TAKE(k);
     return OK;
 }
@@ -420,7 +445,8 @@ struct kbs *kbs_free(struct kbs *k)
         free(k->anchor_dirs[i]);
     free(k->anchor_dirs);
     free(k->config_path);
-    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    free(k->qcnl_path);
+    secret_unref(k->seal_key);
     pthread_mutex_destroy(&k->lock);
     free(k);
     return NULL;

@@ -23,6 +23,7 @@ struct kbs_options {
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
     size_t decision_ring;               /* bytes; 0: as configured */
+    const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "base/secret.h"
 #include "decision/decision.h"
 #include "kbs/admin.h"
 #include "kbs/kbs.h"
@@ -20,7 +21,8 @@ struct kbs_state {
     struct kbs_config *config;
     struct anchors *anchors;
     struct attestation_service *attestation;
-    uint64_t signer_version; /* of the files that the token key came from */
+    uint64_t signer_version; /* of the files that the token key and the address of collateral
+                                came from */
     struct token_verifier *tokens;
     struct admin *admin;
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
@@ -33,7 +35,7 @@ struct kbs_state {
 
 struct kbs {
     struct kbs_options options;
-    char *config_path;
+    char *config_path, *qcnl_path;
     char **anchor_dirs;
     size_t anchor_dir_count;
     const struct clock *clock;
@@ -41,7 +43,7 @@ struct kbs {
     struct decision_ring *decisions;
     struct session_store *sessions;
     struct metrics metrics;
-    uint8_t seal_key[SEAL_KEY_LEN]; /* made at start, for configurations without seal_keys */
+    struct secret *seal_key; /* made at start, for configurations without seal_keys */
     atomic_bool stopping;
     pthread_mutex_t lock; /* of `state` */
     struct kbs_state *state;
@@ -60,7 +62,8 @@ DEFINE_CLEANUP(kbs_state, struct kbs_state, kbs_state_unref)
 
 /* Of every file that it names; 0 is possible. */
 uint64_t config_files_version(const struct kbs *k, const struct kbs_config *c);
-uint64_t signer_files_version(const struct kbs_config *c); /* kbs.c: those of the token key */
+uint64_t signer_files_version(const struct kbs *k,
+                              const struct kbs_config *c); /* kbs.c: those of the token key */
 
 /* True when files have changed since the last try to load, and not since the last look. */
 bool watch_has_news(struct kbs *k, const struct kbs_state *s);
@@ -89,6 +92,7 @@ struct request {
     struct decision decision;
     bool decides;                    /* this request is recorded */
     void (*work)(struct request *r); /* what to do on a worker thread */
+    void *pending;                   /* what it works on */
 };
 
 /* ---- answer.c ---- */

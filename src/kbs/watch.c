@@ -62,7 +62,7 @@ uint64_t config_files_version(const struct kbs *k, const struct kbs_config *c)
         h = mix_folder(h, c->extra_trust_anchors.items[i].ptr);
     for (size_t i = 0; i < k->anchor_dir_count; i++)
         h = mix_folder(h, k->anchor_dirs[i]);
-    return hash_mix(h, signer_files_version(c));
+    return hash_mix(h, signer_files_version(k, c));
 }
 
 /* ---- looking ---- */

@@ -60,6 +60,7 @@ void verify_anchor_claims(struct verify *v, struct value_builder *claims);
  */
 STATUS verify_collateral(struct verify *v, struct str url, struct str *out);
 bool verify_collateral_find(struct verify *v, struct str url, struct str *out);
+void verify_needs(struct verify *v, struct str url); /* into result->needed, once */
 
 /* A member of verifier_config: /name/member, or undefined. */
 value verify_config(const struct verify *v, const char *table, const char *member);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "verifier/dcap/intel_url.h"
 #include "verifier/dcap/pck.h"
 #include "verifier/dcap/quote.h"
 #include "verifier/dcap/tcb.h"
@@ -21,10 +22,13 @@ struct pck_chain {
     bool platform; /* CA, else processor */
 };
 
+enum { INTEL_ITEM_COUNT = INTEL_ROOT_CRL + 1 };
+
 /* Collateral of one kind of platform: parsed, all its signatures checked. */
 struct endorsements {
     unsigned refs;
     struct arena arena;
+    struct str items[INTEL_ITEM_COUNT]; /* what it was made of */
     struct tcb_info tcb;
     struct qe_identity qe;
     struct crl *pck_crl, *root_crl;
@@ -65,6 +69,11 @@ STATUS dcap_open(struct dcap_run *r, struct str quote, const char *wrong_kind);
 STATUS dcap_verify(struct dcap_run *r);
 
 /* Section 8. */
+#define DCAP_CLAIMS /* and dcap_instance_claim() */                                                \
+    "earliest_issue_date latest_issue_date earliest_expiration_date tcb_date pck_crl_num "         \
+    "root_ca_crl_num tcb_eval_num platform_provider_id sgx_type is_dynamic_platform "              \
+    "is_cached_keys is_smt_enabled root_key_id tcb_status collateral_expiration_status "           \
+    "advisory_ids tcb_date_current tcb_status_current advisory_ids_current platform_instance_id "
 void dcap_claims(struct dcap_run *r, struct value_builder *claims);
 /* "platform_instance_id", of Platform CA chains. */
 void dcap_instance_claim(struct dcap_run *r, struct value_builder *claims);

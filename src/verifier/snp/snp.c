@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "verifier/snp/amd_item.h"
 #include "verifier/snp/vek.h"
 #include "verifier/verifiers.h"
 
@@ -243,15 +244,7 @@ static bool find_offline(struct snp_run *r, struct str path, struct str *out)
 
 static struct str kds_url(struct snp_run *r)
 {
-    const struct snp_tcb *t = &r->report.reported;
-    struct str base = snp_kds_base(r->v);
-    char fmc[16] = "";
-    if (r->generation == SNP_TURIN)
-        snprintf(fmc, sizeof(fmc), "fmcSPL=%02u&", t->fmc);
-    return arena_format(r->v->a,
-                        "%.*s/vcek/v1/%s/%s?%sblSPL=%02u&teeSPL=%02u&snpSPL=%02u&ucodeSPL=%02u",
-                        STR_ARG(base), snp_generation_product(r->generation), chip_hex(r), fmc,
-                        t->bootloader, t->tee, t->snp, t->microcode);
+    return amd_vcek_url(r->v->a, snp_kds_base(r->v), &r->report, r->generation);
 }
 
 static enum status find_vcek(struct snp_run *r, struct str *out)
@@ -273,7 +266,8 @@ static enum status find_vcek(struct snp_run *r, struct str *out)
         struct str path = value_str(value_get_lit(source, "path"));
         if (str_is(type, "KDS")) {
             kds = true;
-            if (verify_collateral_find(v, kds_url(r), out))
+            struct str url = kds_url(r);
+            if (url.ptr != NULL && verify_collateral_find(v, url, out))
                 return OK;
         } else if (str_is(type, "OfflineStore") &&
                    find_offline(r, path.len > 0 ? path : str_of(offline_default), out)) {
@@ -395,7 +389,7 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
     value_builder_init(&claims, a, 20);
     report_claims(a, &r.report, &claims);
     snp_revocation_claim(&r, &claims);
-    return verify_finish(&v, &claims, snp_details(&r));
+    return verify_finish(&v, &claims, req->details ? snp_details(&r) : VALUE_UNDEFINED);
 }
 
 /*
@@ -435,4 +429,5 @@ const struct verifier verifier_snp = {
     .tee = "snp",
     .evaluate = snp_evaluate,
     .shape = snp_shape,
+    .claims = "measurement report_data init_data chip_id " SNP_REPORT_CLAIMS,
 };

@@ -1,6 +1,7 @@
 #include "verifier/snp/vek.h"
 
 #include "base/clock.h"
+#include "verifier/snp/amd_item.h"
 #include "verifier/verifier_cache.h"
 
 #define OID_AMD "1.3.6.1.4.1.3704.1."
@@ -264,9 +265,7 @@ STATUS snp_check_revocation(struct snp_run *r, struct str ask_serial)
             "verifier_config.snp_verifier.crl is neither \"if-available\" nor \"required\"");
 
     struct str base = snp_kds_base(v);
-    struct str url =
-        arena_format(v->a, "%.*s/%s/v1/%s/crl", STR_ARG(base),
-                     r->kind == VEK_VLEK ? "vlek" : "vcek", snp_generation_product(r->generation));
+    struct str url = amd_crl_url(v->a, base, r->kind == VEK_VLEK, r->generation);
     struct str der;
     if (required) {
         enum status st = verify_collateral(v, url, &der);
@@ -359,6 +358,13 @@ static bool all_zero(struct str s)
     return any == 0;
 }
 
+bool vek_is_of_chip(const struct cert *vek, struct str chip_id)
+{
+    struct str ext, id;
+    return cert_extension(vek, OID_AMD "4", &ext) == OK && unwrap_hwid(ext, chip_id.len, &id) &&
+           str_equal(id, chip_id);
+}
+
 /*
  * BUG az-b2: upstream compares only when the CN is "VCEK", which no AMD
  * certificate has.  Turin's chip id has 8 bytes, the rest of the field is zero.
@@ -400,6 +406,26 @@ static bool read_spl(struct str ext, uint8_t *out)
         return true;
     }
     return false;
+}
+
+bool vek_has_tcb(const struct cert *vek, const struct snp_tcb *t, enum snp_generation g)
+{
+    const struct {
+        const char *oid;
+        uint8_t want;
+    } rows[] = {{OID_AMD "3.1", t->bootloader},
+                {OID_AMD "3.2", t->tee},
+                {OID_AMD "3.3", t->snp},
+                {OID_AMD "3.8", t->microcode},
+                {OID_AMD "3.9", t->fmc}};
+    for (size_t i = 0; i < ARRAY_LEN(rows) - (g == SNP_TURIN ? 0 : 1); i++) {
+        struct str ext;
+        uint8_t spl = 0;
+        if (cert_extension(vek, rows[i].oid, &ext) != OK || !read_spl(ext, &spl) ||
+            spl != rows[i].want)
+            return false;
+    }
+    return true;
 }
 
 STATUS snp_check_tcb(struct snp_run *r)

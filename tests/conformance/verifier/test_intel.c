@@ -262,8 +262,9 @@ static void test_sources(const struct anchors *anchors)
     vector_evaluate(&a, "tdx", evidence, VALUE_NULL, VALUE_NULL, ERA_NEW, now, VALUE_UNDEFINED,
                     NULL, anchors, &run);
     CHECK_STATUS_ROW(run.status, ERR_UNAVAILABLE, &run.err, "no collateral");
-    CHECK_STR(run.result.needed, STR("https://api.trustedservices.intel.com/tdx/certification/v4/"
-                                     "tcb?fmspc=90C06F000000&update=early"));
+    CHECK_STR(run.result.needed[0],
+              STR("https://api.trustedservices.intel.com/tdx/certification/v4/"
+                  "tcb?fmspc=90C06F000000&update=early"));
 }
 
 /* HARDEN intel-3: a list past its date counts as well as a text, from that second on. */
