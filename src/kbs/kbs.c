@@ -244,13 +244,13 @@ static enum status read_seal_key(struct str path, struct digest *out, struct err
     CLEANUP(buf_done) struct buf bytes;
     buf_init_secret(&bytes, SEAL_FILE_MAX);
     enum status st = file_read(path.ptr, &bytes, err);
-    if (st == OK && bytes.len < SEAL_KEY_LEN) {
-        error_set(err, "it holds fewer than %d bytes", SEAL_KEY_LEN);
-        st = ERR_INVALID;
-    }
     if (st != OK) {
-        error_prefix(err, "sealing key \"%s\": ", path.ptr);
+        error_prefix(err, "sealing key: "); /* the path is in the text */
         return st;
+    }
+    if (bytes.len < SEAL_KEY_LEN) {
+        error_set(err, "sealing key \"%s\": it holds fewer than %d bytes", path.ptr, SEAL_KEY_LEN);
+        return ERR_INVALID;
     }
     digest_compute(DIGEST_SHA256, buf_str(&bytes), out);
     return OK;
@@ -378,8 +378,8 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept a
         watch_refused(k, seen, TAKE(s->config), s->files_version);
         return st;
     }
-    watch_loaded(k, s);
     announce_parts(s->config);
+    watch_loaded(k, s);
     *out = TAKE(s);
     return OK;
 }

@@ -62,8 +62,8 @@ DEFINE_CLEANUP(kbs_state, struct kbs_state, kbs_state_unref)
 
 /* Of every file that it names; 0 is possible. */
 uint64_t config_files_version(const struct kbs *k, const struct kbs_config *c);
-uint64_t signer_files_version(const struct kbs *k,
-                              const struct kbs_config *c); /* kbs.c: those of the token key */
+/* kbs.c: of the token key, and of sgx_default_qcnl.conf. */
+uint64_t signer_files_version(const struct kbs *k, const struct kbs_config *c);
 
 /* True when files have changed since the last try to load, and not since the last look. */
 bool watch_has_news(struct kbs *k, const struct kbs_state *s);

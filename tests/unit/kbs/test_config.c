@@ -150,7 +150,10 @@ static void test_refused(void)
          "vcek_sources.0: expected a table, got a string"},
         {"a table where a list of them belongs",
          PLAIN OLD_ADMIN SNP "vcek_sources = { type = \"KDS\" }\n",
-         "vcek_sources.type: expected a table, got a string"},
+         "vcek_sources: expected an array of tables, got a table"},
+        {"an empty list where a table belongs",
+         PLAIN OLD_ADMIN AS "[attestation_service.verifier_config]\nsnp_verifier = []\n",
+         "verifier_config.snp_verifier: expected a table, got an array"},
         {"broken TOML", "[http_server\n", "line 1, column"},
         {"NUL in a path", PLAIN "[admin]\nauth_public_key = \"/a\\u0000b\"\n", "contains a NUL"},
     };
