@@ -91,12 +91,22 @@ static void lend_paths(struct tried *callee, const struct tried *caller)
     }
 }
 
+/* A loop tries one expression again and again; the first few tell enough. */
+static bool is_told(const struct attempt *at, const struct rego_trace_rule *r)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < at->held_len; i++)
+        same += at->held[i].row == r->row && at->held[i].col == r->col &&
+                str_equal(at->held[i].rule, r->rule);
+    return same >= EXPLAIN_OPERATIONS_MAX;
+}
+
 static void take(struct search *s, const struct rego_trace *trace, struct attempt *out)
 {
     out->failed_len = out->held_len = 0;
     for (size_t i = 0; i < trace->len; i++) {
         const struct rego_trace_rule *r = &trace->items[i];
-        if (r->held && out->held_len < HELD_MAX)
+        if (r->held && out->held_len < HELD_MAX && !is_told(out, r))
             out->held[out->held_len++] = tried_from(s, r);
         else if (!r->held && out->failed_len < EXPLAIN_RULES_MAX)
             out->failed[out->failed_len++] = tried_from(s, r);

@@ -234,17 +234,35 @@ void trace_false(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_
 }
 
 #define HELD_MAX 64 /* expressions told of one body */
+#define TRACE_HELD_MAX                                                                             \
+    (TRACE_MAX / 4) /* entries after which only misses are added: loops hold often */
+
+/* A loop whose body holds again and again: the first few times tell enough. */
+static bool is_told(const struct rego_ctx *ctx, uint32_t rule)
+{
+    const struct prog_rule *r = &ctx->policy->rules[rule];
+    uint32_t same = 0, from = ctx->trace_len < HELD_MAX ? 0 : ctx->trace_len - HELD_MAX;
+    for (uint32_t i = ctx->trace_len; i > from; i--) {
+        const struct rego_trace_rule *t = &ctx->trace[i - 1];
+        same += t->held && t->head_row == r->pos.row && t->head_col == r->pos.col &&
+                str_equal(t->rule, r->path);
+    }
+    return same >= HELD_MAX / 2;
+}
 
 /* The body before `pc` gave a value; its own OP_MISS, which follows, names its rule. */
 void trace_held(struct rego_ctx *ctx, const value *regs, uint32_t pc)
 {
     const struct rego_policy *p = ctx->policy;
+    if (ctx->trace_len >= TRACE_HELD_MAX)
+        return;
     uint32_t start = body_start(p, pc), miss = pc, line = lines_to(p, pc);
     while (miss < p->code_len && p->code[miss].op != OP_MISS)
         miss++;
+    if (miss == p->code_len || is_told(ctx, p->code[miss].d))
+        return;
     uint32_t seen[HELD_MAX], n = 0;
-    for (; miss < p->code_len && line > 0 && p->lines[line - 1].pc >= start && n < HELD_MAX;
-         line--) {
+    for (; line > 0 && p->lines[line - 1].pc >= start && n < HELD_MAX; line--) {
         uint32_t id = p->lines[line - 1].expr, i = 0;
         while (i < n && seen[i] != id)
             i++;

@@ -462,6 +462,16 @@ static void test_words(void)
          "[{\"op\":\"replace\",\"path\":\"/input/t/debug\",\"value\":false},{\"op\":\"replace\","
          "\"path\":\"/input/t/svn\",\"value\":5}]",
          "undefined", "policy", "", "0", "2"},
+        {"complaints that a loop makes, behind a long one",
+         P "count(deny) == 0\nseen contains x if some x in numbers.range(1, 3000)\ndeny contains x "
+           "if {\n\tcount(seen) > 5\n\tsome x in input.t.open\n\tx in "
+           "query_reference_value(\"bad\")\n}",
+         "[{\"name\":\"bad\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[22,23]}]",
+         "{\"open\":[22,80,23]}",
+         "[{\"op\":\"remove\",\"path\":\"/reference-values/bad/"
+         "0\",\"value\":22},{\"op\":\"remove\","
+         "\"path\":\"/reference-values/bad/0\",\"value\":23}]",
+         "undefined", "policy", "", "0", "2"},
         {"what is missing from a set",
          P "count({x | some x in input.t.parts} - {x | some x in query_reference_value(\"ok\")}) "
            "== 0",
