@@ -109,6 +109,13 @@ typedef enum rego_outcome (*crego_function)(crego_call *call, const crego_value 
 crego_status crego_compiler_function(crego_compiler *c, const char *name, const char *type,
                                      bool pure, crego_function fn);
 
+/*
+ * Names that input may have, before modules are added: a JSON object whose members
+ * nest, any other value for whatever may be below, the member "*" for other names.  A
+ * policy that reads another name gets a warning with the nearest one.
+ */
+crego_status crego_compiler_claims(crego_compiler *c, const char *json, size_t len);
+
 crego_status crego_compiler_add(crego_compiler *c, const char *file, const char *text, size_t len);
 
 /* All modules as one policy; once. */
@@ -116,6 +123,7 @@ crego_status crego_compiler_finish(crego_compiler *c, crego_policy **out);
 
 /* False past the last. */
 bool crego_compiler_error(const crego_compiler *c, size_t i, crego_error *out);
+bool crego_compiler_warning(const crego_compiler *c, size_t i, crego_error *out);
 
 crego_policy *crego_policy_ref(crego_policy *p);
 void crego_policy_unref(crego_policy *p);

@@ -8,24 +8,31 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "attestation/attestation.h"
 #include "base/log.h"
 #include "collateral/sources.h"
 #include "kbs/kbs.h"
 #include "net/http.h"
 #include "net/tls.h"
+#include "value/json.h"
 
+#define CLAIMS_MEMORY (4 * 1024 * 1024)
 #define REFRESH_MS 500 /* "within one second" (spec/README.md 19) */
 #define LINGER_MS 5000 /* after SIGTERM: serve on, /healthz says 503 (DESIGN.md) */
 #define DRAIN_MS 30000 /* then wait this long for running requests */
 
 static const char usage_text[] =
-    "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]...\n"
+    "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]... [--log-format text|json]\n"
+    "       kbs --claims attestation|resource\n"
     "\n"
     "  -c, --config-file FILE       configuration: .toml, .yaml, .yml or .json\n"
     "                               (environment: KBS_CONFIG_FILE)\n"
     "      --check-config           read everything, print what is wrong, and exit\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
+    "      --claims KIND            print the claims that such policies can read, as JSON\n"
+    "                               (rego check --claims), and exit\n"
+    "      --log-format FORMAT      text (the default), or json: one object a line\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -39,14 +46,37 @@ struct arguments {
     size_t anchor_count;
 };
 
+/* What input of a policy may hold. */
+static int print_claims(const char *kind)
+{
+    bool resource = strcmp(kind, "resource") == 0;
+    if (!resource && strcmp(kind, "attestation") != 0) {
+        fprintf(stderr, "kbs: --claims takes attestation or resource, not \"%s\"\n", kind);
+        return 2;
+    }
+    CLEANUP(arena_done) struct arena a;
+    CLEANUP(buf_done) struct buf b;
+    arena_init(&a, CLAIMS_MEMORY);
+    buf_init(&b, CLAIMS_MEMORY);
+    value names = resource ? attestation_token_schema(&a) : attestation_claim_schema(&a);
+    if (!value_is_defined(names) || json_write(&b, names, JSON_PRETTY) != OK ||
+        fwrite(buf_str(&b).ptr, 1, b.len, stdout) != b.len || putchar('\n') == EOF) {
+        fputs("kbs: could not print the claims\n", stderr);
+        return 1;
+    }
+    return 0;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS };
+    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS, CLAIMS, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
+        {"claims", required_argument, NULL, CLAIMS},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -67,6 +97,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *out)
                 return 2;
             }
             out->anchors[out->anchor_count++] = optarg;
+            break;
+        case CLAIMS:
+            return print_claims(optarg);
+        case LOG_FORMAT:
+            if (!log_set_format(optarg)) {
+                fprintf(stderr, "kbs: --log-format is text or json, not \"%s\"\n", optarg);
+                return 2;
+            }
             break;
         case 'h':
             fputs(usage_text, stdout);
@@ -208,6 +246,11 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
         int n = snprintf(list + len, sizeof(list) - len, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(a));
         len += n < 0 ? 0 : (size_t)n;
     }
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    log_info("kbs", "starting %ld workers",
+             c->worker_count > 0 ? (long)c->worker_count
+             : cpus > 0          ? cpus
+                                 : 1);
     log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
@@ -266,7 +309,7 @@ int main(int argc, char **argv)
         return status;
 
     struct error err = ERROR_INIT;
-    if (log_init(getenv("RUST_LOG"), LOG_TEXT, &err) != OK) {
+    if (log_init(getenv("RUST_LOG"), &err) != OK) {
         fail(&err);
         return 101; /* as upstream */
     }

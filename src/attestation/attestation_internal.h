@@ -131,7 +131,11 @@ struct policy {
     bool extensions, reads_data, allow;
     struct str *values; /* reference values that it names as data.reference.<name> */
     size_t value_count;
+    struct str *notes; /* warnings of the compiler, "default.rego:3: ...", until it is loaded */
+    size_t note_count;
 };
+
+#define POLICY_NOTES_MAX 16
 
 /* An immutable set of stored policies, by id; counted by references. */
 struct policy_set {
@@ -145,13 +149,16 @@ struct policy_set {
 struct policy_set *policy_set_unref(struct policy_set *s);
 DEFINE_CLEANUP(policy_set, struct policy_set, policy_set_unref)
 
-/* Compile and look at what it defines.  Text and id are borrowed. */
-STATUS policy_compile(struct arena *a, struct str id, struct str text, struct policy *out,
-                      struct error *err);
+/*
+ * Compile and look at what it defines.  Text and id are borrowed.  `schema`: what input may
+ * hold (attestation_claim_schema()), or undefined; what it reads beside that is in its notes.
+ */
+STATUS policy_compile(struct arena *a, struct str id, struct str text, value schema,
+                      struct policy *out, struct error *err);
 
 /* Read all sources; what did not change is taken from `before` (may be NULL). */
 STATUS policy_set_load(struct storage *const *sources, size_t n, const struct policy_set *before,
-                       const struct attestation_options *o, struct policy_set **out,
+                       const struct attestation_options *o, value schema, struct policy_set **out,
                        struct error *err);
 
 const struct policy *policy_set_find(const struct policy_set *s, struct str id);
@@ -282,6 +289,7 @@ struct attestation_service {
     struct attestation_options options;
     struct as_config config;
     struct token_signer signer;
+    value claim_schema; /* of the input of policies; undefined for simple tokens */
     struct policy *builtins;
     size_t builtin_count;
     pthread_mutex_t work; /* one refresh or change at a time */

@@ -105,8 +105,8 @@ static enum status refresh_policies(struct attestation_service *s, struct error 
         return OK;
     CLEANUP(policy_set_cleanup) struct policy_set *before = service_policies(s);
     struct policy_set *set = NULL;
-    enum status st =
-        policy_set_load(s->config.policies, s->config.policy_count, before, &s->options, &set, err);
+    enum status st = policy_set_load(s->config.policies, s->config.policy_count, before,
+                                     &s->options, s->claim_schema, &set, err);
     if (st != OK)
         return st; /* tried again at the next refresh */
     memcpy(s->policy_versions, versions, sizeof(versions));
@@ -171,8 +171,8 @@ static enum status compile_builtins(struct attestation_service *s, struct error 
     if (s->builtins == NULL)
         return error_nomem(err);
     for (size_t i = 0; i < n; i++) {
-        enum status st =
-            policy_compile(&s->arena, str_of(b[i].id), str_of(b[i].text), &s->builtins[i], err);
+        enum status st = policy_compile(&s->arena, str_of(b[i].id), str_of(b[i].text),
+                                        s->claim_schema, &s->builtins[i], err);
         if (st != OK) {
             error_prefix(err, "built-in policy: ");
             return st;
@@ -214,6 +214,19 @@ static enum status open_endorsements(struct attestation_service *s, struct error
     return collateral_service_new(&c, &s->endorsements, err);
 }
 
+/* Simple tokens have an input of flattened names, which are not followed. */
+static enum status make_schema(struct attestation_service *s, struct error *err)
+{
+    s->claim_schema = VALUE_UNDEFINED;
+    if (s->config.token != TOKEN_EAR)
+        return OK;
+    CLEANUP(arena_done) struct arena scratch;
+    arena_init(&scratch, CONFIG_MEMORY_MAX);
+    s->claim_schema = value_copy(&s->arena, attestation_claim_schema(&scratch));
+    return arena_status(&scratch) == OK && value_is_defined(s->claim_schema) ? OK
+                                                                             : error_nomem(err);
+}
+
 static enum status service_fill(struct attestation_service *s, struct error *err)
 {
     /* The configuration outlives the caller's arena. */
@@ -236,6 +249,8 @@ static enum status service_fill(struct attestation_service *s, struct error *err
         st = open_endorsements(s, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
+    if (st == OK)
+        st = make_schema(s, err);
     if (st == OK)
         st = compile_builtins(s, err);
     return st;
@@ -347,7 +362,7 @@ enum status attestation_set_policy(struct attestation_service *s, struct str id,
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, CONFIG_MEMORY_MAX);
     struct policy p;
-    st = policy_compile(&a, id, buf_str(&text), &p, err);
+    st = policy_compile(&a, id, buf_str(&text), VALUE_UNDEFINED, &p, err);
     if (st != OK)
         return st;
     rego_policy_unref(p.rego);

@@ -157,6 +157,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
     struct kbs_config *c = s->config;
     struct attestation_options options = {
         .config = c->attestation_service,
+        .config_checked = true, /* by kbs_config_load() */
         .era = c->era,
         .cpu0_names = c->cpu0_names,
         .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming
@@ -278,7 +279,7 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
 {
     const struct kbs_config *c = s->config;
     if (c->seal_keys.len == 0) {
-        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
     s->seal_version = seal_files_version(c);
@@ -313,6 +314,20 @@ static void announce(const struct kbs_config *c)
     else if (c->insecure_header_jwk)
         log_warn("kbs", "insecure_key: only tokens of the built-in attestation service are taken; "
                         "accept_foreign_header_keys = true would trust everybody's");
+}
+
+/* What the operator guide looks for in a new log. */
+static void announce_parts(const struct kbs_config *c)
+{
+    log_info("attestation_service::rvps", "launch a built-in RVPS");
+    value key =
+        value_pointer(c->attestation_service, STR("/attestation_token_broker/signer/key_path"));
+    if (value_is_string(key))
+        log_info("attestation_service::token", "token signer: the key in %s",
+                 QUOTED(value_str(key)));
+    else
+        log_info("attestation_service::token",
+                 "token signer: no key in the configuration, made an ephemeral one");
 }
 
 /* A path with a typing error must not pass for a deployment without policies. */
@@ -366,6 +381,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
         st = load_sealer(k, s, err);
     if (st != OK)
         return st;
+    announce_parts(s->config);
     *out = TAKE(s);
     return OK;
 }
@@ -397,8 +413,11 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    random_bytes(k->seal_key, sizeof(k->seal_key));
-    enum status st = copy_options(k, options, err);
+    enum status st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK) {
+        random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
+        st = copy_options(k, options, err);
+    }
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
@@ -409,6 +428,9 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
                                &k->decisions, err);
     if (st != OK)
         return st;
+    if (!secret_all_locked())
+        log_warn("kbs", "keys could not be locked into memory, so they may reach the swap space: "
+                        "raise RLIMIT_MEMLOCK");
     *out = TAKE(k);
     return OK;
 }
@@ -425,7 +447,7 @@ struct kbs *kbs_free(struct kbs *k)
     free(k->anchor_dirs);
     free(k->config_path);
     free(k->qcnl_path);
-    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    secret_unref(k->seal_key);
     pthread_mutex_destroy(&k->lock);
     free(k);
     return NULL;
@@ -457,6 +479,22 @@ enum status kbs_reload(struct kbs *k, struct error *err)
     return OK;
 }
 
+/* Files that cannot be loaded are tried again, and told of, when they change. */
+static void follow_sealing_keys(struct kbs *k, const struct kbs_state *s)
+{
+    uint64_t version = seal_files_version(s->config);
+    if (s->config->seal_keys.len == 0 || version == s->seal_version || version == k->seal_failed)
+        return;
+    struct error err = ERROR_INIT;
+    if (kbs_reload(k, &err) == OK) {
+        k->seal_failed = 0;
+        log_info("kbs", "the sealing keys were loaded anew");
+        return;
+    }
+    k->seal_failed = version;
+    log_error("kbs", "%s; the old state serves on", err.text);
+}
+
 void kbs_refresh(struct kbs *k)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
@@ -469,12 +507,7 @@ void kbs_refresh(struct kbs *k)
     else if (changed)
         log_info("kbs", "the resource policy was loaded anew");
 
-    if (s->config->seal_keys.len > 0 && seal_files_version(s->config) != s->seal_version) {
-        if (kbs_reload(k, &err) != OK)
-            log_error("kbs", "%s; the old state serves on", err.text);
-        else
-            log_info("kbs", "the sealing keys were loaded anew");
-    }
+    follow_sealing_keys(k, s);
 }
 
 void kbs_stopping(struct kbs *k)

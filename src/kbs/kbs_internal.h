@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "base/secret.h"
 #include "decision/decision.h"
 #include "kbs/admin.h"
 #include "kbs/kbs.h"
@@ -42,7 +43,8 @@ struct kbs {
     struct decision_ring *decisions;
     struct session_store *sessions;
     struct metrics metrics;
-    uint8_t seal_key[SEAL_KEY_LEN]; /* made at start, for configurations without seal_keys */
+    struct secret *seal_key; /* made at start, for configurations without seal_keys */
+    uint64_t seal_failed;    /* version of sealing-key files that could not be loaded, or 0 */
     atomic_bool stopping;
     pthread_mutex_t lock; /* of `state` */
     struct kbs_state *state;

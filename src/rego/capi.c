@@ -19,6 +19,7 @@
 
 #define DATA_MEMORY_MAX ((size_t)4 << 30)
 #define JSON_MAX ((size_t)1 << 30)
+#define CLAIMS_MEMORY_MAX ((size_t)16 << 20)
 #define FUNCTIONS_MAX 256
 
 _Static_assert((int)CREGO_NOMEM == ERR_NOMEM && (int)CREGO_LIMIT == ERR_LIMIT, "statuses");
@@ -43,6 +44,7 @@ struct crego_compiler {
     struct rego_options options;
     struct rego_compiler *c; /* made with the first module: the functions must be known */
     struct functions *functions;
+    struct arena claims;
 };
 
 struct crego_policy {
@@ -55,6 +57,7 @@ struct crego_data {
     atomic_uint refs;
     struct arena arena;
     value v;
+    struct rego_indexes *indexes;
 };
 
 struct crego_ctx {
@@ -99,6 +102,7 @@ EXPORT crego_status crego_compiler_new(const crego_options *options, crego_compi
         return CREGO_NOMEM;
     }
     c->functions->refs = 1;
+    arena_init(&c->claims, CLAIMS_MEMORY_MAX);
     c->options = REGO_OPTIONS_DEFAULT;
     c->options.version = (enum rego_version)o.version;
     c->options.strict = o.strict;
@@ -116,7 +120,21 @@ EXPORT void crego_compiler_free(crego_compiler *c)
         return;
     rego_compiler_free(c->c);
     release(c->functions);
+    arena_done(&c->claims);
     free(c);
+}
+
+EXPORT crego_status crego_compiler_claims(crego_compiler *c, const char *json, size_t len)
+{
+    if (c->c != NULL)
+        return CREGO_INTERNAL;
+    value v = VALUE_UNDEFINED;
+    enum status st = json_parse(&c->claims, str_bytes(json, len), NULL, &v, NULL);
+    if (st == OK && !value_is_object(v))
+        st = ERR_INVALID;
+    if (st == OK)
+        c->options.claim_schema = v;
+    return status_of(st);
 }
 
 EXPORT crego_status crego_compiler_function(crego_compiler *c, const char *name, const char *type,
@@ -194,6 +212,14 @@ EXPORT bool crego_compiler_error(const crego_compiler *c, size_t i, crego_error 
     return true;
 }
 
+EXPORT bool crego_compiler_warning(const crego_compiler *c, size_t i, crego_error *out)
+{
+    if (c->c == NULL || i >= rego_compiler_warnings(c->c).len)
+        return false;
+    tell(&rego_compiler_warnings(c->c).items[i], out);
+    return true;
+}
+
 EXPORT crego_policy *crego_policy_ref(crego_policy *p)
 {
     if (p != NULL)
@@ -234,6 +260,8 @@ EXPORT crego_status crego_data_from_json(const char *text, size_t len, crego_dat
     enum status st = read_json(&d->arena, text, len, &d->v, NULL);
     if (st == OK && !value_is_object(d->v))
         st = ERR_INVALID;
+    if (st == OK && (d->indexes = rego_indexes_new(d->v, 0)) == NULL)
+        st = ERR_NOMEM;
     if (st != OK) {
         crego_data_unref(d);
         return status_of(st);
@@ -253,6 +281,7 @@ EXPORT void crego_data_unref(crego_data *d)
 {
     if (d == NULL || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
         return;
+    rego_indexes_free(d->indexes);
     arena_done(&d->arena);
     free(d);
 }
@@ -316,6 +345,7 @@ EXPORT void crego_ctx_set_data(crego_ctx *x, crego_data *d)
     crego_data_unref(x->data);
     x->data = d;
     x->params.data = d == NULL ? VALUE_UNDEFINED : d->v;
+    x->params.indexes = d == NULL ? NULL : d->indexes;
 }
 
 EXPORT crego_status crego_ctx_set_input_json(crego_ctx *x, const char *text, size_t len)

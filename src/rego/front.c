@@ -284,6 +284,8 @@ STATUS rego_compile_text(struct str file, struct str text, const struct rego_opt
     enum status st = rego_compiler_add(c, file, text);
     if (st == OK)
         st = rego_compiler_finish(c, out);
+    for (size_t i = 0; c->options.warn != NULL && i < c->warnings.len; i++)
+        c->options.warn(c->options.warn_user, &c->warnings.items[i]);
     if (st == OK)
         return OK;
     if (c->errors.len == 0) {

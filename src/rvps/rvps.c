@@ -253,6 +253,7 @@ enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvp
     r->path = strdup(path);
     if (r->path == NULL)
         return error_nomem(err);
+    file_remove_leftovers_beside(path);
     *out = TAKE(r);
     return OK;
 }

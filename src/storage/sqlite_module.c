@@ -307,10 +307,13 @@ static enum status get(struct sqlite_connection *c, struct str ns, struct str ke
     return st;
 }
 
-static enum status delete (struct sqlite_connection *c, struct str ns, struct str key,
-                           bool *existed, char *error) {
-    sqlite3_stmt *s = NULL; enum status st = bind(c, DELETE, ns, &key, &s, error);
-    if (st == OK && sqlite3_step(s) != SQLITE_DONE) st = fail(c->db, error);
+static enum status remove_entry(struct sqlite_connection *c, struct str ns, struct str key,
+                                bool *existed, char *error)
+{
+    sqlite3_stmt *s = NULL;
+    enum status st = bind(c, DELETE, ns, &key, &s, error);
+    if (st == OK && sqlite3_step(s) != SQLITE_DONE)
+        st = fail(c->db, error);
     *existed = st == OK && sqlite3_changes(c->db) > 0;
     unbind(s);
     /* What was deleted leaves the log as well, unless somebody reads just now. */
@@ -357,7 +360,7 @@ const struct sqlite_api claviger_sqlite = {
     close_connection,
     set,
     get,
-    delete,
+    remove_entry,
     list,
     changes,
 };

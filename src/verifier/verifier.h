@@ -104,6 +104,11 @@ struct verifier {
     const char *needs_config; /* member of verifier_config without which it is refused, or NULL */
     verifier_evaluate evaluate;
     verifier_shape shape;
+    /*
+     * What its claims may be called, in any dialect: paths with "/" between levels,
+     * "#" for 00 to 23 (PCRs), a space after each.
+     */
+    const char *claims;
 };
 
 /* By either spelling, exact case; NULL when it is unknown or not built in. */
@@ -115,6 +120,13 @@ const struct verifier *verifier_find(struct str tee);
  */
 bool tee_is_known(struct str tee);
 bool tee_is_device(struct str tee);
+
+/*
+ * The names of all claims that a verifier of this build may give: an object by TEE, under both
+ * spellings, whose members nest; `true` stands for whatever may be below.  TEEs of the protocol
+ * that have no verifier here are `true`, too.  For the warnings of the policy engine.
+ */
+value verifier_claim_schema(struct arena *a);
 
 /* Evaluate with the table's verifier: tee-enabled is its own check. */
 STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_request *req,

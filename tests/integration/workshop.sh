@@ -24,6 +24,9 @@ fill_values 's/2025-12-12/2099-12-12/'
 check "kbs starts" start_kbs /etc/kbs-config/kbs-config.toml --extra-trust-anchors "$pki/anchors"
 log=$(cat "$work/kbs.log")
 check "the log names the configuration" has "$log" "Using config file /etc/kbs-config/kbs-config.toml"
+check "the built-in RVPS" has "$log" "launch a built-in RVPS"
+check "the token signer" has "$log" "made an ephemeral one"
+check "the workers" has "$log" " workers"
 check "and the socket" has "$log" "Starting HTTP server at [0.0.0.0:8080]"
 for warning in insecure_http "INSECURE ADMINISTRATION" insecure_key "EXTRA TRUST ANCHORS" attestation_token_type policy_engine; do
     check "and warns about $warning" has "$log" "$warning"

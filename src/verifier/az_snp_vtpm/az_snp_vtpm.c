@@ -125,4 +125,5 @@ const struct verifier verifier_az_snp_vtpm = {
     .tee = "az-snp-vtpm",
     .old_tee = "azsnpvtpm",
     .evaluate = az_snp_evaluate,
+    .claims = "measurement " SNP_REPORT_CLAIMS AZ_CLAIMS,
 };

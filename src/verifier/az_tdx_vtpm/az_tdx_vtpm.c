@@ -75,4 +75,5 @@ const struct verifier verifier_az_tdx_vtpm = {
     .old_tee = "aztdxvtpm",
     .evaluate = az_tdx_evaluate,
     .shape = td_shape,
+    .claims = TD_CLAIMS DCAP_CLAIMS AZ_CLAIMS,
 };

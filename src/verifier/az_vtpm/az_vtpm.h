@@ -66,4 +66,5 @@ STATUS az_check_init_data(struct az_run *r);
 void az_deny_facts(struct az_run *r, struct deny_facts *f);
 
 /* Claims "tpm", "report_data" (the nonce) and "init_data" (PCR 8). */
+#define AZ_CLAIMS "report_data init_data tpm/pcr# "
 void az_claims(struct az_run *r, struct value_builder *claims);

@@ -65,6 +65,11 @@ STATUS dcap_open(struct dcap_run *r, struct str quote, const char *wrong_kind);
 STATUS dcap_verify(struct dcap_run *r);
 
 /* Section 8. */
+#define DCAP_CLAIMS /* and dcap_instance_claim() */                                                \
+    "earliest_issue_date latest_issue_date earliest_expiration_date tcb_date pck_crl_num "         \
+    "root_ca_crl_num tcb_eval_num platform_provider_id sgx_type is_dynamic_platform "              \
+    "is_cached_keys is_smt_enabled root_key_id tcb_status collateral_expiration_status "           \
+    "advisory_ids tcb_date_current tcb_status_current advisory_ids_current platform_instance_id "
 void dcap_claims(struct dcap_run *r, struct value_builder *claims);
 /* "platform_instance_id", of Platform CA chains. */
 void dcap_instance_claim(struct dcap_run *r, struct value_builder *claims);

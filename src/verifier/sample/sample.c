@@ -90,6 +90,8 @@ static enum status device_evaluate(struct arena *a, const struct verifier_reques
 const struct verifier verifier_sample = {
     .tee = "sample",
     .needs_config = "sample_verifier",
+    .claims = "svn report_data init_data launch_digest debug platform_version/major "
+              "platform_version/minor ",
     .evaluate = sample_evaluate,
 };
 
@@ -97,5 +99,6 @@ const struct verifier verifier_sample_device = {
     .tee = "sampledevice",
     .device = true,
     .needs_config = "sample_device_verifier",
+    .claims = "svn report_data ",
     .evaluate = device_evaluate,
 };

@@ -102,4 +102,10 @@ static enum status sgx_evaluate(struct arena *a, const struct verifier_request *
 const struct verifier verifier_sgx = {
     .tee = "sgx",
     .evaluate = sgx_evaluate,
+    .claims = "report_data init_data header/version header/att_key_type header/att_key_data_0 "
+              "header/qe_svn header/pce_svn header/vendor_id header/user_data body/cpu_svn "
+              "body/misc_select body/reserved1 body/isv_ext_prod_id body/attributes.flags "
+              "body/attributes.xfrm body/mr_enclave body/reserved2 body/mr_signer body/reserved3 "
+              "body/config_id body/isv_prod_id body/isv_svn body/config_svn body/reserved4 "
+              "body/isv_family_id body/report_data " DCAP_CLAIMS,
 };

@@ -429,4 +429,5 @@ const struct verifier verifier_snp = {
     .tee = "snp",
     .evaluate = snp_evaluate,
     .shape = snp_shape,
+    .claims = "measurement report_data init_data chip_id " SNP_REPORT_CLAIMS,
 };

@@ -85,5 +85,10 @@ struct str snp_kds_base(struct verify *v);
  * Claims on policy, TCB and platform, which both verifiers of SNP reports make:
  * numbers and booleans, or (`as_text`, Azure's) the same as strings.
  */
+#define SNP_REPORT_CLAIMS /* and crl_status */                                                     \
+    "policy_abi_major policy_abi_minor reported_tcb_bootloader reported_tcb_tee "                  \
+    "reported_tcb_snp reported_tcb_microcode policy_smt_allowed policy_migrate_ma "                \
+    "policy_debug_allowed policy_single_socket platform_tsme_enabled platform_smt_enabled "        \
+    "crl_status "
 void snp_report_claims(struct arena *a, const struct snp_report *r, bool as_text,
                        struct value_builder *b);

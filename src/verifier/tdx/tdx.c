@@ -219,4 +219,5 @@ const struct verifier verifier_tdx = {
     .tee = "tdx",
     .evaluate = tdx_evaluate,
     .shape = td_shape,
+    .claims = "report_data init_data aael uefi_event_logs " TD_CLAIMS DCAP_CLAIMS,
 };

@@ -241,4 +241,5 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
 const struct verifier verifier_tpm = {
     .tee = "tpm",
     .evaluate = tpm_evaluate,
+    .claims = "init_data report_data ak_public pcr# ",
 };

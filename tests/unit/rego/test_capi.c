@@ -129,6 +129,26 @@ static void test_errors(void)
     crego_data_unref(NULL);
 }
 
+static void test_claims(void)
+{
+    static const char names[] = "{\"snp\": {\"measurement\": true}, \"more\": {\"*\": true}}";
+    static const char text[] = "package p\n\na := input.snp.mesurement\n\nb := input.more.x.y\n";
+    crego_compiler *c = NULL;
+    crego_policy *p = NULL;
+    crego_error e;
+    CHECK(crego_compiler_new(NULL, &c) == CREGO_OK);
+    CHECK(crego_compiler_claims(c, "[]", 2) == CREGO_INVALID);
+    CHECK(crego_compiler_claims(c, names, strlen(names)) == CREGO_OK);
+    CHECK(crego_compiler_add(c, "p.rego", text, strlen(text)) == CREGO_OK);
+    CHECK(crego_compiler_claims(c, names, strlen(names)) == CREGO_INTERNAL);
+    CHECK(crego_compiler_finish(c, &p) == CREGO_OK);
+    CHECK(crego_compiler_warning(c, 0, &e) && e.row == 3 &&
+          strstr(e.message, "did you mean \"measurement\"") != NULL);
+    CHECK(!crego_compiler_warning(c, 1, &e) && !crego_compiler_error(c, 0, &e));
+    crego_compiler_free(c);
+    crego_policy_unref(p);
+}
+
 struct worker {
     pthread_t thread;
     crego_policy *p;
@@ -176,6 +196,7 @@ int main(void)
 {
     test_evaluating();
     test_errors();
+    test_claims();
     test_threads();
     CHECK(crego_version_text()[0] != '\0');
     return tap_done();

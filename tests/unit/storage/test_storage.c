@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -361,33 +363,86 @@ static void test_database_sweep(void)
 
 /* ---- faults ---- */
 
-static int fault_errno;
+static struct fault {
+    const char *call;
+    int answer;
+} fault;
 
 static int inject(const char *call)
 {
-    return strcmp(call, "write") == 0 ? fault_errno : 0;
+    return strcmp(call, fault.call) == 0 ? fault.answer : 0;
 }
 
-static void test_full_disk(void)
+/* The file layer says no at each of its steps: a clear error, the old state, nothing left behind.
+ */
+static void test_faults(void)
 {
+    const struct {
+        struct fault fault;
+        enum status want;
+    } rows[] = {
+        {{"write", ENOSPC}, ERR_IO},  {{"write", EIO}, ERR_IO},
+        {{"write", EDQUOT}, ERR_IO},  {{"fsync", EIO}, ERR_IO},
+        {{"fsync", ENOSPC}, ERR_IO},  {{"rename", EROFS}, ERR_IO},
+        {{"rename", EACCES}, ERR_IO}, {{"write", FILE_FAULT_SHORT}, OK},
+    };
     for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
         char dir[64];
-        snprintf(dir, sizeof(dir), "full-%s", kind_names[kind]);
+        snprintf(dir, sizeof(dir), "fault-%s", kind_names[kind]);
         CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
-        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, dir);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            const char *row = rows[i].fault.call;
+            CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, dir);
+            struct error err = ERROR_INIT;
+            fault = rows[i].fault;
+            file_fault = inject;
+            CHECK_STATUS_ROW(storage_set(s, STR("r/t/k"), STR("new"), true, &err), rows[i].want,
+                             &err, row);
+            file_fault = NULL;
+            if (rows[i].want != OK) {
+                CHECK_ROW(strstr(err.text, "failed to set key `r/t/k`: ") == err.text, row);
+                CHECK_ROW(strstr(err.text, strerror(fault.answer)) != NULL, row);
+            }
+            CHECK_ROW(holds(s, STR("r/t/k"), rows[i].want == OK ? STR("new") : STR("old")), row);
+            struct str *keys = NULL;
+            size_t count = 0;
+            CLEANUP(arena_done) struct arena a;
+            arena_init(&a, 1 << 20);
+            CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, row);
+        }
+    }
+}
+
+/*
+ * The kernel's own: no file may grow beyond a limit, so the write that would is
+ * short, and the next one is refused.  SQLite's files are under it, too.
+ */
+static void test_size_limit(void)
+{
+    CLEANUP(buf_done) struct buf big;
+    buf_init(&big, 1 << 22);
+    for (int i = 0; i < 1000000; i++)
+        buf_add_byte(&big, (char)(i * 7));
+    signal(SIGXFSZ, SIG_IGN);
+    for (enum kind kind = LOCAL_FS; kind <= SQLITE; kind++) {
+        const char *row = kind_names[kind];
+        char dir[64];
+        snprintf(dir, sizeof(dir), "limit-%s", row);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, row);
+        struct rlimit before, low;
+        getrlimit(RLIMIT_FSIZE, &before);
+        low = (struct rlimit){500000, before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &low);
         struct error err = ERROR_INIT;
-        fault_errno = ENOSPC;
-        file_fault = inject;
-        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("new"), true, &err) == ERR_IO, dir);
-        file_fault = NULL;
-        CHECK_ROW(strstr(err.text, "failed to set key `r/t/k`: ") == err.text, dir);
-        CHECK_ROW(strstr(err.text, "No space left on device") != NULL, dir);
-        CHECK_ROW(holds(s, STR("r/t/k"), STR("old")), dir);
-        struct str *keys = NULL;
-        size_t count = 0;
-        CLEANUP(arena_done) struct arena a;
-        arena_init(&a, 1 << 20);
-        CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, dir);
+        enum status st = storage_set(s, STR("r/t/k"), buf_str(&big), true, &err);
+        bool old = holds(s, STR("r/t/k"), STR("old"));
+        setrlimit(RLIMIT_FSIZE, &before);
+        CHECK_STATUS_ROW(st, ERR_IO, &err, row);
+        CHECK_ROW(old && err.text[0] != '\0', row);
+        /* And on it goes when there is room. */
+        CHECK_ROW(storage_set(s, STR("r/t/k"), buf_str(&big), true, NULL) == OK, row);
+        CHECK_ROW(holds(s, STR("r/t/k"), buf_str(&big)), row);
     }
 }
 
@@ -395,8 +450,56 @@ static void test_full_disk(void)
 
 struct torn {
     struct storage *s;
+    const char *dir;
     _Atomic bool stop;
 };
+
+/* What a writer that was killed left goes when the store is opened; that of one at work stays. */
+static void test_leftovers(void)
+{
+    for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
+        char dir[4300], paths[2][4400];
+        snprintf(dir, sizeof(dir), "%s", subdir(kind_names[kind]));
+        const char *below = kind == LOCAL_FS ? "ns/" : kind == NESTED ? "a/b/" : "";
+        for (int i = 0; i < 2; i++) {
+            snprintf(paths[i], sizeof(paths[i]), "%s/%s" FILE_TMP_PREFIX "%016d", dir, below, i);
+            CHECK_ROW(file_write(paths[i], STR("half a sec"), 0600, NULL) == OK, dir);
+        }
+        int fd = open(paths[1], O_WRONLY | O_CLOEXEC);
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        CHECK_ROW(fd >= 0 && fcntl(fd, F_OFD_SETLK, &whole) == 0, dir);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, dir);
+        CHECK_ROW(access(paths[0], F_OK) != 0 && access(paths[1], F_OK) == 0, dir);
+        close(fd);
+        s = storage_unref(s);
+        s = open_kind(kind, dir);
+        CHECK_ROW(access(paths[1], F_OK) != 0, dir);
+    }
+}
+
+static void *remove_all_the_time(void *arg)
+{
+    struct torn *t = arg;
+    while (!t->stop)
+        file_remove_leftovers(t->dir);
+    return NULL;
+}
+
+static void test_leftovers_beside_writers(void)
+{
+    char dir[4300];
+    snprintf(dir, sizeof(dir), "%s/ns", subdir("busy"));
+    struct torn t = {.s = open_kind(LOCAL_FS, subdir("busy")), .dir = dir};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, remove_all_the_time, &t) == 0);
+    int failed = 0;
+    for (int i = 0; i < 100; i++)
+        failed += storage_set(t.s, STR("k"), STR("value"), true, NULL) != OK;
+    t.stop = true;
+    pthread_join(thread, NULL);
+    CHECK(failed == 0 && holds(t.s, STR("k"), STR("value")));
+    storage_unref(t.s);
+}
 
 static void *overwrite(void *arg)
 {
@@ -446,7 +549,10 @@ int main(void)
     }
     test_keys();
     test_layouts();
-    test_full_disk();
+    test_faults();
+    test_size_limit();
+    test_leftovers();
+    test_leftovers_beside_writers();
     test_namespaces_of_a_database();
     test_files_of_a_database();
     test_other_databases();
