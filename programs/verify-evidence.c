@@ -345,6 +345,7 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
     struct error err = ERROR_INIT;
     struct verifier_request *req = &in->req;
     *req = (struct verifier_request){.era = o->era,
+                                     .details = true,
                                      .now_s = clock_now_s(&clock_system),
                                      .has_report_data = o->report_data != NULL,
                                      .has_init_data = o->init_data != NULL,
