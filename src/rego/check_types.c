@@ -454,7 +454,18 @@ static bool check_empty_part(struct checker *k, const struct term *ref, const st
     return true;
 }
 
-/* From part i on; `t` is the type of what is before it. */
+/*
+ * An empty collection among others: where one rule makes p["c"] and another p[x],
+ * OPA knows the type of the first or not, by chance.
+ */
+static bool may_be_empty(const struct type *t)
+{
+    for (uint32_t i = 0; t->kind == TYPE_ANY && i < t->len; i++)
+        if (type_is_empty(t->items[i]))
+            return true;
+    return false;
+}
+
 bool check_parts(struct checker *k, const struct term *ref, const struct type *t, uint32_t i)
 {
     for (; i < ref->len; i++) {
@@ -463,7 +474,7 @@ bool check_parts(struct checker *k, const struct term *ref, const struct type *t
             return check_empty_part(k, ref, part, t);
         const struct type *keys = type_keys(&k->m, t);
         if (keys == NULL)
-            return undefined_ref(k, ref);
+            return may_be_empty(t) || undefined_ref(k, ref);
         const struct type *have = NULL;
         switch (part->kind) {
         case TERM_VAR:
@@ -610,7 +621,7 @@ static bool check_member(struct checker *k, const struct expr *e)
     uint32_t arity = str_is(call->callee->name, "internal.member_3") ? 3 : 2;
     if (call->len < arity + 1)
         return true;
-    const struct type *collection = type_of(k, call->items[arity]);
+    const struct type *collection = part_type(k, call->items[arity]);
     const struct type *values = type_values(&k->m, collection);
     if (values == NULL)
         return true;
