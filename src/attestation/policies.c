@@ -329,6 +329,10 @@ enum status policy_set_load(struct storage *const *sources, size_t n,
     if (st != OK)
         return st;
     s->readable = true;
+    const struct str details = STR(DETAILS_KEY);
+    for (size_t i = 0; i < s->count; i++)
+        s->reads_details |=
+            s->items[i].rego != NULL && rego_policy_may_read_input(s->items[i].rego, &details, 1);
     *out = TAKE(s);
     return OK;
 }

@@ -214,6 +214,8 @@ enum status resource_policy_new(const struct kbs_config *config, struct storage 
     p->kv = kv == NULL ? NULL : storage_ref(kv);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->write, NULL);
+    if (kv == NULL && config->has_policy_path)
+        file_remove_leftovers_beside(config->policy_path.ptr);
     *out = p;
     return OK;
 }
