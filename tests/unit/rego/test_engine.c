@@ -120,6 +120,8 @@ static void test_errors(void)
          "import data.q unused", 2, 1, true},
         {"v0 in v1", "package p\nx { true }", "rego_parse_error",
          "`if` keyword is required before rule body", 2, 1, false},
+        {"a comprehension is no function", "package p\nx := [1 | true](2)", "rego_type_error",
+         "undefined function [1 | true]", 2, 6, false},
         {"a constant is no head of a reference", "package p\nx if not true[0]", "rego_parse_error",
          "illegal ref (head cannot be boolean)", 2, 10, false},
         {"but a keyword is, where a literal begins", "package p\nx if true[0]",
