@@ -124,6 +124,13 @@ static enum status decode(struct tpm_run *r)
     return st;
 }
 
+static bool is_canonical(const struct pubkey *key, struct str der)
+{
+    CLEANUP(buf_done) struct buf again;
+    buf_init(&again, AK_PUBLIC_MAX);
+    return pubkey_to_der(key, &again) == OK && str_equal(buf_str(&again), der);
+}
+
 static enum status check_signature(struct tpm_run *r)
 {
     struct verify *v = r->v;
@@ -144,6 +151,10 @@ static enum status check_signature(struct tpm_run *r)
     if (pubkey_kind(ak) != KEY_RSA) /* HARDEN az-7 */
         return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/kind",
                           "Failed to parse AK public key: it is not an RSA key");
+    /* OpenSSL reads more than one spelling of a key; policies compare the text. */
+    if (known == NULL && !is_canonical(ak, r->ak))
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/encoding",
+                          "Failed to parse AK public key: it is not in DER as it should be");
     PASS(v, CHECK_ATTESTATION_KEY);
     if (known == NULL) /* importing costs five times what verifying does */
         verifier_cache_put(v->req->cache, &der, INT64_MAX, &der, &cache_keys, ak);
