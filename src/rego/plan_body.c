@@ -154,12 +154,42 @@ static struct term *order_operands(struct plan *p, struct term *call, uint32_t n
     return call;
 }
 
+/* The last argument receives the result. */
+static void plan_result(struct plan *p, struct term *call, uint32_t n, operand r)
+{
+    plan_match(p, call->items[n + 1], r);
+    if (call->items[n + 1]->kind == TERM_VAR && call->items[n + 1]->var.id < p->where_cap)
+        p->origins[call->items[n + 1]->var.id] = call;
+}
+
+/* Membership in a constant array of some length: in the set of its items, by hash. */
+static operand as_set(struct plan *p, operand x)
+{
+    if ((x & OPERAND_CONST) == 0 || p->failed)
+        return x;
+    value array = p->consts.items[x & ~OPERAND_CONST];
+    if (!value_is_array(array) || value_len(array) <= VALUE_LINEAR_MAX)
+        return x;
+    struct value_builder b;
+    value_builder_init(&b, p->scratch, value_len(array));
+    for (size_t i = 0; i < value_len(array); i++)
+        value_builder_add(&b, value_items(array)[i]);
+    value set = value_set_finish(&b);
+    p->failed |= !value_is_defined(set);
+    return p->failed ? x : constant(p, set);
+}
+
 static void plan_call(struct plan *p, struct term *call)
 {
     const struct callee *f = call->callee;
     uint32_t n = f->arity < 0 ? call->len - 1 : (uint32_t)f->arity;
     call = order_operands(p, call, n);
     bool captured = call->len - 1 > n;
+    value folded;
+    if (captured && fold_call(p, call, n, &folded)) {
+        plan_result(p, call, n, constant(p, folded));
+        return;
+    }
     const struct comparison *cmp = comparison_of(call);
     if (cmp != NULL) {
         plan_comparison(p, cmp, call, captured);
@@ -170,6 +200,7 @@ static void plan_call(struct plan *p, struct term *call)
         describe_side(p, false, call->items[1], x);
         operand y = plan_value(p, call->items[2]);
         describe_side(p, true, call->items[2], y);
+        y = as_set(p, y);
         emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
     }
@@ -205,9 +236,7 @@ static void plan_call(struct plan *p, struct term *call)
         r = item;
     }
     if (captured) {
-        plan_match(p, call->items[n + 1], r);
-        if (call->items[n + 1]->kind == TERM_VAR && call->items[n + 1]->var.id < p->where_cap)
-            p->origins[call->items[n + 1]->var.id] = call;
+        plan_result(p, call, n, r);
     } else if (f->has_result) {
         describe_side(p, false, NULL, r);
         emit(p, OP_TEST, 0, r, 0, 0, p->fail);

@@ -174,15 +174,29 @@ static void pop_frame(struct rego_ctx *ctx)
 
 /* ---- memo ---- */
 
+/*
+ * Room for the values of rules.  Those of constant rules are known (fold.c), except
+ * where `with` hides rules from them, or an explanation is to tell how they came about.
+ */
+static bool make_memo(struct rego_ctx *ctx)
+{
+    const struct rego_policy *p = ctx->policy;
+    struct view *view = ctx->view;
+    view->memo = arena_alloc(&ctx->arena, p->fn_count * sizeof(value));
+    if (view->memo == NULL)
+        return false;
+    if (p->known != NULL && view->hides == NULL && ctx->params.trace == REGO_TRACE_OFF)
+        memcpy(view->memo, p->known, p->fn_count * sizeof(value));
+    else
+        memset(view->memo, 0, p->fn_count * sizeof(value));
+    return true;
+}
+
 static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
 {
-    struct view *view = ctx->view;
-    if (view->memo == NULL) {
-        view->memo = arena_new_array(&ctx->arena, value, ctx->policy->fn_count);
-        if (view->memo == NULL)
-            return false;
-    }
-    view->memo[fn] = v;
+    if (ctx->view->memo == NULL && !make_memo(ctx))
+        return false;
+    ctx->view->memo[fn] = v;
     return true;
 }
 
@@ -1180,6 +1194,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
 
 STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out)
 {
+    if (ctx->view->memo == NULL && !make_memo(ctx))
+        return vm_no_memory(ctx);
     uint32_t frames = ctx->frame_count;
     struct view *view = ctx->view;
     enum status st = run(ctx, fn, out);
