@@ -490,6 +490,7 @@ static uint32_t insn_cost(const struct plan *p, const struct insn *i, uint8_t *c
     case OP_COLLECT:
     case OP_BUILD:
     case OP_CALL_ALL:
+    case OP_WALK:
     case OP_RULE_KEY:
     case OP_EXTENT:
     case OP_TREE:

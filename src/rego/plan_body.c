@@ -162,6 +162,43 @@ static void plan_result(struct plan *p, struct term *call, uint32_t n, operand r
         p->origins[call->items[n + 1]->var.id] = call;
 }
 
+/* Strings and array indexes, whose spelling does not matter for finding them. */
+static bool is_step(const struct term *t)
+{
+    return t->kind == TERM_VALUE &&
+           (value_is_string(t->val) || (value_is_small(t->val) && value_small(t->val) >= 0));
+}
+
+/*
+ * walk(x, [path, v]): no paths where nobody asks for them; where the path is written
+ * as an array, only nodes as deep as that, below what it begins with.
+ */
+static bool plan_walk(struct plan *p, struct term *call, operand *out)
+{
+    struct term *result = call->len == 3 ? call->items[2] : NULL;
+    if (result == NULL || result->kind != TERM_ARRAY || result->len != 2 ||
+        !str_is(call->callee->name, "walk"))
+        return false;
+    const struct term *path = result->items[0];
+    bool unused = path->kind == TERM_VAR && path->wildcard && !is_bound(p, path);
+    if (!unused && (path->kind != TERM_ARRAY || path->len + 2 > UINT8_MAX))
+        return false;
+    struct value_builder b;
+    value_builder_init(&b, p->scratch, 0);
+    for (uint32_t i = 0; !unused && i < path->len && is_step(path->items[i]); i++)
+        value_builder_add(&b, path->items[i]->val);
+    value prefix = value_array_finish(&b);
+    if (!value_is_defined(prefix)) {
+        p->failed = true;
+        return true;
+    }
+    operand x = plan_value(p, call->items[1]);
+    describe_side(p, false, call->items[1], x);
+    *out = new_reg(p);
+    emit(p, OP_WALK, unused ? 1 : path->len + 2, *out, x, constant(p, prefix), 0);
+    return true;
+}
+
 /* Membership in a constant array of some length: in the set of its items, by hash. */
 static operand as_set(struct plan *p, operand x)
 {
@@ -204,7 +241,7 @@ static void plan_call(struct plan *p, struct term *call)
         emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
     }
-    operand r;
+    operand r = 0;
     char sign = arithmetic_of(call);
     if (sign != '\0') {
         operand x = plan_value(p, call->items[1]);
@@ -219,7 +256,9 @@ static void plan_call(struct plan *p, struct term *call)
         uint32_t external = external_index(p, f);
         if (f->kind == CALLEE_HOST || n == 1)
             record_constant_call(p, call);
-        if (f->relation || !plan_short_call(p, call, n, external, &r)) {
+        bool done =
+            f->relation ? plan_walk(p, call, &r) : plan_short_call(p, call, n, external, &r);
+        if (!done) {
             operand first = plan_operands(p, call, n);
             r = new_reg(p);
             emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external, p->fail);

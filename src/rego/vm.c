@@ -361,6 +361,22 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
 
 /* ---- slow paths of single instructions ---- */
 
+/* An explanation tells of the last node that was tried, so all are. */
+static bool walk_all(struct rego_ctx *ctx, value v, value prefix, uint8_t n, uint32_t pc,
+                     value *out)
+{
+    struct rego_call call = {ctx, STR("walk")};
+    ctx->pc = pc;
+    bool all = ctx->params.trace != REGO_TRACE_OFF;
+    enum rego_outcome got =
+        all ? walk_narrowed(&call, v, VALUE_UNDEFINED, true, SIZE_MAX, out)
+            : walk_narrowed(&call, v, prefix, n != 1, n < 2 ? SIZE_MAX : n - 2u, out);
+    if (got == REGO_VALUE && ctx->arena.failed == OK)
+        return true;
+    vm_no_memory(ctx);
+    return false;
+}
+
 static const struct prog_external infix[] = {
     {.name = {"plus", 4}},
     {.name = {"minus", 5}},
@@ -904,6 +920,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             }
             if (!value_is_defined(v))
                 goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_WALK: {
+            value v = VALUE_UNDEFINED;
+            if (!spend(ctx, 1) || !walk_all(ctx, X(i->b), X(i->c), i->n, pc, &v))
+                return ctx->status;
             R[i->a] = v;
             break;
         }

@@ -151,6 +151,21 @@ static const struct {
      "l := {\"w17\", 17}\nr := [x | some x in data.words; x in [\"w0\", "
      "\"w1\", \"w2\", \"w3\", 4, 5, 6, 7.0, 8, 9, 10, 11, 12, 13, 14, "
      "15, 16, \"w17\", [1], null]]"},
+    {"walk without paths", "all := {\"by\": data.by, \"words\": data.words}\nr := [v | "
+                           "walk(data.by.k1, [_, v])]\ns if { walk(all, [_, \"w3\"]) }"},
+    {"walk to a path", "all := {\"by\": data.by, \"words\": data.words}\nr := [v | walk(all, "
+                       "[[\"by\", \"k1\", \"list\", 1], v])]\n"
+                       "s := [v | walk(all, [[\"by\", \"none\"], v])]\n"
+                       "t := [v | walk(data.short, [[\"a\"], v])]\n"
+                       "u := [v | walk(data.short, [[], v])]"},
+    {"walk below a path", "all := {\"by\": data.by, \"words\": data.words}\nr := {k: v | walk(all, "
+                          "[[\"by\", k, \"name\"], v])}\n"
+                          "s := [[i, v] | walk(data.by.k1, [[_, i], v])]\n"
+                          "t := [v | walk(data.short, [[-1], v])]\n"
+                          "u := [v | walk(data.short, [[1.0], v])]"},
+    {"walk into sets", "r := [v | walk({\"a\", {\"b\": 1}}, [[\"a\"], v])]\n"
+                       "s := [v | walk({\"a\", {\"b\": 1}}, [[{\"b\": 1}, \"b\"], v])]\n"
+                       "t := [p | walk({{1}, 2}, [p, _])]\nu := [p | walk([[7]], p)]"},
     {"rules by a member of a variable",
      "r := 1 if { x := input; x.a == \"u1\" }\nr := 2 if { x := input; x.a == \"u7\" }\n"
      "r := 3 if { x := input; x.a == \"u3\" }\nr := 4 if { x := input; x.a == \"u4\" }"},
