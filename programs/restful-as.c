@@ -11,10 +11,10 @@
 #include "attestation/rest.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "collateral/sources.h"
 #include "decision/decision.h"
 #include "net/http.h"
 #include "net/tls.h"
-#include "value/json.h"
 
 #define CONFIG_MAX (1024 * 1024)
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
@@ -34,6 +34,7 @@ static const char usage_text[] =
     "  -r, --allowed_origin ORIGIN  web pages that may ask; repeatable, comma lists\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
+    "      --log-format FORMAT      text (the default), or json: one object a line\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -85,7 +86,7 @@ static bool add_origins(struct arguments *args, struct str list)
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { EXTRA_ANCHORS = 256 };
+    enum { EXTRA_ANCHORS = 256, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
@@ -93,6 +94,7 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
         {"https-prikey", required_argument, NULL, 'k'},
         {"allowed_origin", required_argument, NULL, 'r'},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -119,6 +121,10 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
             if (out->anchor_count == ANCHOR_DIRS_MAX)
                 return wrong_usage("too many folders of extra trust anchors");
             out->anchors[out->anchor_count++] = optarg;
+            break;
+        case LOG_FORMAT:
+            if (!log_set_format(optarg))
+                return wrong_usage("--log-format is text or json");
             break;
         case 'h':
             fputs(usage_text, stdout);
@@ -191,26 +197,26 @@ static void log_answer(const struct rest_answer *a, const struct decision_id *id
         log_info("restful-as", "decision %s: %.*s", id->text, STR_ARG(a->log));
 }
 
-static void answer(struct program *p, struct http_exchange *x)
+/* False: what it needs is not at hand, and this thread may not wait for it. */
+static bool answer(struct program *p, struct http_exchange *x, bool may_wait)
 {
-    bool allowed = allow_origin(p, x);
-    if (is_preflight(x)) {
-        answer_preflight(x, allowed);
-        return;
-    }
     struct error err = ERROR_INIT;
     struct rest_request r = {method_name(x->method), STR_EMPTY, http_header(x, "Content-Type"),
                              x->body};
-    if (http_percent_decode(&x->arena, x->path, &r.path, &err) != OK) {
-        x->status = 400;
-        return;
+    struct rest_answer a = {.status = 400, .body = STR_EMPTY, .log = STR_EMPTY};
+    if (is_preflight(x)) {
+        answer_preflight(x, allow_origin(p, x));
+        return true;
     }
-    struct rest_answer a;
+    if (http_percent_decode(&x->arena, x->path, &r.path, &err) == OK)
+        rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), may_wait, &a);
+    if (a.must_wait)
+        return false;
     struct decision_id id;
     decision_id_new(&id);
-    rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), &a);
     log_answer(&a, &id);
 
+    allow_origin(p, x);
     x->status = a.status;
     if (str_is(r.path, "/healthz") && atomic_load(&p->stopping))
         x->status = 503;
@@ -221,20 +227,20 @@ static void answer(struct program *p, struct http_exchange *x)
     if (a.checks != NULL)
         http_add_header(x, "x-decision-id", str_of(id.text));
     buf_add(&x->out, a.body);
+    return true;
 }
 
-/* Only setting a policy writes a file; everything else never waits. */
+/* Setting a policy writes a file, and collateral may have to be fetched; nothing else waits. */
 static enum http_next quick(void *user, struct http_exchange *x)
 {
     if (x->method == HTTP_POST && str_is(x->path, "/policy"))
         return HTTP_WORK;
-    answer(user, x);
-    return HTTP_ANSWER;
+    return answer(user, x, false) ? HTTP_ANSWER : HTTP_WORK;
 }
 
 static void work(void *user, struct http_exchange *x)
 {
-    answer(user, x);
+    answer(user, x, true);
 }
 
 static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
@@ -264,17 +270,21 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
         return OK;
     CLEANUP(buf_done) struct buf text;
     buf_init(&text, CONFIG_MAX);
+    struct positions positions = {0};
     enum status st = file_read(args->config, &text, err);
     /* JSON only, whatever the file's name (2.1). */
     if (st == OK) {
-        st = json_parse(a, buf_str(&text), &(struct json_options){.duplicates = JSON_DUP_LAST}, out,
-                        err);
-        if (st != OK && err->line > 0)
-            error_prefix(err, "line %u, column %u: ", err->line, err->col);
+        st = document_parse(a, buf_str(&text), DOCUMENT_JSON, out, &positions, err);
+        if (st != OK)
+            error_place(err);
     }
-    if (st != OK)
+    if (st != OK) {
         error_prefix(err, "configuration \"%s\": ", args->config);
-    return st;
+        return st;
+    }
+    struct reader r = {a, str_of(args->config), &positions, OK, err, warn, NULL};
+    attestation_config_check(&r, *out, STR_EMPTY);
+    return r.failed;
 }
 
 static enum status naming_of(value config, enum era era, enum submod_naming *out, struct error *err)
@@ -314,11 +324,13 @@ static enum status make_service(struct program *p, struct error *err)
 
     struct attestation_options o = {
         .config = config,
+        .config_checked = true,
         .era = attestation_config_era(config),
         .anchors = anchors,
         .storage_backend = VALUE_UNDEFINED,
         .clock = &clock_system,
         .random = &random_system,
+        .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
         .warn = warn,
         .user = p,
     };
@@ -412,7 +424,7 @@ int main(int argc, char **argv)
 {
     struct error err = ERROR_INIT;
     const char *filter = getenv("RUST_LOG");
-    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", LOG_TEXT, &err) != OK) {
+    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", &err) != OK) {
         fail(&err);
         return 101; /* as upstream */
     }

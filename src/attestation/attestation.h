@@ -16,10 +16,12 @@
 #include "jose/jose.h"
 #include "rego/rego.h"
 #include "rvps/rvps.h"
+#include "value/config_read.h"
 #include "verifier/anchors.h"
 #include "verifier/verifier.h"
 
 struct attestation_service;
+struct collateral_service;
 
 enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
 
@@ -35,15 +37,22 @@ enum era attestation_config_era(value config);
  */
 bool attestation_config_has_cpu0(value config);
 
+/*
+ * Warn about unknown keys of the table, fail where one holds what it should
+ * not.  `r` knows the file, `at` where in it the table stands.
+ */
+void attestation_config_check(struct reader *r, value config, struct str at);
+
 struct attestation_options {
     value config; /* the table: attestation_service of a KBS, or a whole file of restful-as */
+    bool config_checked; /* by attestation_config_check(), with file and line */
     enum era era;
     bool cpu0_names;               /* README 11: an old-era configuration from v0.14 to v0.18 */
     enum submod_naming naming;     /* S9; by era unless configured */
     const struct anchors *anchors; /* referenced */
     value storage_backend;         /* top-level table of the KBS, or undefined: that of config */
-    const struct collateral
-        *collateral; /* endorsements that are at hand, for any thread; may be NULL */
+    /* Intel's sgx_default_qcnl.conf, below the configuration (spec/README.md 14); NULL: none. */
+    const char *qcnl_path;
     const struct clock *clock;
     const struct random_source *random;
     /* Texts for the log: warnings at start and on refresh; may be NULL. */
@@ -90,7 +99,9 @@ struct attestation_result {
     int64_t issued_s, expires_s;
     struct explanation why; /* when not affirming */
     value anchors;          /* array of hex fingerprints, or undefined */
-    struct str needed; /* after ERR_UNAVAILABLE: URL of collateral to fetch before asking again */
+    /* After ERR_UNAVAILABLE: URLs of collateral to get before asking again. */
+    struct str needed[VERIFIER_NEEDED_MAX];
+    size_t needed_count;
     bool unpinned_paravisor;
     /* Array of texts: reference values that were read and expire soon (README 3); or undefined. */
     value notes;
@@ -98,16 +109,35 @@ struct attestation_result {
 
 /*
  * Everything lives in `a`.  ERR_DENIED with checks->reason; ERR_UNAVAILABLE
- * with out->needed; ERR_LIMIT, ERR_NOMEM.  When the status is not affirming,
- * checks->reason says what stood in the way (reference-value, ... or policy)
- * though the result is OK.  `explain` false leaves `why` and that reason out
- * (benchmarks).
+ * with out->needed (collateral that is not at hand); ERR_LIMIT, ERR_NOMEM.  When the status is not
+ * affirming, checks->reason says what stood in the way (reference-value, ... or policy) though the
+ * result is OK.  `explain` false leaves `why` and that reason out (benchmarks).
  */
 STATUS attestation_evaluate(struct attestation_service *s, struct arena *a,
                             const struct attestation_request *requests, size_t n,
                             const struct str *policy_ids, size_t n_ids, int64_t now_s, bool explain,
                             struct checks *checks, struct attestation_result *out,
                             struct error *err);
+
+/*
+ * After ERR_UNAVAILABLE: is it worth a worker's time to get what was needed?
+ * (collateral/service.h)
+ */
+bool attestation_may_resolve(const struct attestation_service *s,
+                             const struct attestation_result *result);
+
+/*
+ * The same as attestation_evaluate(), but what is needed is fetched: for
+ * threads that may wait.
+ */
+STATUS attestation_evaluate_waiting(struct attestation_service *s, struct arena *a,
+                                    const struct attestation_request *requests, size_t n,
+                                    const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                    bool explain, struct checks *checks,
+                                    struct attestation_result *out, struct error *err);
+
+/* Where its endorsements come from; borrowed, for as long as the service lives. */
+const struct collateral_service *attestation_collateral(const struct attestation_service *s);
 
 /* A token newly signed over claims that were issued before (same iat and exp): kbs.md 3.10, 4. */
 STATUS attestation_sign(struct attestation_service *s, struct arena *a, value claims,

@@ -16,8 +16,9 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "attestation/deny_watch.h"
 #include "attestation/explain_cache.h"
-#include "attestation/file_collateral.h"
+#include "collateral/service.h"
 #include "verifier/verifier_cache.h"
 
 /* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
@@ -41,6 +42,7 @@ struct as_config {
     struct str key_path, cert_url, cert_path; /* empty: not given */
     bool verbose_token;
     value verifier_config;
+    struct str deny_list; /* verifier_config.deny_list, a path; empty: none */
     struct storage *policies[POLICY_SOURCES_MAX]; /* in the order of S2; referenced */
     size_t policy_count;
     struct rvps *rvps;
@@ -84,6 +86,7 @@ struct evidence_claims {
     value claims;                      /* canonical form */
     value runtime_claims, init_claims; /* VALUE_NULL: none */
     bool unpinned_paravisor;
+    const value *details; /* verifier.h; for policies, not in tokens; NULL or undefined: none */
 };
 
 /* The key that a TEE's claims have in tokens of an era (S9). */
@@ -93,8 +96,16 @@ const char *claims_key(const struct verifier *v, enum era era);
 STATUS claims_build(struct arena *a, const struct evidence_claims *e, enum dialect dialect,
                     const char *key, bool verbose, value *out, struct error *err);
 
-/* The same with the other Azure key beside the first (S5); as it is for other TEEs. */
-value claims_with_alias(struct arena *a, const struct verifier *v, enum era era, value claims);
+/* The member of a policy's input, beside the claims, with what upstream's claims leave out. */
+#define DETAILS_KEY "claviger"
+value claims_with_details(struct arena *a, const struct evidence_claims *e, value claims);
+
+/*
+ * The input of a policy: with the details, and with the other Azure key beside
+ * the first (S5).
+ */
+value claims_for_policy(struct arena *a, const struct evidence_claims *e, enum era era,
+                        value claims);
 
 /* Every number fits 64 bits signed or is no integer (6.5). */
 bool claims_numbers_fit(value v);
@@ -132,7 +143,8 @@ struct policy_set {
     struct arena arena;
     struct policy *items;
     size_t count;
-    bool readable; /* every source could be listed */
+    bool readable;      /* every source could be listed */
+    bool reads_details; /* some policy may read input.claviger */
 };
 
 struct policy_set *policy_set_unref(struct policy_set *s);
@@ -284,11 +296,12 @@ struct attestation_service {
     pthread_mutex_t work; /* one refresh or change at a time */
     uint64_t policy_versions[POLICY_SOURCES_MAX];
     bool policies_looked;
-    struct error told_policies, told_values; /* the last trouble that was warned about */
-    pthread_mutex_t pin;                     /* guards the pointer only */
+    struct error told_policies, told_values, told_deny; /* the last trouble that was warned about */
+    pthread_mutex_t pin;                                /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
-    struct file_collateral *files;  /* when the options have no collateral */
+    struct collateral_service *endorsements;
+    struct deny_watch *deny;        /* NULL: the configuration names no deny list */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };

@@ -148,8 +148,18 @@ enum status claims_build(struct arena *a, const struct evidence_claims *e, enum 
     return OK;
 }
 
-value claims_with_alias(struct arena *a, const struct verifier *v, enum era era, value claims)
+value claims_with_details(struct arena *a, const struct evidence_claims *e, value claims)
 {
+    if (e->details == NULL || !value_is_defined(*e->details))
+        return claims;
+    return value_object_with(a, claims, value_cstring(a, DETAILS_KEY), *e->details);
+}
+
+value claims_for_policy(struct arena *a, const struct evidence_claims *e, enum era era,
+                        value claims)
+{
+    const struct verifier *v = e->verifier;
+    claims = claims_with_details(a, e, claims);
     if (v->old_tee == NULL)
         return claims;
     const char *here = claims_key(v, era);

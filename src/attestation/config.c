@@ -114,56 +114,13 @@ static enum status read_table(value table, const char *key, value *out, struct e
 
 /* ---- unknown keys (S1): every silent failure of the eras was an ignored key ---- */
 
-static void warn_unknown(const struct attestation_options *o, value table, const char *where,
-                         const char *const *known, size_t n)
+static enum status check_keys(struct arena *a, const struct attestation_options *o,
+                              struct error *err)
 {
-    for (size_t i = 0; i < value_len(table); i++) {
-        struct str key = value_str(value_pairs(table)[i].key);
-        bool found = false;
-        for (size_t k = 0; k < n && !found; k++)
-            found = str_is(key, known[k]);
-        if (!found)
-            warn_text(o, "configuration: unknown key %s%s is ignored", where, QUOTED(key));
-    }
-}
-
-static void warn_all_unknown(const struct attestation_options *o, value config)
-{
-    static const char *const top[] = {
-        "rvps_config",
-        "attestation_token_broker",
-        "verifier_config",
-        "storage_backend",
-        "work_dir",
-        "policy_engine",
-        "storage_type",
-        "attestation_token_config",
-        "type",
-        "timeout",
-        "submod_naming",
-        "claviger",
-        "as_addr",
-        "pool_size",
-        "base_url",
-        "api_key",
-        "certs_file",
-        "policy_ids",
-        "allow_unmatched_policy",
-    };
-    static const char *const broker[] = {
-        "type",         "duration_min", "issuer_name", "developer_name", "build_name",
-        "profile_name", "signer",       "policy_dir",  "verbose_token",
-    };
-    static const char *const signer[] = {"key_path", "cert_url", "cert_path"};
-    static const char *const rvps[] = {"type",         "remote_addr",  "store_type",
-                                       "store_config", "storage",      "extractors",
-                                       "address",      "storage_type", "enforce_expiration"};
-    warn_unknown(o, config, "", top, ARRAY_LEN(top));
-    value b = member(config, "attestation_token_broker");
-    warn_unknown(o, b, "attestation_token_broker.", broker, ARRAY_LEN(broker));
-    warn_unknown(o, member(b, "signer"), "attestation_token_broker.signer.", signer,
-                 ARRAY_LEN(signer));
-    warn_unknown(o, member(config, "rvps_config"), "rvps_config.", rvps, ARRAY_LEN(rvps));
+    struct reader r = {a, STR("configuration"), NULL, OK, err, o->warn, o->user};
+    if (!o->config_checked)
+        attestation_config_check(&r, o->config, STR_EMPTY);
+    return r.failed;
 }
 
 /* ---- eras ---- */
@@ -230,6 +187,7 @@ static enum status backend_dir(struct arena *a, const struct backend *b, const c
 
 #define LOCAL_FS_DIR "/opt/confidential-containers/storage/local_fs"
 #define LOCAL_JSON_DIR "/opt/confidential-containers/storage/local_json"
+#define SQLITE_PATH "/opt/confidential-containers/storage/claviger.sqlite"
 
 /* v0.19.0 wrote hyphens where later versions have underscores: read on if only that is there
  * (13.1). */
@@ -264,6 +222,10 @@ static enum status open_namespace(struct arena *a, const struct backend *b, cons
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
         return st != OK ? st
                         : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), out, err);
+    }
+    if (type_is(b->type, "Sqlite", "sqlite")) {
+        st = backend_dir(a, b, "sqlite", "path", NULL, SQLITE_PATH, &dir, err);
+        return st != OK ? st : storage_open_sqlite(dir.ptr, str_of(ns), out, err);
     }
     error_set(err, "configuration: storage type \"%s\" is not built in", QUOTED(b->type));
     return ERR_UNSUPPORTED;
@@ -494,18 +456,30 @@ enum status as_config_read_broker(struct arena *a, const struct attestation_opti
     return OK;
 }
 
+/* A name that names no file must not pass for no list. */
+static enum status read_deny_list(struct arena *a, value verifier_config, struct str *out,
+                                  struct error *err)
+{
+    enum status st = read_text(a, verifier_config, "deny_list", out, err);
+    if (st == OK && value_is_defined(member(verifier_config, "deny_list")) && out->len == 0)
+        return wrong(err, "verifier_config.deny_list", "the path of a file");
+    return st;
+}
+
 enum status as_config_read(struct arena *a, const struct attestation_options *o,
                            struct as_config *out, struct error *err)
 {
     *out = (struct as_config){.verifier_config = VALUE_UNDEFINED};
     if (value_is_defined(o->config) && !value_is_object(o->config))
         return wrong(err, "the attestation service's part", "a table");
-    warn_all_unknown(o, o->config);
-
     struct backend b = {0};
-    enum status st = as_config_read_broker(a, o, out, err);
+    enum status st = check_keys(a, o, err);
+    if (st == OK)
+        st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
+    if (st == OK)
+        st = read_deny_list(a, out->verifier_config, &out->deny_list, err);
     if (st == OK)
         st = backend_of(a, o, &b, err);
     if (st == OK)

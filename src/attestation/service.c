@@ -4,6 +4,7 @@
 #include "attestation/attestation_internal.h"
 #include "base/encode.h"
 #include "base/utf8.h"
+#include "collateral/sources.h"
 #include "value/json.h"
 
 #define CONFIG_MEMORY_MAX ((size_t)16 * 1024 * 1024)
@@ -134,8 +135,15 @@ void attestation_refresh(struct attestation_service *s)
     bool changed = false;
     st = rvps_refresh(s->config.rvps, clock_now_s(s->options.clock), s->options.warn,
                       s->options.user, &changed, &err);
+    collateral_follow(s->endorsements);
     if (st != OK || changed) /* OK and unchanged may be a broken file that was told already */
         warn_once(s, st, "reference values", &err, &s->told_values);
+
+    if (s->deny != NULL) {
+        st = deny_watch_refresh(s->deny, clock_now_s(s->options.clock), s->options.warn,
+                                s->options.user, &err);
+        warn_once(s, st, "kill switches", &err, &s->told_deny);
+    }
     pthread_mutex_unlock(&s->work);
 }
 
@@ -144,7 +152,8 @@ bool attestation_is_healthy(const struct attestation_service *s)
     struct attestation_service *mine = (struct attestation_service *)(uintptr_t)s;
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(mine);
     CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *v = rvps_snapshot_get(s->config.rvps);
-    if (set == NULL || v == NULL)
+    CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
+    if (set == NULL || v == NULL || (s->deny != NULL && deny == NULL))
         return false;
     for (size_t i = 0; i < set->count; i++)
         if (set->items[i].rego == NULL)
@@ -174,6 +183,37 @@ static enum status compile_builtins(struct attestation_service *s, struct error 
     return OK;
 }
 
+static void tell(void *user, bool trouble, const char *text)
+{
+    struct attestation_service *s = user;
+    if (trouble)
+        warn_text(&s->options, "%s", text);
+}
+
+/* The collateral that verifiers need, from where the configuration says. */
+static enum status open_endorsements(struct attestation_service *s, struct error *err)
+{
+    struct attestation_options *o = &s->options;
+    struct error why = ERROR_INIT;
+    enum status st = o->qcnl_path == NULL
+                         ? OK
+                         : qcnl_apply(&s->arena, o->qcnl_path, &s->config.verifier_config, &why);
+    if (st == ERR_NOMEM)
+        return error_nomem(err);
+    if (st != OK) /* operator.md 5.4: a warning, and Intel's own service */
+        warn_text(o, "%s: Intel's own collateral service is used", why.text);
+    o->qcnl_path = NULL; /* the caller's, and done with */
+    const struct collateral_options c = {
+        .verifier_config = s->config.verifier_config,
+        .anchors = o->anchors,
+        .clock = o->clock,
+        .keeper = true,
+        .tell = tell,
+        .user = s,
+    };
+    return collateral_service_new(&c, &s->endorsements, err);
+}
+
 /* Simple tokens have an input of flattened names, which are not followed. */
 static enum status make_schema(struct attestation_service *s, struct error *err)
 {
@@ -201,12 +241,12 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     enum status st = explain_cache_new(&s->explanations, err);
     if (st == OK)
         st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
-    if (st == OK && o->collateral == NULL) {
-        st = file_collateral_new(&s->files, err);
-        o->collateral = st == OK ? file_collateral_get(s->files) : NULL;
-    }
     if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
+    if (st == OK && s->config.deny_list.len > 0)
+        st = deny_watch_new(s->config.deny_list, &s->deny, err);
+    if (st == OK)
+        st = open_endorsements(s, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
     if (st == OK)
@@ -257,7 +297,8 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
-    file_collateral_free(s->files);
+    collateral_service_free(s->endorsements);
+    deny_watch_free(s->deny);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);
@@ -395,6 +436,11 @@ enum status attestation_sign(struct attestation_service *s, struct arena *a, val
                              struct str *token, struct error *err)
 {
     return token_sign(&s->signer, a, s->config.token, claims, token, err);
+}
+
+const struct collateral_service *attestation_collateral(const struct attestation_service *s)
+{
+    return s->endorsements;
 }
 
 struct pubkey *attestation_key(const struct attestation_service *s)

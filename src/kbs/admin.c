@@ -30,10 +30,13 @@ static enum status read_public_key(struct str path, struct pubkey **out, struct 
     CLEANUP(buf_done) struct buf pem;
     buf_init(&pem, KEY_FILE_MAX);
     enum status st = file_read(path.ptr, &pem, err);
-    if (st == OK)
-        st = pubkey_from_pem(buf_str(&pem), out, err);
+    if (st != OK) {
+        error_prefix(err, "public key: "); /* the path is in the text */
+        return st;
+    }
+    st = pubkey_from_pem(buf_str(&pem), out, err);
     if (st != OK)
-        error_prefix(err, "could not read public key \"%s\": ", path.ptr);
+        error_prefix(err, "public key \"%s\": ", path.ptr);
     return st;
 }
 
@@ -85,6 +88,7 @@ static enum status load_provider(const struct config_provider *config, struct pr
         st = file_read(path.ptr, &text, err);
     if (st == OK)
         st = json_parse(&p->arena, buf_str(&text), NULL, &json, err);
+    error_place(err);
     if (st == OK)
         st = jwk_set_parse(&p->arena, json, &p->set, err);
     if (st != OK)

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,15 +16,6 @@ static void warn_log(void *user, const char *text)
 {
     (void)user;
     log_warn("kbs", "%s", text);
-}
-
-static uint64_t mix_file(uint64_t h, const char *path)
-{
-    struct stat sb;
-    if (stat(path, &sb) != 0)
-        return h;
-    h = hash_mix(h, (uint64_t)sb.st_ino);
-    return hash_mix(h, (uint64_t)sb.st_mtim.tv_sec * NS_PER_S + (uint64_t)sb.st_mtim.tv_nsec);
 }
 
 /* ---- state ---- */
@@ -109,19 +99,18 @@ static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
     return true;
 }
 
-/* Of the files that the token key came from. */
-static uint64_t signer_files_version(struct kbs_state *s)
+/* Of the files that the token key came from, and of sgx_default_qcnl.conf. */
+uint64_t signer_files_version(const struct kbs *k, const struct kbs_config *c)
 {
     static const char *const files[] = {"key_path", "cert_path"};
-    value signer =
-        value_pointer(s->config->attestation_service, STR("/attestation_token_broker/signer"));
-    uint64_t h = 1;
+    value signer = value_pointer(c->attestation_service, STR("/attestation_token_broker/signer"));
+    uint64_t h = k->qcnl_path == NULL ? 1 : hash_mix(1, file_version(k->qcnl_path));
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct str path = value_str(value_get_str(signer, str_of(files[i])));
         char text[4096];
         if (path.len > 0 && path.len < sizeof(text)) {
             snprintf(text, sizeof(text), "%.*s", STR_ARG(path));
-            h = mix_file(h, text);
+            h = hash_mix(h, file_version(text));
         }
     }
     return h;
@@ -149,7 +138,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
-    s->signer_version = signer_files_version(s);
+    s->signer_version = signer_files_version(k, s->config);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -157,6 +146,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
     struct kbs_config *c = s->config;
     struct attestation_options options = {
         .config = c->attestation_service,
+        .config_checked = true, /* by kbs_config_load() */
         .era = c->era,
         .cpu0_names = c->cpu0_names,
         .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming
@@ -166,6 +156,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .storage_backend = c->storage_backend,
         .clock = k->clock,
         .random = k->random,
+        .qcnl_path = k->qcnl_path,
         .warn = warn_log,
     };
     return attestation_service_new(&options, &s->attestation, err);
@@ -174,7 +165,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
 static bool storage_is_same(const struct kbs_state *old, const struct kbs_state *s)
 {
     return old != NULL && old->config->storage_kind == s->config->storage_kind &&
-           str_equal(old->config->storage_dir, s->config->storage_dir);
+           str_equal(old->config->storage_path, s->config->storage_path);
 }
 
 static enum status open_namespace(struct kbs_state *s, struct str ns, struct storage **out,
@@ -182,9 +173,11 @@ static enum status open_namespace(struct kbs_state *s, struct str ns, struct sto
 {
     switch (s->config->storage_kind) {
     case STORAGE_KIND_LOCAL_FS:
-        return storage_open_local_fs(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_fs(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_LOCAL_JSON:
-        return storage_open_local_json(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_json(s->config->storage_path.ptr, ns, out, err);
+    case STORAGE_KIND_SQLITE:
+        return storage_open_sqlite(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_MEMORY:
         break;
     }
@@ -245,27 +238,19 @@ static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, stru
 
 /* ---- sealing keys ---- */
 
-static uint64_t seal_files_version(const struct kbs_config *c)
-{
-    uint64_t h = 1;
-    for (size_t i = 0; i < c->seal_keys.len; i++)
-        h = mix_file(h, c->seal_keys.items[i].ptr);
-    return h;
-}
-
 /* The key is the SHA-256 of the file, which must hold at least 32 bytes. */
 static enum status read_seal_key(struct str path, struct digest *out, struct error *err)
 {
     CLEANUP(buf_done) struct buf bytes;
     buf_init_secret(&bytes, SEAL_FILE_MAX);
     enum status st = file_read(path.ptr, &bytes, err);
-    if (st == OK && bytes.len < SEAL_KEY_LEN) {
-        error_set(err, "it holds fewer than %d bytes", SEAL_KEY_LEN);
-        st = ERR_INVALID;
-    }
     if (st != OK) {
-        error_prefix(err, "sealing key \"%s\": ", path.ptr);
+        error_prefix(err, "sealing key: "); /* the path is in the text */
         return st;
+    }
+    if (bytes.len < SEAL_KEY_LEN) {
+        error_set(err, "sealing key \"%s\": it holds fewer than %d bytes", path.ptr, SEAL_KEY_LEN);
+        return ERR_INVALID;
     }
     digest_compute(DIGEST_SHA256, buf_str(&bytes), out);
     return OK;
@@ -275,10 +260,9 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
 {
     const struct kbs_config *c = s->config;
     if (c->seal_keys.len == 0) {
-        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
-    s->seal_version = seal_files_version(c);
     struct digest keys[SEAL_KEYS_MAX];
     struct str list[SEAL_KEYS_MAX];
     enum status st = OK;
@@ -312,6 +296,20 @@ static void announce(const struct kbs_config *c)
                         "accept_foreign_header_keys = true would trust everybody's");
 }
 
+/* What the operator guide looks for in a new log. */
+static void announce_parts(const struct kbs_config *c)
+{
+    log_info("attestation_service::rvps", "launch a built-in RVPS");
+    value key =
+        value_pointer(c->attestation_service, STR("/attestation_token_broker/signer/key_path"));
+    if (value_is_string(key))
+        log_info("attestation_service::token", "token signer: the key in %s",
+                 QUOTED(value_str(key)));
+    else
+        log_info("attestation_service::token",
+                 "token signer: no key in the configuration, made an ephemeral one");
+}
+
 /* A path with a typing error must not pass for a deployment without policies. */
 static void warn_missing(struct str path, const char *below, const char *key, const char *instead)
 {
@@ -336,19 +334,13 @@ static void warn_missing_files(const struct kbs_config *c)
                      "there are no reference values yet");
 }
 
-static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_state **out,
+/* Everything that the configuration in `s` names. */
+static enum status fill_state(struct kbs *k, struct kbs_state *s, struct kbs_state *old,
                               struct error *err)
 {
-    CLEANUP(kbs_state_cleanup) struct kbs_state *s = calloc(1, sizeof(*s));
-    if (s == NULL)
-        return error_nomem(err);
-    atomic_init(&s->refs, 1);
-    enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
-    if (st == OK) {
-        announce(s->config);
-        warn_missing_files(s->config);
-        st = load_anchors(k, s, err);
-    }
+    announce(s->config);
+    warn_missing_files(s->config);
+    enum status st = load_anchors(k, s, err);
     if (st == OK)
         st = load_attestation(k, s, old, err);
     if (st == OK)
@@ -361,8 +353,33 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
         st = load_plugins(s, old, err);
     if (st == OK)
         st = load_sealer(k, s, err);
-    if (st != OK)
+    return st;
+}
+
+/* A new state, which `accept` may refuse.  What it is made of is remembered in k for the next look.
+ */
+static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept accept, void *user,
+                              struct kbs_state **out, struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return error_nomem(err);
+    atomic_init(&s->refs, 1);
+    /* Before anything is read: what changes meanwhile is news. */
+    uint64_t seen = old == NULL ? 0 : config_files_version(k, old->config);
+    enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
+    if (st == OK) {
+        s->files_version = config_files_version(k, s->config);
+        st = fill_state(k, s, old, err);
+    }
+    if (st == OK && accept != NULL)
+        st = accept(user, s->config, err);
+    if (st != OK) {
+        watch_refused(k, seen, TAKE(s->config), s->files_version);
         return st;
+    }
+    announce_parts(s->config);
+    watch_loaded(k, s);
     *out = TAKE(s);
     return OK;
 }
@@ -372,8 +389,10 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
 static enum status copy_options(struct kbs *k, const struct kbs_options *o, struct error *err)
 {
     k->config_path = strdup(o->config_path);
+    k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
-    if (k->config_path == NULL || k->anchor_dirs == NULL)
+    if (k->config_path == NULL || k->anchor_dirs == NULL ||
+        (k->qcnl_path == NULL && o->qcnl_path != NULL))
         return error_nomem(err);
     for (size_t i = 0; i < o->extra_anchor_count; i++) {
         k->anchor_dirs[i] = strdup(o->extra_anchor_dirs[i]);
@@ -392,18 +411,24 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    random_bytes(k->seal_key, sizeof(k->seal_key));
-    enum status st = copy_options(k, options, err);
-    if (st == OK)
-        st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
-                                                           : options->decision_ring,
-                               &k->decisions, err);
+    enum status st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK) {
+        random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
+        st = copy_options(k, options, err);
+    }
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
-        st = load_state(k, NULL, &k->state, err);
+        st = load_state(k, NULL, NULL, NULL, &k->state, err);
+    if (st == OK)
+        st = decision_ring_new(options->decision_ring == 0 ? k->state->config->decision_ring
+                                                           : options->decision_ring,
+                               &k->decisions, err);
     if (st != OK)
         return st;
+    if (!secret_all_locked())
+        log_warn("kbs", "keys could not be locked into memory, so they may reach the swap space: "
+                        "raise RLIMIT_MEMLOCK");
     *out = TAKE(k);
     return OK;
 }
@@ -413,13 +438,15 @@ struct kbs *kbs_free(struct kbs *k)
     if (k == NULL)
         return NULL;
     kbs_state_unref(k->state);
+    kbs_config_free(k->refused);
     session_store_free(k->sessions);
     decision_ring_free(k->decisions);
     for (size_t i = 0; i < k->anchor_dir_count; i++)
         free(k->anchor_dirs[i]);
     free(k->anchor_dirs);
     free(k->config_path);
-    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    free(k->qcnl_path);
+    secret_unref(k->seal_key);
     pthread_mutex_destroy(&k->lock);
     free(k);
     return NULL;
@@ -436,24 +463,35 @@ bool kbs_is_healthy(struct kbs *k)
     return attestation_is_healthy(s->attestation) && resource_policy_is_healthy(s->policy);
 }
 
-enum status kbs_reload(struct kbs *k, struct error *err)
+enum status kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *err)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *old = kbs_state_get(k);
     struct kbs_state *fresh = NULL;
-    enum status st = load_state(k, old, &fresh, err);
-    if (st != OK)
+    struct error why = ERROR_INIT;
+    enum status st = load_state(k, old, accept, user, &fresh, &why);
+    if (st != OK) {
+        log_error("kbs", "reload refused: %s; the old state serves on", why.text);
+        if (err != NULL)
+            *err = why;
         return st;
+    }
+    warn_about_restart(old->config, fresh->config);
     pthread_mutex_lock(&k->lock);
     struct kbs_state *replaced = k->state;
     k->state = fresh;
     pthread_mutex_unlock(&k->lock);
     kbs_state_unref(replaced);
+    log_info("kbs", "the configuration was loaded anew");
     return OK;
 }
 
-void kbs_refresh(struct kbs *k)
+void kbs_refresh(struct kbs *k, kbs_accept accept, void *user)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    if (watch_has_news(k, s)) {
+        status_ignore(kbs_reload(k, accept, user, NULL)); /* it tells the log */
+        return; /* the new state has looked at its files */
+    }
     attestation_refresh(s->attestation);
 
     struct error err = ERROR_INIT;
@@ -462,13 +500,6 @@ void kbs_refresh(struct kbs *k)
         log_error("kbs", "%s; the policy that was loaded before serves on", err.text);
     else if (changed)
         log_info("kbs", "the resource policy was loaded anew");
-
-    if (s->config->seal_keys.len > 0 && seal_files_version(s->config) != s->seal_version) {
-        if (kbs_reload(k, &err) != OK)
-            log_error("kbs", "%s; the old state serves on", err.text);
-        else
-            log_info("kbs", "the sealing keys were loaded anew");
-    }
 }
 
 void kbs_stopping(struct kbs *k)

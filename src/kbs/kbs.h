@@ -22,7 +22,8 @@ struct kbs_options {
     size_t extra_anchor_count;
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
-    size_t decision_ring;               /* bytes; 0: DECISION_RING_DEFAULT */
+    size_t decision_ring;               /* bytes; 0: as configured */
+    const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */
@@ -36,11 +37,23 @@ const struct kbs_config *kbs_current_config(const struct kbs *k);
 /* Every policy compiles and reference values could be read: what /healthz says. */
 bool kbs_is_healthy(struct kbs *k);
 
-/* A new state from the same file.  On failure the old one serves on. */
-STATUS kbs_reload(struct kbs *k, struct error *err);
+/*
+ * The program's part of a reload: called with a new configuration before its
+ * state takes over, which a status other than OK prevents.  May be NULL.
+ */
+typedef enum status (*kbs_accept)(void *user, const struct kbs_config *c, struct error *err);
 
-/* Follow changed files; call it at least once a second. */
-void kbs_refresh(struct kbs *k);
+/* A new state from the same file.  On failure the old one serves on.  The log is told either way.
+ */
+STATUS kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *err);
+
+/*
+ * Look at the files: policies and values that changed are read, and the whole
+ * state is loaded anew when the configuration or anything that it names has
+ * changed and has then stayed the same for one more look.  Four times a second
+ * is within the second of README 19.  On one thread, which also calls kbs_reload().
+ */
+void kbs_refresh(struct kbs *k, kbs_accept accept, void *user);
 
 /* /healthz answers 503 from now on: SIGTERM was received. */
 void kbs_stopping(struct kbs *k);

@@ -43,6 +43,14 @@ static enum status load_roots(struct token_verifier *t, struct error *err)
     return OK;
 }
 
+static enum status parse_json(struct arena *a, struct str text, value *out, struct error *err)
+{
+    enum status st = json_parse(a, text, NULL, out, err);
+    if (st != OK)
+        error_place(err);
+    return st;
+}
+
 static enum status load_set(struct token_verifier *t, struct str source, struct error *err)
 {
     struct str path = source;
@@ -60,7 +68,7 @@ static enum status load_set(struct token_verifier *t, struct str source, struct 
     value json;
     enum status st = file_read(path.ptr, &text, err);
     if (st == OK)
-        st = json_parse(&t->arena, buf_str(&text), NULL, &json, err);
+        st = parse_json(&t->arena, buf_str(&text), &json, err);
     if (st == OK)
         st = jwk_set_parse(&t->arena, json, &t->sets[t->set_count], err);
     if (st == OK)

@@ -65,6 +65,7 @@ struct fetcher {
     uint32_t last_id;
     int64_t starts_ns[STARTS_MAX]; /* a ring */
     unsigned start_count;
+    bool stopped;
 };
 
 /* ---- answers ---- */
@@ -169,6 +170,10 @@ static bool send_all(int fd, struct str bytes)
 
 static enum status start_process(struct fetcher *f, struct error *err)
 {
+    if (f->stopped) {
+        error_set(err, "the fetcher is closed");
+        return ERR_UNAVAILABLE;
+    }
     int64_t now_ns = clock_monotonic_ns();
     int64_t *slot = &f->starts_ns[f->start_count % STARTS_MAX];
     if (f->start_count >= STARTS_MAX && now_ns - *slot < START_WINDOW_S * NS_PER_S) {
@@ -462,6 +467,7 @@ static enum status write_config(struct fetcher *f, struct error *err)
         .timeout_ms = (uint32_t)o->timeout_ms,
         .body_max = (uint32_t)o->body_max,
         .ca_file = o->ca_file == NULL ? STR_EMPTY : str_of(o->ca_file),
+        .any_certificate = o->any_certificate == NULL ? STR_EMPTY : str_of(o->any_certificate),
         .allow_count = (uint32_t)f->allow_count,
     };
     for (size_t i = 0; i < f->allow_count; i++)
@@ -500,9 +506,17 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     if (st != OK)
         return st;
     f->options.allow = NULL; /* the caller's; ours are copies */
-    f->options.program = f->options.ca_file = NULL;
+    f->options.program = f->options.ca_file = f->options.any_certificate = NULL;
     *out = TAKE(f);
     return OK;
+}
+
+void fetcher_stop(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stopped = true;
+    lose_process(f, "the fetcher is closed");
+    pthread_mutex_unlock(&f->lock);
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)

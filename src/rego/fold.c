@@ -52,9 +52,12 @@ static bool is_foldable(unsigned flags, struct str name)
            !is_heavy(name);
 }
 
-static struct rego_ctx *new_ctx(void)
+static struct rego_ctx *new_ctx(const struct plan *p)
 {
-    struct rego_limits limits = {.steps = RULE_STEPS, .memory = FOLD_MEMORY, .depth = FOLD_DEPTH};
+    struct rego_limits limits = {.steps = RULE_STEPS,
+                                 .memory = FOLD_MEMORY,
+                                 .depth = FOLD_DEPTH,
+                                 .deadline_ns = p->c->options.deadline_ns};
     return rego_ctx_new(&limits);
 }
 
@@ -74,7 +77,7 @@ bool fold_call(struct plan *p, const struct term *call, uint32_t n, value *out)
         if (!constant_value(p, call->items[i + 1], &args[i]))
             return false;
     if (p->folding == NULL)
-        p->folding = new_ctx();
+        p->folding = new_ctx(p);
     struct rego_ctx *ctx = p->folding;
     if (ctx == NULL) {
         p->failed = true;
@@ -179,7 +182,7 @@ STATUS fold_rules(struct plan *p)
     for (uint32_t i = 0; i < pol->named_fn_count && left > 0; i++) {
         if (pol->fns[i].kind == FN_FUNCTION || !is_constant(&f, i, 0))
             continue;
-        if (p->folding == NULL && (p->folding = new_ctx()) == NULL)
+        if (p->folding == NULL && (p->folding = new_ctx(p)) == NULL)
             return ERR_NOMEM;
         struct rego_ctx *ctx = p->folding;
         if (ctx->status != OK || ctx->has_builtin_error || ctx->arena.failed != OK)

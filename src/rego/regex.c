@@ -1,10 +1,10 @@
 #include "rego/regex.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/module.h"
 
 struct regex {
     struct re2_expression *re;
@@ -19,52 +19,19 @@ struct regex {
 static pthread_mutex_t module_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct re2_api *module; /* set once, never closed */
 
-static const struct re2_api *open_module(const char *dir)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/%s", dir, MODULE_NAME);
-    if (n < 0 || (size_t)n >= sizeof(path))
-        return NULL;
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const struct re2_api *api = handle != NULL ? dlsym(handle, CLAVIGER_RE2_SYMBOL) : NULL;
-    if (api != NULL && api->version == CLAVIGER_RE2_VERSION)
-        return api;
-    if (handle != NULL)
-        dlclose(handle);
-    return NULL;
-}
-
-/*
- * Fixed folders only: a search path from the environment would let whoever
- * sets it run code in the process.
- */
-static const struct re2_api *find_module(void)
-{
-    static const char *const dirs[] = {
-        CLAVIGER_MODULE_DIR,
-#ifdef CLAVIGER_BUILD_MODULE_DIR
-        CLAVIGER_BUILD_MODULE_DIR,
-#endif
-    };
-    const struct re2_api *api = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(dirs) && api == NULL; i++)
-        api = open_module(dirs[i]);
-    return api;
-}
-
 STATUS regex_load(struct error *err)
 {
     pthread_mutex_lock(&module_lock);
-    if (module == NULL)
-        module = find_module();
-    bool found = module != NULL;
+    const void *found = module;
+    enum status st = OK;
+    if (found == NULL)
+        st = module_open("rego", MODULE_NAME, CLAVIGER_RE2_SYMBOL, CLAVIGER_RE2_VERSION, &found,
+                         err);
+    module = found;
     pthread_mutex_unlock(&module_lock);
-    if (!found) {
-        error_set(err, "regular expressions are not available: could not load %s/%s",
-                  CLAVIGER_MODULE_DIR, MODULE_NAME);
-        return ERR_UNAVAILABLE;
-    }
-    return OK;
+    if (st != OK)
+        error_prefix(err, "regular expressions are not available: ");
+    return st;
 }
 
 /* ---- bytes that every match contains ---- */

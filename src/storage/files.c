@@ -258,7 +258,7 @@ static enum status files_list(struct storage *s, struct arena *a, struct str *ke
 static uint64_t files_version(struct storage *s)
 {
     struct files *f = (struct files *)s;
-    uint64_t h = storage_path_version(AT_FDCWD, f->dir);
+    uint64_t h = file_version(f->dir);
     if (h == 0 || f->nested)
         return h; /* nested folders are read at each request: nobody keeps a snapshot of them */
 
@@ -274,7 +274,7 @@ static uint64_t files_version(struct storage *s)
         if (strcmp(e->d_name, "..") == 0 || str_has_prefix(str_of(e->d_name), STR(FILE_TMP_PREFIX)))
             continue;
         uint64_t name = hash_bytes(e->d_name, strlen(e->d_name), 0);
-        sum += hash_mix(name, storage_path_version(dirfd(d), e->d_name));
+        sum += hash_mix(name, file_version_at(dirfd(d), e->d_name));
     }
     closedir(d);
     return hash_mix(h, sum);
@@ -288,6 +288,25 @@ static void files_done(struct storage *s)
 static const struct storage_ops files_ops = {
     files_set, files_get, files_remove, files_list, files_version, files_done, true,
 };
+
+/* What a process that was killed was writing: here, and in the folders of nested keys. */
+static void remove_leftovers(const char *dir, unsigned depth)
+{
+    file_remove_leftovers(dir);
+    DIR *d = depth == 0 ? NULL : opendir(dir);
+    if (d == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char sub[4096];
+        struct stat sb;
+        int n = snprintf(sub, sizeof(sub), "%s/%s", dir, e->d_name);
+        /* Links lead to mounts, which nobody here writes to. */
+        if (e->d_name[0] != '.' && n > 0 && (size_t)n < sizeof(sub) && lstat(sub, &sb) == 0 &&
+            S_ISDIR(sb.st_mode))
+            remove_leftovers(sub, depth - 1);
+    }
+    closedir(d);
+}
 
 static enum status open_files(const char *dir, struct str sub, bool nested, struct storage **out,
                               struct error *err)
@@ -304,6 +323,7 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to
      * start. */
     status_ignore(file_make_dirs(f->dir, NULL));
+    remove_leftovers(f->dir, nested ? NESTED_DEPTH_MAX : 0);
     *out = &f->base;
     return OK;
 }

@@ -163,6 +163,12 @@ STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_reque
                     vf->tee, vf->needs_config);
     check_passed(checks, CHECK_TEE_ENABLED);
 
+    /* A list that could not be read denies everything: nobody knows whom it would. */
+    value list = value_get_lit(req->config, "deny_list");
+    if (value_is_defined(list) && req->deny == NULL)
+        return FAIL(&v, CHECK_KILL_SWITCH, "/data/verifier_config/deny_list", VALUE_UNDEFINED, list,
+                    "the deny list that the configuration names was never readable");
+
     enum status st = vf->evaluate(a, req, checks, out, err);
     if (arena_status(a) != OK) {
         /* Whatever was found with memory running out says nothing about the evidence. */

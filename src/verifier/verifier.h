@@ -40,6 +40,9 @@ struct collateral {
  */
 struct verifier_cache;
 
+/* Kill switches (deny_list.h). */
+struct deny_list;
+
 struct verifier_request {
     value evidence;
     bool has_report_data;
@@ -52,14 +55,23 @@ struct verifier_request {
     const struct anchors *anchors;
     const struct collateral *collateral; /* NULL: none */
     struct verifier_cache *cache;        /* NULL: none; may be shared by threads */
+    bool details;                        /* somebody reads what upstream's claims leave out */
+    /*
+     * What verifier_config.deny_list names.  NULL while the configuration
+     * names one: everything is refused.
+     */
+    const struct deny_list *deny;
 };
 
 #define VERIFIER_CLAIMS_MAX 32
 #define VERIFIER_ANCHORS_MAX 4
+#define VERIFIER_NEEDED_MAX 8
 
 struct verifier_claims {
     const char *tee_class; /* "cpu", "gpu" */
     value claims;          /* object in the canonical form: that of dialect D */
+    /* What upstream's claims leave out, the same in every dialect, if asked for; or undefined. */
+    value details;
 };
 
 struct verifier_result {
@@ -68,8 +80,9 @@ struct verifier_result {
     /* SHA-256 of the public keys of extra trust anchors that the claims rest on. */
     struct digest extra_anchors[VERIFIER_ANCHORS_MAX];
     size_t extra_anchor_count;
-    /* URL of collateral that is missing, after ERR_UNAVAILABLE: fetch it and ask again. */
-    struct str needed;
+    /* URLs of collateral that is missing, after ERR_UNAVAILABLE: fetch them and ask again. */
+    struct str needed[VERIFIER_NEEDED_MAX];
+    size_t needed_count;
     /* PCRs rest on a paravisor that nothing pins (HARDEN az-1): said in the decision. */
     bool unpinned_paravisor;
 };

@@ -7,9 +7,11 @@
  */
 #pragma once
 
+#include "verifier/dcap/intel_url.h"
 #include "verifier/dcap/pck.h"
 #include "verifier/dcap/quote.h"
 #include "verifier/dcap/tcb.h"
+#include "verifier/deny_check.h"
 #include "verifier/verifier_internal.h"
 
 /* Leaf, intermediate, root of a platform: signatures checked up to a trusted key. */
@@ -20,14 +22,18 @@ struct pck_chain {
     bool platform; /* CA, else processor */
 };
 
+enum { INTEL_ITEM_COUNT = INTEL_ROOT_CRL + 1 };
+
 /* Collateral of one kind of platform: parsed, all its signatures checked. */
 struct endorsements {
     unsigned refs;
     struct arena arena;
+    struct str items[INTEL_ITEM_COUNT]; /* what it was made of */
     struct tcb_info tcb;
     struct qe_identity qe;
     struct crl *pck_crl, *root_crl;
     uint64_t pck_crl_number, root_crl_number;
+    struct digest tcb_signer, qe_signer; /* SHA-256 of the SubjectPublicKeyInfo of their keys */
     /* Over issuer chains, lists and texts: what the date claims want. */
     int64_t earliest_issue_s, latest_issue_s, earliest_expiration_s;
 };
@@ -74,6 +80,22 @@ void dcap_instance_claim(struct dcap_run *r, struct value_builder *claims);
 /* Fields of header or body as hex strings. */
 value dcap_header_claims(struct dcap_run *r);
 value dcap_body_claims(struct dcap_run *r);
+
+/* What a deny list may name of a platform that passed. */
+void dcap_deny_facts(struct dcap_run *r, struct deny_facts *f);
+
+/*
+ * What upstream's claims leave out (README.md): SVNs by name, the three
+ * verdicts, dates.  `b` is the object that the caller finishes.
+ */
+void dcap_details(struct dcap_run *r, struct value_builder *b);
+
+/* A word's bits by name, as an object of booleans. */
+struct named_bit {
+    const char *name;
+    unsigned bit;
+};
+value dcap_bits(struct arena *a, uint64_t word, const struct named_bit *bits, size_t n);
 
 /* ---- shared by dcap.c and endorsements.c ---- */
 

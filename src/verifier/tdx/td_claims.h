@@ -15,6 +15,9 @@
     "td_attributes/protection_keys td_attributes/key_locker td_attributes/perfmon ccel "
 void td_claims(struct dcap_run *r, struct value_builder *claims);
 
+/* What upstream's claims leave out: TD attributes one by one, and dcap_details(). */
+value td_details(struct dcap_run *r);
+
 /*
  * Forms of older dialects (attestation-service.md S5): A has the status names
  * of v0.13 and always a `ccel`; `aael` is known to A and B only.
