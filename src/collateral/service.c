@@ -55,21 +55,6 @@ void collateral_forget_failures(struct collateral_service *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-const char *const *collateral_allowed(const struct collateral_service *s)
-{
-    return s->sources.allow;
-}
-
-const char *collateral_ca_file(const struct collateral_service *s)
-{
-    return s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr;
-}
-
-const char *collateral_folder(const struct collateral_service *s)
-{
-    return s->sources.cache_dir.len == 0 ? NULL : s->sources.cache_dir.ptr;
-}
-
 /* ---- life ---- */
 
 static enum status open_folder(struct collateral_service *s, struct error *err)
@@ -93,7 +78,7 @@ static enum status open_network(struct collateral_service *s, struct error *err)
         return OK;
     const struct fetcher_options o = {
         .allow = s->sources.allow,
-        .ca_file = collateral_ca_file(s),
+        .ca_file = s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr,
         .body_max = COLLATERAL_BODY_MAX,
         .any_certificate = s->sources.any_certificate,
         .timeout_ms = s->sources.timeout_ms,
