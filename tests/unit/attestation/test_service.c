@@ -601,20 +601,25 @@ static void test_claim_warnings(void)
 {
     static const struct {
         const char *policy, *warns; /* NULL: nothing */
+        const char *tee;            /* whose claims must be known */
     } rows[] = {
-        {"input[\"az-snp-vtpm\"].tpm.pcr08 == \"a\"", NULL},
-        {"input.azsnpvtpm.measurement == \"a\"", NULL},
-        {"input.csv.whatever", NULL}, /* no verifier here, but somewhere */
-        {"input.init_data_claims.version == 1", NULL},
+        {"input[\"az-snp-vtpm\"].tpm.pcr08 == \"a\"", NULL, NULL},
+        {"input.azsnpvtpm.measurement == \"a\"", NULL, NULL},
+        {"input.csv.whatever", NULL, NULL}, /* no verifier here, but somewhere */
+        {"input.init_data_claims.version == 1", NULL, NULL},
         {"input.az_snp_vtpm.tpm.pcr08 == \"a\"",
          "policy \"default\": default.rego:3: input.az_snp_vtpm.tpm.pcr08: no claim is named "
-         "\"az_snp_vtpm\" there, did you mean \"az-snp-vtpm\"?"},
-        {"input[\"az-snp-vtpm\"].tpm.pcr8 == \"a\"", "did you mean \"pcr08\"?"},
-        {"input.snp.report_data == \"a\"", "no claim is named \"report_data\" there"},
-        {"{ t := input.tdx.quote; t.body.mrtd == \"a\" }", "did you mean \"mr_td\"?"},
-        {"input.sgx.body[\"attributes.flag\"] == \"a\"", "did you mean \"attributes.flags\"?"},
+         "\"az_snp_vtpm\" there, did you mean \"az-snp-vtpm\"?",
+         NULL},
+        {"input[\"az-snp-vtpm\"].tpm.pcr8 == \"a\"", "did you mean \"pcr08\"?", "az-snp-vtpm"},
+        {"input.snp.report_data == \"a\"", "no claim is named \"report_data\" there", "snp"},
+        {"{ t := input.tdx.quote; t.body.mrtd == \"a\" }", "did you mean \"mr_td\"?", "tdx"},
+        {"input.sgx.body[\"attributes.flag\"] == \"a\"", "did you mean \"attributes.flags\"?",
+         "sgx"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].tee != NULL && verifier_find(str_of(rows[i].tee)) == NULL)
+            continue; /* left out of this build */
         CLEANUP(with_done) struct with_service w;
         struct error err = ERROR_INIT;
         CHECK_STATUS(with_init(&w, "{}", ERA_NEW, NOW, &err), OK, &err);

@@ -419,6 +419,8 @@ static void test_claim_names(void)
         return;
     CHECK_STATUS(collateral_set_add(intel, folder, &err), OK, &err);
     for (size_t i = 0; i < ARRAY_LEN(tees); i++) {
+        if (verifier_find(str_of(tees[i])) == NULL) /* left out of this build */
+            continue;
         CLEANUP(run_done) struct run r;
         evaluate(tees[i], NULL, 0, NULL, collateral_set_get(intel), NOW, &r);
         if (CHECK_STATUS_ROW(r.status, OK, &r.err, tees[i]))
