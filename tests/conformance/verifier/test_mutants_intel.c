@@ -53,6 +53,7 @@ struct intel {
     struct dcap_quote q;
     bool platform;
     char fmspc[13];
+    struct str name; /* of the bundle */
     struct collateral_set *set;
     struct altered altered;
     struct collateral face;
@@ -126,6 +127,7 @@ static bool open_machine(struct sweep *s, struct arena *a, struct intel *m)
         !member_read(a, e, m->quote, m->form, &m->m) ||
         !CHECK(dcap_quote_parse(m->m.bytes, &m->q, &fault) == OK) || !read_platform(m))
         return false;
+    m->name = arena_str(a, bundle);
     m->x = (struct subject){
         .name = m->file,
         .tee = m->tee,
@@ -388,12 +390,21 @@ static void sweep_azure(struct sweep *s, const struct intel *m)
     }
 }
 
+/* Some machine before this one has the same collateral. */
+static bool has_been_swept(const struct intel *m)
+{
+    for (const struct intel *other = rows; other < m; other++)
+        if (other->set != NULL && str_equal(other->name, m->name))
+            return true;
+    return false;
+}
+
 static void sweep_machine(struct sweep *s, struct intel *m)
 {
     bool azure = strcmp(m->tee, "az-tdx-vtpm") == 0;
     sweep_quote(s, m);
     sweep_wrong_keys(s, m);
-    for (unsigned i = 0; i <= INTEL_ROOT_CRL; i++)
+    for (unsigned i = 0; i <= INTEL_ROOT_CRL && !(s->whole && has_been_swept(m)); i++)
         sweep_item(s, m, (enum intel_item)i);
     sweep_swapped(s, m);
     if (azure)
