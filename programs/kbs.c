@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -95,15 +93,6 @@ static int fail(const struct error *err)
 {
     fprintf(stderr, "Error: %s\n", err->text);
     return 1;
-}
-
-/* Keys are in this process: no core dumps, no ptrace by others, no new rights. */
-static void protect_process(void)
-{
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 struct running {
@@ -210,12 +199,26 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
     log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
+/* From here on a request that takes the process over finds little in it (SECURITY.md). */
+static enum status confine_us(struct kbs *kbs, const struct kbs_config *c, struct error *err)
+{
+    CLEANUP(confine_done) struct confine list = {.failed = OK};
+    kbs_confine(kbs, &list);
+    struct confined done;
+    enum status st = confine_all(&list, CONFINE_SERVER, c->confinement_required, &done, err);
+    if (st == OK && !(done.files && done.calls))
+        log_warn("kbs", "NOT FULLY CONFINED: %s", done.lacks.text);
+    else if (st == OK)
+        log_info("kbs", "confined by seccomp and Landlock %d", done.abi);
+    return st;
+}
+
 static int serve(struct kbs *kbs)
 {
     const struct kbs_config *c = kbs_current_config(kbs); /* until the first reload */
     struct running run = {.kbs = kbs};
     struct error err = ERROR_INIT;
-    if (listen_on(&run, c, &err) != OK)
+    if (listen_on(&run, c, &err) != OK || confine_us(kbs, c, &err) != OK)
         return fail(&err);
     announce_sockets(&run, c);
 
@@ -269,7 +272,7 @@ int main(int argc, char **argv)
         fail(&err);
         return 101; /* as upstream */
     }
-    protect_process();
+    confine_process(); /* keys will be in it */
 
     const struct kbs_options options = {
         .config_path = args.config,

@@ -86,6 +86,7 @@ static const char *const known_keys[] = {
     "claviger.seal_keys",
     "claviger.extra_trust_anchors",
     "claviger.submod_naming",
+    "claviger.confinement",
     NULL,
 };
 
@@ -465,6 +466,10 @@ static void read_claviger(struct reader *r, struct kbs_config *c)
         (c->seal_keys.len == 0 || c->seal_keys.len > 4))
         reader_fail(r, STR("/claviger/seal_keys"), "expected one to four files");
     reader_strs(r, t, at, "extra_trust_anchors", &c->extra_trust_anchors);
+    static const char *const confinement[] = {"available", "required", NULL};
+    if (reader_str(r, t, at, "confinement", &s))
+        c->confinement_required =
+            reader_choice(r, STR("/claviger/confinement"), s, confinement) == 1;
     if (reader_str(r, t, at, "submod_naming", &s)) {
         c->submod_naming = reader_choice(r, STR("/claviger/submod_naming"), s, naming);
         c->has_submod_naming = true;

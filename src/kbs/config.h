@@ -106,6 +106,7 @@ struct kbs_config {
     struct str_list extra_trust_anchors;
     bool has_submod_naming;
     int submod_naming; /* enum submod_naming */
+    bool confinement_required;
 };
 
 typedef void (*config_warn)(void *user, const char *text);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "confine/confine.h"
 #include "kbs/config.h"
 #include "net/http.h"
 
@@ -41,6 +42,9 @@ STATUS kbs_reload(struct kbs *k, struct error *err);
 
 /* Follow changed files; call it at least once a second. */
 void kbs_refresh(struct kbs *k);
+
+/* The files and folders that it reads and writes, for a process that confines itself. */
+void kbs_confine(struct kbs *k, struct confine *c);
 
 /* /healthz answers 503 from now on: SIGTERM was received. */
 void kbs_stopping(struct kbs *k);

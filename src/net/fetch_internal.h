@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "confine/confine.h"
 #include "net/fetch.h"
 
 #define FETCH_FRAME_MAX (FETCH_BODY_MAX + 1024 * 1024)
@@ -58,6 +59,9 @@ enum fetch_frame {
 enum fetch_frame fetch_next_frame(struct str in, struct str *content, size_t *used);
 
 /* ---- fetch_sandbox.c ---- */
+
+/* What claviger-fetch reads; its helper, whose rights it inherits, allows the same. */
+void fetch_confine(struct confine *c, struct str ca_file);
 
 /* What a process that only talks to the world does not need is given up for good. */
 void fetch_drop_rights(struct str ca_file);

@@ -64,6 +64,15 @@ STATUS regex_load(struct error *err)
     return OK;
 }
 
+void regex_confine(struct confine *c)
+{
+    confine_add(c, CLAVIGER_MODULE_DIR, CONFINE_READ);
+#ifdef CLAVIGER_BUILD_MODULE_DIR
+    confine_add(c, CLAVIGER_BUILD_MODULE_DIR, CONFINE_READ);
+#endif
+    confine_add_libraries(c);
+}
+
 /* ---- expressions ---- */
 
 STATUS regex_new(struct str pattern, struct regex **out, struct error *err)

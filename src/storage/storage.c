@@ -189,6 +189,12 @@ uint64_t storage_version(struct storage *s)
     return hash_mix(s->ops->version(s), atomic_load(&s->writes));
 }
 
+void storage_confine(const struct storage *s, struct confine *c)
+{
+    if (s->ops->confine != NULL)
+        s->ops->confine(s, c);
+}
+
 uint64_t storage_path_version(int dir_fd, const char *path)
 {
     struct stat sb;
