@@ -135,6 +135,7 @@ static void reload(struct running *run)
 static void *supervise(void *arg)
 {
     struct running *run = arg;
+    kbs_refresh(run->kbs); /* what is to be fetched is, at once */
     const struct timespec tick = {0, REFRESH_MS * 1000000L};
     for (;;) {
         int sig = sigtimedwait(&run->signals, NULL, &tick);
@@ -200,12 +201,10 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
 }
 
 /* From here on a request that takes the process over finds little in it (SECURITY.md). */
-static enum status confine_us(struct kbs *kbs, const struct kbs_config *c, struct error *err)
+static enum status confine_us(struct kbs *kbs, struct error *err)
 {
-    CLEANUP(confine_done) struct confine list = {.failed = OK};
-    kbs_confine(kbs, &list);
     struct confined done;
-    enum status st = confine_all(&list, CONFINE_SERVER, c->confinement_required, &done, err);
+    enum status st = kbs_confine(kbs, &done, err);
     if (st == OK && !(done.files && done.calls))
         log_warn("kbs", "NOT FULLY CONFINED: %s", done.lacks.text);
     else if (st == OK)
@@ -218,7 +217,7 @@ static int serve(struct kbs *kbs)
     const struct kbs_config *c = kbs_current_config(kbs); /* until the first reload */
     struct running run = {.kbs = kbs};
     struct error err = ERROR_INIT;
-    if (listen_on(&run, c, &err) != OK || confine_us(kbs, c, &err) != OK)
+    if (listen_on(&run, c, &err) != OK || confine_us(kbs, &err) != OK)
         return fail(&err);
     announce_sockets(&run, c);
 
@@ -247,6 +246,8 @@ static int check_config(struct kbs *kbs, const char *path)
     struct tls_server *tls = NULL;
     enum status st = make_tls(c, &tls, &err);
     tls_server_unref(tls);
+    if (st == OK)
+        st = kbs_check_keys(kbs, &err);
     for (size_t i = 0; st == OK && i < c->sockets.len; i++)
         st = http_check_address(c->sockets.items[i], &err);
     if (st != OK)

@@ -73,6 +73,9 @@ void confine_add_libraries(struct confine *c);
 /* May this path be used once the process is confined?  Links are followed. */
 bool confine_covers(const struct confine *c, const char *path, unsigned access);
 
+/* The first path of `wanted` that may not be read under `c`; NULL: none. */
+const char *confine_first_outside(const struct confine *wanted, const struct confine *c);
+
 /* "/", "/etc", "/var/lib", "/home/me": a folder that is not one deployment's own. */
 bool confine_is_shared(const char *folder);
 

@@ -244,6 +244,14 @@ bool confine_covers(const struct confine *c, const char *path, unsigned access)
     return (found & access) == access;
 }
 
+const char *confine_first_outside(const struct confine *wanted, const struct confine *c)
+{
+    for (size_t i = 0; i < wanted->len; i++)
+        if (!confine_covers(c, wanted->paths[i].real, CONFINE_READ))
+            return wanted->paths[i].real;
+    return NULL;
+}
+
 /* ---- Landlock ---- */
 
 static uint64_t handled_by(int abi)

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "kbs/config_read.h"
+#include "net/fetch.h"
 
 #define DEFAULT_REPOSITORY "/opt/confidential-containers/kbs/repository"
 #define DEFAULT_POLICY_PATH "/opt/confidential-containers/kbs/policy.rego"
@@ -87,6 +88,8 @@ static const char *const known_keys[] = {
     "claviger.extra_trust_anchors",
     "claviger.submod_naming",
     "claviger.confinement",
+    "claviger.fetch_allow",
+    "claviger.fetch_ca",
     NULL,
 };
 
@@ -466,6 +469,13 @@ static void read_claviger(struct reader *r, struct kbs_config *c)
         (c->seal_keys.len == 0 || c->seal_keys.len > 4))
         reader_fail(r, STR("/claviger/seal_keys"), "expected one to four files");
     reader_strs(r, t, at, "extra_trust_anchors", &c->extra_trust_anchors);
+    reader_strs(r, t, at, "fetch_allow", &c->fetch_allow);
+    for (size_t i = 0; i < c->fetch_allow.len; i++)
+        if (!str_has_prefix(c->fetch_allow.items[i], STR("https://")) ||
+            !fetch_url_allowed(c->fetch_allow.items[i], c->fetch_allow.items[i]))
+            reader_fail(r, reader_item(r, STR("/claviger/fetch_allow"), i),
+                        "expected https://host[:port]/path without a query");
+    reader_str(r, t, at, "fetch_ca", &c->fetch_ca);
     static const char *const confinement[] = {"available", "required", NULL};
     if (reader_str(r, t, at, "confinement", &s))
         c->confinement_required =

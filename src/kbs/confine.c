@@ -1,8 +1,12 @@
 /* What the service reads and writes once its process is confined. */
 #include "kbs/kbs_internal.h"
 
+#define URLS_MEMORY (4 * (size_t)CONFIG_FILE_MAX)
+
 static void add_file(struct confine *c, struct str path)
 {
+    if (str_has_prefix(path, STR("https://")))
+        return;
     if (str_has_prefix(path, STR("file://")))
         path = str_from(path, 7);
     if (path.len > 0) /* texts of a configuration end with a NUL */
@@ -21,6 +25,7 @@ static void add_config(struct confine *c, const struct kbs_config *config)
     add_file(c, config->certificate);
     add_file(c, config->private_key);
     add_file(c, config->auth_public_key);
+    add_file(c, config->fetch_ca);
     for (size_t i = 0; i < config->persona_count; i++)
         add_file(c, config->personas[i].public_key_path);
     for (size_t i = 0; i < config->provider_count; i++) {
@@ -34,9 +39,8 @@ static void add_config(struct confine *c, const struct kbs_config *config)
         confine_add_folder(c, config->extra_trust_anchors.items[i].ptr, CONFINE_READ);
 }
 
-void kbs_confine(struct kbs *k, struct confine *c)
+static void add_state(struct confine *c, const struct kbs *k, const struct kbs_state *s)
 {
-    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
     add_config(c, s->config);
     for (size_t i = 0; i < k->anchor_dir_count; i++)
         confine_add_folder(c, k->anchor_dirs[i], CONFINE_READ);
@@ -47,4 +51,101 @@ void kbs_confine(struct kbs *k, struct confine *c)
         confine_add_file(c, s->config->policy_path.ptr, CONFINE_READ | CONFINE_WRITE);
     if (s->resources != NULL)
         storage_confine(s->resources, c);
+}
+
+/* A process without keys, which starts claviger-fetch from now on. */
+static enum status start_helper(struct kbs *k, const struct kbs_config *config, struct error *err)
+{
+    size_t n = 0;
+    arena_init(&k->urls, URLS_MEMORY);
+    k->allowed = keys_allowed_urls(config, &k->urls, &n);
+    if (k->allowed == NULL)
+        return error_nomem(err);
+    if (n == 0)
+        return OK;
+    const struct helper_options o = {
+        .allow = k->allowed,
+        .ca_file = config->fetch_ca.len > 0 ? config->fetch_ca.ptr : NULL,
+        .program = k->options.helper_program,
+    };
+    enum status st = helper_new(&o, &k->helper, err);
+    if (st == OK)
+        fetch_start_with(helper_start_fetch, k->helper);
+    return st;
+}
+
+enum status kbs_confine(struct kbs *k, struct confined *out, struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    enum status st = start_helper(k, s->config, err);
+    if (st != OK)
+        return st;
+    add_state(&k->reach, k, s);
+    st = confine_all(&k->reach, CONFINE_SERVER, s->config->confinement_required, out, err);
+    k->files_confined = st == OK && out->files;
+    k->calls_confined = st == OK && out->calls;
+    return st;
+}
+
+void kbs_confine_done(struct kbs *k)
+{
+    if (k->helper != NULL)
+        fetch_start_with(NULL, NULL);
+    helper_free(k->helper);
+    arena_done(&k->urls);
+    confine_done(&k->reach);
+}
+
+/* ---- reloading ---- */
+
+static bool url_is_within(const struct kbs *k, const char *url)
+{
+    for (size_t i = 0; k->helper != NULL && k->allowed[i] != NULL; i++)
+        if (fetch_url_allowed(str_of(url), str_of(k->allowed[i])))
+            return true;
+    return false;
+}
+
+static enum status files_are_within(const struct kbs *k, const struct confine *wanted,
+                                    struct error *err)
+{
+    const char *path = k->files_confined ? confine_first_outside(wanted, &k->reach) : NULL;
+    if (path == NULL)
+        return OK;
+    error_set(err,
+              "\"%s\" is outside of the folders that the process was confined to at its start: "
+              "restart it",
+              QUOTED(str_of(path)));
+    return ERR_DENIED;
+}
+
+enum status kbs_config_is_within(const struct kbs *k, const struct kbs_config *config,
+                                 struct error *err)
+{
+    CLEANUP(confine_done) struct confine wanted = {.failed = OK};
+    add_config(&wanted, config);
+    enum status st = files_are_within(k, &wanted, err);
+    if (st != OK || !k->calls_confined)
+        return st;
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, URLS_MEMORY);
+    size_t n = 0;
+    const char *const *urls = keys_allowed_urls(config, &a, &n);
+    if (urls == NULL)
+        return error_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        if (!url_is_within(k, urls[i])) {
+            error_set(err,
+                      "%s was not in the configuration that the process started with: restart it",
+                      QUOTED(str_of(urls[i])));
+            return ERR_DENIED;
+        }
+    return OK;
+}
+
+enum status kbs_state_is_within(const struct kbs *k, const struct kbs_state *s, struct error *err)
+{
+    CLEANUP(confine_done) struct confine wanted = {.failed = OK};
+    add_state(&wanted, k, s);
+    return files_are_within(k, &wanted, err);
 }

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "confine/confine.h"
 #include "kbs/config.h"
+#include "kbs/keys.h"
 #include "net/http.h"
 
 struct kbs;
@@ -24,6 +25,8 @@ struct kbs_options {
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
     size_t decision_ring;               /* bytes; 0: DECISION_RING_DEFAULT */
+    struct keys_options keys;           /* of fetching; zeroed: the defaults */
+    const char *helper_program;         /* NULL: claviger-helper beside the running program */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */
@@ -37,14 +40,21 @@ const struct kbs_config *kbs_current_config(const struct kbs *k);
 /* Every policy compiles and reference values could be read: what /healthz says. */
 bool kbs_is_healthy(struct kbs *k);
 
+/* Key sets and keys at URLs can be fetched: for --check-config; blocks. */
+STATUS kbs_check_keys(struct kbs *k, struct error *err);
+
 /* A new state from the same file.  On failure the old one serves on. */
 STATUS kbs_reload(struct kbs *k, struct error *err);
 
 /* Follow changed files; call it at least once a second. */
 void kbs_refresh(struct kbs *k);
 
-/* The files and folders that it reads and writes, for a process that confines itself. */
-void kbs_confine(struct kbs *k, struct confine *c);
+/*
+ * Give up what is not needed from now on (confine.h); before there are threads.
+ * Where the configuration names URLs, claviger-helper is started first.  A reload that
+ * needs files or URLs that this one did not name is refused afterwards.
+ */
+STATUS kbs_confine(struct kbs *k, struct confined *out, struct error *err);
 
 /* /healthz answers 503 from now on: SIGTERM was received. */
 void kbs_stopping(struct kbs *k);

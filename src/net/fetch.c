@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -50,6 +51,8 @@ struct call {
  */
 struct fetcher {
     struct fetcher_options options;
+    uint32_t number;
+    bool stopped;
     struct buf config; /* as a frame */
     char **allow;
     size_t allow_count;
@@ -65,6 +68,19 @@ struct fetcher {
     int64_t starts_ns[STARTS_MAX]; /* a ring */
     unsigned start_count;
 };
+
+/* fetch_start_with(): set once, before threads. */
+static struct {
+    int (*start)(void *user, uint32_t fetcher, struct error *err);
+    void *user;
+} process_start;
+static _Atomic uint32_t last_number;
+
+void fetch_start_with(int (*start)(void *user, uint32_t fetcher, struct error *err), void *user)
+{
+    process_start.start = start;
+    process_start.user = user;
+}
 
 /* ---- answers ---- */
 
@@ -168,6 +184,10 @@ static bool send_all(int fd, struct str bytes)
 
 static enum status start_process(struct fetcher *f, struct error *err)
 {
+    if (f->stopped) {
+        error_set(err, "the fetcher is stopped");
+        return ERR_UNAVAILABLE;
+    }
     int64_t now_ns = clock_monotonic_ns();
     int64_t *slot = &f->starts_ns[f->start_count % STARTS_MAX];
     if (f->start_count >= STARTS_MAX && now_ns - *slot < START_WINDOW_S * NS_PER_S) {
@@ -181,8 +201,12 @@ static enum status start_process(struct fetcher *f, struct error *err)
     if (p == NULL)
         return error_nomem(err);
     p->refs = 1;
-    p->fd = f->options.start != NULL ? f->options.start(f->options.user, err)
-                                     : fetch_spawn(f->program, &p->pid, err);
+    if (f->options.start != NULL)
+        p->fd = f->options.start(f->options.user, err);
+    else if (process_start.start != NULL)
+        p->fd = process_start.start(process_start.user, f->number, err);
+    else
+        p->fd = fetch_spawn(f->program, &p->pid, err);
     if (p->fd < 0) {
         free(p);
         return ERR_UNAVAILABLE;
@@ -399,7 +423,7 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
         else if ((st = begin_call(f, &job, buf_str(&key), &c, err)) != OK)
             break;
         wait_for(f, c);
-        bool again = c->lost && c->shared && attempt == 0;
+        bool again = c->lost && c->shared && attempt == 0 && !f->stopped;
         if (!again)
             st = hand_over(c, out, err);
         call_unref(c);
@@ -475,6 +499,7 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     buf_init(&f->in, FETCH_FRAME_MAX + 65536 + 4);
 
     f->options = *options;
+    f->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
     if (f->options.timeout_ms <= 0)
         f->options.timeout_ms = TIMEOUT_DEFAULT_MS;
     if (f->options.grace_ms <= 0)
@@ -492,6 +517,14 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     f->options.program = f->options.ca_file = NULL;
     *out = TAKE(f);
     return OK;
+}
+
+void fetcher_stop(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->stopped = true;
+    lose_process(f, "the fetcher is stopped");
+    pthread_mutex_unlock(&f->lock);
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)

@@ -58,6 +58,18 @@ enum fetch_frame {
 /* The first frame of `in`; *used with its length. */
 enum fetch_frame fetch_next_frame(struct str in, struct str *content, size_t *used);
 
+/* ---- fetch_spawn.c ---- */
+
+/* "/usr/bin/kbs" -> "/usr/bin/NAME". */
+bool program_beside(const char *name, char *path, size_t size);
+
+/*
+ * Start a program of ours (path NULL: argv[0] beside the running one) with one end
+ * of a socket pair as FETCH_FD and the environment of fetch_spawn().  Returns
+ * the other end, or -1.
+ */
+int program_spawn(const char *path, char *const *argv, int type, pid_t *pid, struct error *err);
+
 /* ---- fetch_sandbox.c ---- */
 
 /* What claviger-fetch reads; its helper, whose rights it inherits, allows the same. */
