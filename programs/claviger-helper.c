@@ -6,7 +6,7 @@
 #include "net/helper.h"
 
 static const char help[] =
-    "Usage: claviger-helper [--ca-file FILE] URL...\n"
+    "Usage: claviger-helper [--ca-file FILE]... URL...\n"
     "       claviger-helper --help | --version\n"
     "\n"
     "Starts claviger-fetch for a Claviger server that has given up the right to\n"
@@ -31,9 +31,11 @@ int main(int argc, char **argv)
 
     struct helper_options o = {0};
     int at = 1;
-    if (argc > 2 && strcmp(argv[1], "--ca-file") == 0) {
-        o.ca_file = argv[2];
-        at = 3;
+    for (size_t n = 0; n < HELPER_CA_FILES_MAX && at + 1 < argc; n++) {
+        if (strcmp(argv[at], "--ca-file") != 0)
+            break;
+        o.ca_files[n] = argv[at + 1];
+        at += 2;
     }
     o.allow = (const char *const *)argv + at;
     int type = 0;

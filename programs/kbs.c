@@ -6,23 +6,30 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "attestation/attestation.h"
 #include "base/log.h"
+#include "collateral/sources.h"
 #include "kbs/kbs.h"
 #include "net/http.h"
 #include "net/tls.h"
+#include "value/json.h"
 
+#define CLAIMS_MEMORY (4 * 1024 * 1024)
 #define REFRESH_MS 500 /* "within one second" (spec/README.md 19) */
 #define LINGER_MS 5000 /* after SIGTERM: serve on, /healthz says 503 (DESIGN.md) */
 #define DRAIN_MS 30000 /* then wait this long for running requests */
 
 static const char usage_text[] =
     "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]...\n"
+    "       kbs --claims attestation|resource\n"
     "\n"
     "  -c, --config-file FILE       configuration: .toml, .yaml, .yml or .json\n"
     "                               (environment: KBS_CONFIG_FILE)\n"
     "      --check-config           read everything, print what is wrong, and exit\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
+    "      --claims KIND            print the claims that such policies can read, as JSON\n"
+    "                               (rego check --claims), and exit\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -36,14 +43,36 @@ struct arguments {
     size_t anchor_count;
 };
 
+/* What input of a policy may hold. */
+static int print_claims(const char *kind)
+{
+    bool resource = strcmp(kind, "resource") == 0;
+    if (!resource && strcmp(kind, "attestation") != 0) {
+        fprintf(stderr, "kbs: --claims takes attestation or resource, not \"%s\"\n", kind);
+        return 2;
+    }
+    CLEANUP(arena_done) struct arena a;
+    CLEANUP(buf_done) struct buf b;
+    arena_init(&a, CLAIMS_MEMORY);
+    buf_init(&b, CLAIMS_MEMORY);
+    value names = resource ? attestation_token_schema(&a) : attestation_claim_schema(&a);
+    if (!value_is_defined(names) || json_write(&b, names, JSON_PRETTY) != OK ||
+        fwrite(buf_str(&b).ptr, 1, b.len, stdout) != b.len || putchar('\n') == EOF) {
+        fputs("kbs: could not print the claims\n", stderr);
+        return 1;
+    }
+    return 0;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS };
+    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS, CLAIMS };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
+        {"claims", required_argument, NULL, CLAIMS},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -65,6 +94,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *out)
             }
             out->anchors[out->anchor_count++] = optarg;
             break;
+        case CLAIMS:
+            return print_claims(optarg);
         case 'h':
             fputs(usage_text, stdout);
             return 0;
@@ -279,6 +310,7 @@ int main(int argc, char **argv)
         .config_path = args.config,
         .extra_anchor_dirs = args.anchors,
         .extra_anchor_count = args.anchor_count,
+        .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
     };
     CLEANUP(kbs_cleanup) struct kbs *kbs = NULL;
     if (kbs_new(&options, &kbs, &err) != OK)

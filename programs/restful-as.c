@@ -9,7 +9,9 @@
 #include "attestation/rest.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "collateral/sources.h"
 #include "decision/decision.h"
+#include "net/helper.h"
 #include "net/http.h"
 #include "net/tls.h"
 #include "value/json.h"
@@ -51,7 +53,8 @@ struct program {
     struct http_server *server;
     sigset_t signals;
     bool confinement_required;
-    atomic_bool stopping; /* /healthz says 503 (DESIGN.md) */
+    struct helper *helper; /* starts claviger-fetch, once we may not */
+    atomic_bool stopping;  /* /healthz says 503 (DESIGN.md) */
 };
 
 /* ---- command line ---- */
@@ -190,26 +193,26 @@ static void log_answer(const struct rest_answer *a, const struct decision_id *id
         log_info("restful-as", "decision %s: %.*s", id->text, STR_ARG(a->log));
 }
 
-static void answer(struct program *p, struct http_exchange *x)
+/* False: what it needs is not at hand, and this thread may not wait for it. */
+static bool answer(struct program *p, struct http_exchange *x, bool may_wait)
 {
-    bool allowed = allow_origin(p, x);
-    if (is_preflight(x)) {
-        answer_preflight(x, allowed);
-        return;
-    }
     struct error err = ERROR_INIT;
     struct rest_request r = {method_name(x->method), STR_EMPTY, http_header(x, "Content-Type"),
                              x->body};
-    if (http_percent_decode(&x->arena, x->path, &r.path, &err) != OK) {
-        x->status = 400;
-        return;
+    struct rest_answer a = {.status = 400, .body = STR_EMPTY, .log = STR_EMPTY};
+    if (is_preflight(x)) {
+        answer_preflight(x, allow_origin(p, x));
+        return true;
     }
-    struct rest_answer a;
+    if (http_percent_decode(&x->arena, x->path, &r.path, &err) == OK)
+        rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), may_wait, &a);
+    if (a.must_wait)
+        return false;
     struct decision_id id;
     decision_id_new(&id);
-    rest_handle(p->service, &x->arena, &r, clock_now_s(&clock_system), &a);
     log_answer(&a, &id);
 
+    allow_origin(p, x);
     x->status = a.status;
     if (str_is(r.path, "/healthz") && atomic_load(&p->stopping))
         x->status = 503;
@@ -220,20 +223,20 @@ static void answer(struct program *p, struct http_exchange *x)
     if (a.checks != NULL)
         http_add_header(x, "x-decision-id", str_of(id.text));
     buf_add(&x->out, a.body);
+    return true;
 }
 
-/* Only setting a policy writes a file; everything else never waits. */
+/* Setting a policy writes a file, and collateral may have to be fetched; nothing else waits. */
 static enum http_next quick(void *user, struct http_exchange *x)
 {
     if (x->method == HTTP_POST && str_is(x->path, "/policy"))
         return HTTP_WORK;
-    answer(user, x);
-    return HTTP_ANSWER;
+    return answer(user, x, false) ? HTTP_ANSWER : HTTP_WORK;
 }
 
 static void work(void *user, struct http_exchange *x)
 {
-    answer(user, x);
+    answer(user, x, true);
 }
 
 static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
@@ -329,6 +332,7 @@ static enum status make_service(struct program *p, struct error *err)
         .storage_backend = VALUE_UNDEFINED,
         .clock = &clock_system,
         .random = &random_system,
+        .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
         .warn = warn,
         .user = p,
     };
@@ -414,10 +418,19 @@ static int serve(struct program *p)
 /* From here on a request that takes the process over finds little in it (SECURITY.md). */
 static enum status confine_us(struct program *p, struct error *err)
 {
+    const struct helper_options o = {
+        .allow = attestation_allowed_urls(p->service),
+        .ca_files = {attestation_ca_file(p->service)},
+    };
+    enum status st = o.allow[0] == NULL ? OK : helper_new(&o, &p->helper, err);
+    if (st != OK)
+        return st;
+    if (p->helper != NULL)
+        fetch_start_with(helper_start_fetch, p->helper);
     CLEANUP(confine_done) struct confine list = {.failed = OK};
     attestation_confine(p->service, &list);
     struct confined done;
-    enum status st = confine_all(&list, CONFINE_SERVER, p->confinement_required, &done, err);
+    st = confine_all(&list, CONFINE_SERVER, p->confinement_required, &done, err);
     if (st == OK && !(done.files && done.calls))
         log_warn("restful-as", "NOT FULLY CONFINED: %s", done.lacks.text);
     else if (st == OK)
@@ -444,5 +457,6 @@ int main(int argc, char **argv)
                  : fail(&err);
     http_server_free(p.server);
     attestation_service_unref(p.service);
+    helper_free(p.helper);
     return status;
 }

@@ -11,16 +11,18 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "collateral/service.h"
 #include "value/document.h"
 #include "value/json.h"
 #include "verifier/anchors.h"
-#include "verifier/collateral_fetch.h"
 #include "verifier/collateral_set.h"
+#include "verifier/deny_list.h"
 #include "verifier/verifier.h"
 
 #define EVIDENCE_FILE_MAX (16 * 1024 * 1024)
 #define MEMORY_MAX (512 * 1024 * 1024)
-#define REPEAT_MAX 64 /* of an option that may be repeated */
+#define REPEAT_MAX 64           /* of an option that may be repeated */
+#define COLLATERAL_ROUNDS_MAX 8 /* of fetching what is missing and trying again */
 
 enum { EXIT_PASS = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -243,6 +245,10 @@ static enum status write_json(struct buf *out, bool pass, const struct checks *c
         json_cstring(&w, claims[i].tee_class);
         json_key(&w, "claims");
         json_value(&w, claims[i].claims);
+        if (value_is_defined(claims[i].details)) {
+            json_key(&w, "details");
+            json_value(&w, claims[i].details);
+        }
         json_object_end(&w);
     }
     json_array_end(&w);
@@ -279,6 +285,11 @@ static enum status write_text(struct buf *out, bool pass, const struct checks *c
     for (size_t i = 0; i < n; i++) {
         buf_add_format(out, "\nclaims, class %s:\n", claims[i].tee_class);
         status_ignore(json_write(out, claims[i].claims, JSON_PRETTY));
+        buf_add_byte(out, '\n');
+        if (!value_is_defined(claims[i].details))
+            continue;
+        buf_add_cstr(out, "\ndetails beside them:\n");
+        status_ignore(json_write(out, claims[i].details, JSON_PRETTY));
         buf_add_byte(out, '\n');
     }
     buf_add_format(out, "\n%s\n", pass ? "verified" : "refused");
@@ -318,6 +329,7 @@ static int answer(struct arena *a, const struct options *o, const struct verifie
 struct inputs {
     struct anchors *anchors;
     struct collateral_set *collateral;
+    struct deny_list *deny;
     struct verifier_request req;
 };
 
@@ -325,6 +337,7 @@ static void inputs_done(struct inputs *in)
 {
     anchors_unref(in->anchors);
     collateral_set_free(in->collateral);
+    deny_list_unref(in->deny);
 }
 
 static int read_inputs(struct arena *a, const struct options *o, struct inputs *in)
@@ -350,6 +363,10 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
         return usage_error("--init-data-hash is not hexadecimal", o->init_data);
     if (o->config != NULL && read_config(a, o->config, &req->config, &err) != OK)
         return failed(&err);
+    struct str deny = value_str(value_get_lit(req->config, "deny_list"));
+    if (deny.len > 0 && deny_list_load(deny.ptr, &in->deny, &err) != OK)
+        return failed(&err);
+    req->deny = in->deny;
     if (anchors_load(o->anchors, o->anchor_count, &in->anchors, &err) != OK ||
         collateral_set_new(true, &in->collateral, &err) != OK)
         return failed(&err);
@@ -372,26 +389,54 @@ static void refuse(struct checks *checks, enum check_id id, const char *field, c
             check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", message));
 }
 
-/* Verify; with --online, fetch what is missing and verify again. */
+/* --collateral first, then what the service has. */
+struct both {
+    const struct collateral *files, *service;
+};
+
+static bool find_in_both(void *user, struct str url, struct str *bytes)
+{
+    const struct both *b = user;
+    return b->files->find(b->files->user, url, bytes) ||
+           b->service->find(b->service->user, url, bytes);
+}
+
+/* Verify with what is missing fetched. */
+static enum status verify_online(struct arena *a, const struct options *o, struct inputs *in,
+                                 struct checks *checks, struct verifier_result *result,
+                                 struct error *err)
+{
+    /* Of the configuration only the addresses: this run keeps nothing. */
+    const struct collateral_options options = {.verifier_config = in->req.config,
+                                               .anchors = in->anchors};
+    CLEANUP(collateral_service_cleanup) struct collateral_service *service = NULL;
+    enum status st = collateral_service_new(&options, &service, err);
+    for (unsigned round = 0; st == OK; round++) {
+        struct collateral_view view;
+        collateral_view_open(service, in->req.now_s, &view);
+        struct both both = {in->req.collateral, &view.face};
+        struct collateral face = {find_in_both, &both};
+        struct verifier_request req = in->req;
+        req.collateral = &face;
+        checks_init(checks, a);
+        st = verifier_run(a, str_of(o->tee), &req, checks, result, err);
+        collateral_view_close(&view, st == OK);
+        if (st != ERR_UNAVAILABLE || round == COLLATERAL_ROUNDS_MAX)
+            return st;
+        st = collateral_resolve(service, result->needed, result->needed_count, err);
+        if (st != OK && st != ERR_NOMEM)
+            return ERR_UNAVAILABLE;
+    }
+    return st;
+}
+
 static enum status verify(struct arena *a, const struct options *o, struct inputs *in,
                           struct checks *checks, struct verifier_result *result, struct error *err)
 {
-    CLEANUP(fetcher_cleanup) struct fetcher *fetcher = NULL;
-    for (unsigned round = 0;; round++) {
-        checks_init(checks, a);
-        enum status st = verifier_run(a, str_of(o->tee), &in->req, checks, result, err);
-        if (st != ERR_UNAVAILABLE || !o->online || round == COLLATERAL_ROUNDS_MAX)
-            return st;
-        const struct fetcher_options options = {.allow = collateral_prefixes(a, in->req.config)};
-        if (fetcher == NULL) {
-            st = options.allow == NULL ? ERR_NOMEM : fetcher_new(&options, &fetcher, err);
-            if (st != OK)
-                return st;
-        }
-        st = collateral_fetch(in->collateral, fetcher, result->needed, err);
-        if (st != OK)
-            return ERR_UNAVAILABLE;
-    }
+    if (o->online)
+        return verify_online(a, o, in, checks, result, err);
+    checks_init(checks, a);
+    return verifier_run(a, str_of(o->tee), &in->req, checks, result, err);
 }
 
 static int run(const struct options *o)

@@ -43,8 +43,11 @@ struct attestation_options {
     enum submod_naming naming;     /* S9; by era unless configured */
     const struct anchors *anchors; /* referenced */
     value storage_backend;         /* top-level table of the KBS, or undefined: that of config */
-    const struct collateral
-        *collateral; /* endorsements that are at hand, for any thread; may be NULL */
+    /* Intel's sgx_default_qcnl.conf, below the configuration (spec/README.md 14); NULL: none. */
+    const char *qcnl_path;
+    /* Another way to start claviger-fetch (net/fetch.h), for a process that may not; NULL: its own.
+     */
+    int (*start_fetch)(void *user, struct error *err);
     const struct clock *clock;
     const struct random_source *random;
     /* Texts for the log: warnings at start and on refresh; may be NULL. */
@@ -64,6 +67,11 @@ void attestation_refresh(struct attestation_service *s);
 
 /* The files and folders that it reads and writes, for a process that confines itself. */
 void attestation_confine(const struct attestation_service *s, struct confine *c);
+
+/* What it may fetch (URL prefixes, NULL-terminated, maybe empty), and with which roots beside the
+ * system's (NULL: none).  Borrowed. */
+const char *const *attestation_allowed_urls(const struct attestation_service *s);
+const char *attestation_ca_file(const struct attestation_service *s);
 
 /* Policies or reference values that were never readable: /healthz is 503. */
 bool attestation_is_healthy(const struct attestation_service *s);
@@ -94,7 +102,9 @@ struct attestation_result {
     int64_t issued_s, expires_s;
     struct explanation why; /* when not affirming */
     value anchors;          /* array of hex fingerprints, or undefined */
-    struct str needed; /* after ERR_UNAVAILABLE: URL of collateral to fetch before asking again */
+    /* After ERR_UNAVAILABLE: URLs of collateral to get before asking again. */
+    struct str needed[VERIFIER_NEEDED_MAX];
+    size_t needed_count;
     bool unpinned_paravisor;
     /* Array of texts: reference values that were read and expire soon (README 3); or undefined. */
     value notes;
@@ -102,10 +112,9 @@ struct attestation_result {
 
 /*
  * Everything lives in `a`.  ERR_DENIED with checks->reason; ERR_UNAVAILABLE
- * with out->needed; ERR_LIMIT, ERR_NOMEM.  When the status is not affirming,
- * checks->reason says what stood in the way (reference-value, ... or policy)
- * though the result is OK.  `explain` false leaves `why` and that reason out
- * (benchmarks).
+ * with out->needed (collateral that is not at hand); ERR_LIMIT, ERR_NOMEM.  When the status is not
+ * affirming, checks->reason says what stood in the way (reference-value, ... or policy) though the
+ * result is OK.  `explain` false leaves `why` and that reason out (benchmarks).
  */
 STATUS attestation_evaluate(struct attestation_service *s, struct arena *a,
                             const struct attestation_request *requests, size_t n,
@@ -113,11 +122,35 @@ STATUS attestation_evaluate(struct attestation_service *s, struct arena *a,
                             struct checks *checks, struct attestation_result *out,
                             struct error *err);
 
+/*
+ * After ERR_UNAVAILABLE: is it worth a worker's time to get what was needed?
+ * (collateral/service.h)
+ */
+bool attestation_may_resolve(const struct attestation_service *s,
+                             const struct attestation_result *result);
+
+/*
+ * The same as attestation_evaluate(), but what is needed is fetched: for
+ * threads that may wait.
+ */
+STATUS attestation_evaluate_waiting(struct attestation_service *s, struct arena *a,
+                                    const struct attestation_request *requests, size_t n,
+                                    const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                    bool explain, struct checks *checks,
+                                    struct attestation_result *out, struct error *err);
+
 /* A token newly signed over claims that were issued before (same iat and exp): kbs.md 3.10, 4. */
 STATUS attestation_sign(struct attestation_service *s, struct arena *a, value claims,
                         struct str *token, struct error *err);
 
 /* ---- policies, keys, reference values ---- */
+
+/*
+ * What `input` may hold, as rego_options.claim_schema has it: input of attestation policies (of
+ * EAR tokens), and of resource policies, whose input is the payload of a token.
+ */
+value attestation_claim_schema(struct arena *a);
+value attestation_token_schema(struct arena *a);
 
 /* `policy` is base64url text of Rego; compiled before it is stored (README 4). */
 STATUS attestation_set_policy(struct attestation_service *s, struct str id, struct str policy_b64,

@@ -16,8 +16,9 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "attestation/deny_watch.h"
 #include "attestation/explain_cache.h"
-#include "attestation/file_collateral.h"
+#include "collateral/service.h"
 #include "verifier/verifier_cache.h"
 
 /* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
@@ -41,6 +42,7 @@ struct as_config {
     struct str key_path, cert_url, cert_path; /* empty: not given */
     bool verbose_token;
     value verifier_config;
+    struct str deny_list; /* verifier_config.deny_list, a path; empty: none */
     struct storage *policies[POLICY_SOURCES_MAX]; /* in the order of S2; referenced */
     size_t policy_count;
     struct rvps *rvps;
@@ -84,6 +86,7 @@ struct evidence_claims {
     value claims;                      /* canonical form */
     value runtime_claims, init_claims; /* VALUE_NULL: none */
     bool unpinned_paravisor;
+    value details; /* verifier.h; for policies, not in tokens; or undefined */
 };
 
 /* The key that a TEE's claims have in tokens of an era (S9). */
@@ -93,8 +96,16 @@ const char *claims_key(const struct verifier *v, enum era era);
 STATUS claims_build(struct arena *a, const struct evidence_claims *e, enum dialect dialect,
                     const char *key, bool verbose, value *out, struct error *err);
 
-/* The same with the other Azure key beside the first (S5); as it is for other TEEs. */
-value claims_with_alias(struct arena *a, const struct verifier *v, enum era era, value claims);
+/* The member of a policy's input, beside the claims, with what upstream's claims leave out. */
+#define DETAILS_KEY "claviger"
+value claims_with_details(struct arena *a, const struct evidence_claims *e, value claims);
+
+/*
+ * The input of a policy: with the details, and with the other Azure key beside
+ * the first (S5).
+ */
+value claims_for_policy(struct arena *a, const struct evidence_claims *e, enum era era,
+                        value claims);
 
 /* Every number fits 64 bits signed or is no integer (6.5). */
 bool claims_numbers_fit(value v);
@@ -120,7 +131,11 @@ struct policy {
     bool extensions, reads_data, allow;
     struct str *values; /* reference values that it names as data.reference.<name> */
     size_t value_count;
+    struct str *notes; /* warnings of the compiler, "default.rego:3: ...", until it is loaded */
+    size_t note_count;
 };
+
+#define POLICY_NOTES_MAX 16
 
 /* An immutable set of stored policies, by id; counted by references. */
 struct policy_set {
@@ -134,13 +149,16 @@ struct policy_set {
 struct policy_set *policy_set_unref(struct policy_set *s);
 DEFINE_CLEANUP(policy_set, struct policy_set, policy_set_unref)
 
-/* Compile and look at what it defines.  Text and id are borrowed. */
-STATUS policy_compile(struct arena *a, struct str id, struct str text, struct policy *out,
-                      struct error *err);
+/*
+ * Compile and look at what it defines.  Text and id are borrowed.  `schema`: what input may
+ * hold (attestation_claim_schema()), or undefined; what it reads beside that is in its notes.
+ */
+STATUS policy_compile(struct arena *a, struct str id, struct str text, value schema,
+                      struct policy *out, struct error *err);
 
 /* Read all sources; what did not change is taken from `before` (may be NULL). */
 STATUS policy_set_load(struct storage *const *sources, size_t n, const struct policy_set *before,
-                       const struct attestation_options *o, struct policy_set **out,
+                       const struct attestation_options *o, value schema, struct policy_set **out,
                        struct error *err);
 
 const struct policy *policy_set_find(const struct policy_set *s, struct str id);
@@ -271,16 +289,18 @@ struct attestation_service {
     struct attestation_options options;
     struct as_config config;
     struct token_signer signer;
+    value claim_schema; /* of the input of policies; undefined for simple tokens */
     struct policy *builtins;
     size_t builtin_count;
     pthread_mutex_t work; /* one refresh or change at a time */
     uint64_t policy_versions[POLICY_SOURCES_MAX];
     bool policies_looked;
-    struct error told_policies, told_values; /* the last trouble that was warned about */
-    pthread_mutex_t pin;                     /* guards the pointer only */
+    struct error told_policies, told_values, told_deny; /* the last trouble that was warned about */
+    pthread_mutex_t pin;                                /* guards the pointer only */
     struct policy_set *policies;
     struct explain_cache *explanations;
-    struct file_collateral *files;  /* when the options have no collateral */
+    struct collateral_service *endorsements;
+    struct deny_watch *deny;        /* NULL: the configuration names no deny list */
     struct verifier_cache *checked; /* endorsements that were good; of these anchors only */
     _Atomic(struct rego_ctx *) contexts[CONTEXT_POOL]; /* idle ones */
 };

@@ -148,12 +148,61 @@ enum status claims_build(struct arena *a, const struct evidence_claims *e, enum 
     return OK;
 }
 
-value claims_with_alias(struct arena *a, const struct verifier *v, enum era era, value claims)
+value claims_with_details(struct arena *a, const struct evidence_claims *e, value claims)
 {
+    return value_is_defined(e->details)
+               ? value_object_with(a, claims, value_cstring(a, DETAILS_KEY), e->details)
+               : claims;
+}
+
+value claims_for_policy(struct arena *a, const struct evidence_claims *e, enum era era,
+                        value claims)
+{
+    const struct verifier *v = e->verifier;
+    claims = claims_with_details(a, e, claims);
     if (v->old_tee == NULL)
         return claims;
     const char *here = claims_key(v, era);
     const char *other = here == v->tee ? v->old_tee : v->tee;
     return value_object_with(a, claims, value_cstring(a, other),
                              value_get_str(claims, str_of(here)));
+}
+
+/* ---- names ---- */
+
+static value lifted_names(struct arena *a, value names)
+{
+    return without(a, without(a, names, "init_data"), "report_data");
+}
+
+value attestation_claim_schema(struct arena *a)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, 32);
+    value tees = verifier_claim_schema(a);
+    for (size_t i = 0; i < value_len(tees); i++) {
+        value names = value_pairs(tees)[i].val;
+        value_builder_put(&b, value_pairs(tees)[i].key,
+                          value_is_object(names) ? lifted_names(a, names) : names);
+    }
+    static const char *const lifted[] = {"init_data", "init_data_claims", "report_data",
+                                         "runtime_data_claims"};
+    for (size_t i = 0; i < ARRAY_LEN(lifted); i++)
+        value_builder_put_str(&b, lifted[i], VALUE_TRUE);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+/* Only the evidence has fixed names: policies add members beside it, and other services more. */
+value attestation_token_schema(struct arena *a)
+{
+    struct value_builder submod, submods, token;
+    value_builder_init(&submod, a, 2);
+    value_builder_init(&submods, a, 1);
+    value_builder_init(&token, a, 2);
+    value_builder_put_str(&submod, "ear.veraison.annotated-evidence", attestation_claim_schema(a));
+    value_builder_put_str(&submod, "*", VALUE_TRUE);
+    value_builder_put_str(&submods, "*", value_object_finish(&submod, VALUE_DUP_LAST, NULL));
+    value_builder_put_str(&token, "submods", value_object_finish(&submods, VALUE_DUP_LAST, NULL));
+    value_builder_put_str(&token, "*", VALUE_TRUE);
+    return value_object_finish(&token, VALUE_DUP_LAST, NULL);
 }

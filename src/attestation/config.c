@@ -230,6 +230,7 @@ static enum status backend_dir(struct arena *a, const struct backend *b, const c
 
 #define LOCAL_FS_DIR "/opt/confidential-containers/storage/local_fs"
 #define LOCAL_JSON_DIR "/opt/confidential-containers/storage/local_json"
+#define SQLITE_PATH "/opt/confidential-containers/storage/claviger.sqlite"
 
 /* v0.19.0 wrote hyphens where later versions have underscores: read on if only that is there
  * (13.1). */
@@ -264,6 +265,10 @@ static enum status open_namespace(struct arena *a, const struct backend *b, cons
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
         return st != OK ? st
                         : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), out, err);
+    }
+    if (type_is(b->type, "Sqlite", "sqlite")) {
+        st = backend_dir(a, b, "sqlite", "path", NULL, SQLITE_PATH, &dir, err);
+        return st != OK ? st : storage_open_sqlite(dir.ptr, str_of(ns), out, err);
     }
     error_set(err, "configuration: storage type \"%s\" is not built in", QUOTED(b->type));
     return ERR_UNSUPPORTED;
@@ -494,6 +499,16 @@ enum status as_config_read_broker(struct arena *a, const struct attestation_opti
     return OK;
 }
 
+/* A name that names no file must not pass for no list. */
+static enum status read_deny_list(struct arena *a, value verifier_config, struct str *out,
+                                  struct error *err)
+{
+    enum status st = read_text(a, verifier_config, "deny_list", out, err);
+    if (st == OK && value_is_defined(member(verifier_config, "deny_list")) && out->len == 0)
+        return wrong(err, "verifier_config.deny_list", "the path of a file");
+    return st;
+}
+
 enum status as_config_read(struct arena *a, const struct attestation_options *o,
                            struct as_config *out, struct error *err)
 {
@@ -506,6 +521,8 @@ enum status as_config_read(struct arena *a, const struct attestation_options *o,
     enum status st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
+    if (st == OK)
+        st = read_deny_list(a, out->verifier_config, &out->deny_list, err);
     if (st == OK)
         st = backend_of(a, o, &b, err);
     if (st == OK)

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "attestation/attestation_internal.h"
-#include "rego/regex.h"
 
 static void add_text(struct confine *c, struct str text, bool folder)
 {
@@ -42,11 +41,25 @@ void attestation_confine(const struct attestation_service *s, struct confine *c)
     rvps_confine(s->config.rvps, c);
     add_text(c, s->config.key_path, false);
     add_text(c, s->config.cert_path, false);
+    add_text(c, s->config.deny_list, false);
     add_paths(c, s->config.verifier_config);
+    if (s->options.qcnl_path != NULL)
+        confine_add_file(c, s->options.qcnl_path, CONFINE_READ);
+    collateral_confine(s->endorsements, c);
     /* Where snp_verifier's OfflineStore is, unless it says so (verifiers-snp.md). */
     confine_add_folder(c, "/opt/confidential-containers/attestation-service/kds-store",
                        CONFINE_READ);
     confine_add(c, "/usr/share/zoneinfo", CONFINE_READ); /* policies ask for times there */
     confine_add(c, "/etc/localtime", CONFINE_READ);
-    regex_confine(c);
+    confine_add_modules(c);
+}
+
+const char *const *attestation_allowed_urls(const struct attestation_service *s)
+{
+    return collateral_allowed_urls(s->endorsements);
+}
+
+const char *attestation_ca_file(const struct attestation_service *s)
+{
+    return collateral_ca_file(s->endorsements);
 }

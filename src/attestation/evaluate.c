@@ -8,6 +8,7 @@
 #define REQUESTS_MAX 64
 #define APPRAISALS_MAX 1024
 #define SUBMOD_NAME_MAX 80
+#define COLLATERAL_ROUNDS_MAX 8 /* a request has a few pieces of evidence, each with its needs */
 
 /* What one call pins, so that all its appraisals see one state. */
 struct call {
@@ -94,7 +95,7 @@ static enum status appraise(struct call *c, const struct evidence_claims *e, str
         return fail(c, CHECK_EVIDENCE_FORMAT, st, err, &own);
 
     enum check_id check = CHECK_POLICY_ERROR;
-    value input = claims_with_alias(c->a, e->verifier, era, out->evidence);
+    value input = claims_for_policy(c->a, e, era, out->evidence);
     struct reference_view view = {c->values, c->now_s, VALUE_UNDEFINED, {NULL}, 0};
     st = policy_evaluate(c->ctx, c->a, p, input, &view, NULL, &out->outcome, &check, &own);
     if (st != OK)
@@ -214,11 +215,9 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
     struct policy_outcome outcome;
     enum check_id check;
     struct reference_view view = {NULL, c->now_s, references, {NULL}, 0};
-    value with_alias =
-        claims_with_alias(a, s->appraisal->source->verifier, c->s->options.era, input);
-    if (!value_is_defined(with_alias) ||
-        policy_evaluate(c->ctx, a, s->appraisal->policy, with_alias, &view, trace, &outcome, &check,
-                        NULL) != OK)
+    value whole = claims_for_policy(a, s->appraisal->source, c->s->options.era, input);
+    if (!value_is_defined(whole) || policy_evaluate(c->ctx, a, s->appraisal->policy, whole, &view,
+                                                    trace, &outcome, &check, NULL) != OK)
         return false;
     drop_good(a, &outcome.vector, trace);
     return trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
@@ -261,10 +260,13 @@ static enum status explain_appraisal(struct call *c, const struct appraisal *ap,
     struct str salt = arena_format(c->a, "%.*s %s %d", STR_ARG(ap->policy->id),
                                    ap->source->verifier->tee, (int)c->s->options.era);
     struct explain_key key;
-    bool kept = salt.ptr != NULL &&
+    value seen = ap->evidence;
+    if (rego_policy_may_read_input(ap->policy->rego, &STR(DETAILS_KEY), 1))
+        seen = claims_with_details(c->a, ap->source, seen);
+    bool kept = salt.ptr != NULL && value_is_defined(seen) &&
                 explain_key_make(&key, c->a, ap->policy->rego,
                                  str_bytes(ap->policy->sha384, sizeof(ap->policy->sha384)), salt,
-                                 ap->evidence, c->values, c->now_s);
+                                 seen, c->values, c->now_s);
     if (kept && explain_cache_get(c->s->explanations, &key, c->a, out))
         return OK;
     enum status st = explain_anew(c, ap, out, err);
@@ -440,18 +442,33 @@ static void add_anchors(struct collected *all, struct arena *a, const struct ver
                           value_string(a, hex_text(a, digest_str(&r->extra_anchors[i]))));
 }
 
+/* The verifier, with a view of the endorsements that are at hand. */
+static enum status run_verifier(struct attestation_service *s, struct arena *a, struct str tee,
+                                struct verifier_request *v, struct checks *checks,
+                                struct verifier_result *result, struct error *err)
+{
+    struct collateral_view view;
+    collateral_view_open(s->endorsements, v->now_s, &view);
+    v->collateral = &view.face;
+    enum status st = verifier_run(a, tee, v, checks, result, err);
+    v->collateral = NULL;
+    collateral_view_close(&view, st == OK);
+    return st;
+}
+
 static enum status verify(struct attestation_service *s, struct arena *a,
                           const struct attestation_request *r, int64_t now_s, struct collected *all,
-                          struct checks *checks, struct str *needed, struct error *err)
+                          struct checks *checks, struct attestation_result *out, struct error *err)
 {
+    CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
     struct verifier_request v = {
         .evidence = r->evidence,
         .era = s->options.era,
         .now_s = now_s,
         .config = s->config.verifier_config,
         .anchors = s->options.anchors,
-        .collateral = s->options.collateral,
         .cache = s->checked,
+        .deny = deny,
         .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
     };
     value runtime_claims, init_claims;
@@ -467,9 +484,11 @@ static enum status verify(struct attestation_service *s, struct arena *a,
     struct verifier_result *result = arena_new(a, struct verifier_result);
     if (result == NULL)
         return error_nomem(err);
-    st = verifier_run(a, r->tee, &v, checks, result, err);
-    if (st == ERR_UNAVAILABLE)
-        *needed = result->needed;
+    st = run_verifier(s, a, r->tee, &v, checks, result, err);
+    if (st == ERR_UNAVAILABLE) {
+        memcpy(out->needed, result->needed, sizeof(out->needed));
+        out->needed_count = result->needed_count;
+    }
     if (st != OK)
         return st;
     add_anchors(all, a, result);
@@ -482,6 +501,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
             .verifier = verifier_find(r->tee),
             .tee_class = result->items[i].tee_class,
             .claims = result->items[i].claims,
+            .details = result->items[i].details,
             .runtime_claims = runtime_claims,
             .init_claims = init_claims,
             .unpinned_paravisor = result->unpinned_paravisor,
@@ -505,7 +525,7 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
         return error_nomem(err);
     value_builder_init(&all->anchors, a, 0);
     for (size_t i = 0; i < n; i++) {
-        enum status st = verify(s, a, &requests[i], now_s, all, checks, &out->needed, err);
+        enum status st = verify(s, a, &requests[i], now_s, all, checks, out, err);
         if (st != OK)
             return st;
     }
@@ -513,4 +533,35 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
         out->anchors = value_array_finish(&all->anchors);
     return attestation_appraise(s, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
                                 checks, out, err);
+}
+
+bool attestation_may_resolve(const struct attestation_service *s,
+                             const struct attestation_result *result)
+{
+    return collateral_may_resolve(s->endorsements, result->needed, result->needed_count);
+}
+
+enum status attestation_evaluate_waiting(struct attestation_service *s, struct arena *a,
+                                         const struct attestation_request *requests, size_t n,
+                                         const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                         bool explain, struct checks *checks,
+                                         struct attestation_result *out, struct error *err)
+{
+    const struct checks before = *checks; /* what was checked before the evidence stays */
+    int64_t end_ns = clock_monotonic_ns() + COLLATERAL_WAIT_MS * (NS_PER_S / 1000);
+    for (unsigned round = 0;; round++) {
+        enum status st = attestation_evaluate(s, a, requests, n, policy_ids, n_ids, now_s, explain,
+                                              checks, out, err);
+        if (st != ERR_UNAVAILABLE || !attestation_may_resolve(s, out))
+            return st;
+        if (round == COLLATERAL_ROUNDS_MAX || clock_monotonic_ns() >= end_ns)
+            return st;
+        st = collateral_resolve(s->endorsements, out->needed, out->needed_count, err);
+        if (st == ERR_NOMEM)
+            return st;
+        if (st != OK)
+            return ERR_UNAVAILABLE;
+        checks->len = before.len;
+        checks->reason = before.reason;
+    }
 }

@@ -85,8 +85,34 @@ static void add_name(void *user, const struct str *path, size_t len)
     n->items[n->len++] = path[1]; /* the program's own text */
 }
 
-enum status policy_compile(struct arena *a, struct str id, struct str text, struct policy *out,
-                           struct error *err)
+/* The compiler's warnings, those beyond the maximum dropped. */
+struct notes {
+    struct arena *a;
+    struct str items[POLICY_NOTES_MAX];
+    size_t len;
+};
+
+static void add_note(void *user, const struct rego_error *warning)
+{
+    struct notes *n = user;
+    if (n->len == POLICY_NOTES_MAX)
+        return;
+    struct str text = arena_format(n->a, "%.*s:%u: %.*s", STR_ARG(warning->file),
+                                   (unsigned)warning->row, STR_ARG(warning->message));
+    if (text.ptr != NULL) /* else the arena remembers */
+        n->items[n->len++] = text;
+}
+
+static void keep_notes(const struct notes *n, struct policy *p)
+{
+    p->notes = arena_new_array(n->a, struct str, n->len);
+    p->note_count = p->notes == NULL ? 0 : n->len;
+    if (p->note_count > 0)
+        memcpy(p->notes, n->items, n->len * sizeof(*p->notes));
+}
+
+enum status policy_compile(struct arena *a, struct str id, struct str text, value schema,
+                           struct policy *out, struct error *err)
 {
     struct policy p = {.id = id, .text = text};
     struct digest d;
@@ -103,6 +129,10 @@ enum status policy_compile(struct arena *a, struct str id, struct str text, stru
     options.functions = host_functions;
     options.function_count = ARRAY_LEN(host_functions);
     options.source_max = POLICY_TEXT_MAX;
+    options.claim_schema = schema;
+    struct notes notes = {.a = a};
+    options.warn = add_note;
+    options.warn_user = &notes;
     struct str file = arena_format(a, "%.*s" SUFFIX, STR_ARG(id));
     if (file.ptr == NULL)
         return error_nomem(err);
@@ -114,6 +144,7 @@ enum status policy_compile(struct arena *a, struct str id, struct str text, stru
     rego_policy_data_reads(p.rego, add_name, &names);
     p.values = names.items;
     p.value_count = names.len;
+    keep_notes(&notes, &p);
     *out = p;
     return OK;
 }
@@ -160,6 +191,8 @@ static enum status carry_over(struct policy_set *s, const struct policy *before,
     c.id = arena_str(&s->arena, before->id);
     c.text = arena_str(&s->arena, before->text);
     c.why = STR_EMPTY;
+    c.notes = NULL; /* told when it was loaded */
+    c.note_count = 0;
     c.values = arena_new_array(&s->arena, struct str, before->value_count);
     if (c.id.ptr == NULL || c.text.ptr == NULL || (c.values == NULL && before->value_count > 0))
         return error_nomem(err);
@@ -172,7 +205,7 @@ static enum status carry_over(struct policy_set *s, const struct policy *before,
 
 static enum status load_one(struct policy_set *s, struct storage *source, struct str key,
                             const struct policy_set *before, const struct attestation_options *o,
-                            struct error *err)
+                            value schema, struct error *err)
 {
     struct str id = str_slice(key, 0, key.len - strlen(SUFFIX));
     if (policy_set_find(s, id) != NULL) /* an earlier source has it */
@@ -197,7 +230,7 @@ static enum status load_one(struct policy_set *s, struct storage *source, struct
         return st;
     }
     if (st == OK)
-        st = policy_compile(&s->arena, id, text, p, &why);
+        st = policy_compile(&s->arena, id, text, schema, p, &why);
     else
         error_set(&why, "the policy is longer than %d bytes", POLICY_TEXT_MAX);
     if (st == ERR_NOMEM)
@@ -216,6 +249,8 @@ static enum status load_one(struct policy_set *s, struct storage *source, struct
     } else if (p->kind == POLICY_NOTHING && !p->allow) {
         warn_text(o, "policy \"%s\" defines no trust claim, every use of it will fail", QUOTED(id));
     }
+    for (size_t i = 0; st == OK && i < p->note_count; i++)
+        warn_text(o, "policy \"%s\": %.*s", QUOTED(id), STR_ARG(p->notes[i]));
     s->count++;
     return OK;
 }
@@ -229,7 +264,7 @@ static bool is_policy_key(struct str key)
 
 static enum status load_source(struct policy_set *s, struct storage *source,
                                const struct policy_set *before, const struct attestation_options *o,
-                               struct error *err)
+                               value schema, struct error *err)
 {
     struct str *keys = NULL;
     size_t count = 0;
@@ -241,7 +276,7 @@ static enum status load_source(struct policy_set *s, struct storage *source,
             error_set(err, "more than %d attestation policies", POLICIES_MAX);
             return ERR_LIMIT;
         }
-        st = load_one(s, source, keys[i], before, o, err);
+        st = load_one(s, source, keys[i], before, o, schema, err);
     }
     return st;
 }
@@ -272,7 +307,7 @@ static enum status keep_vanished(struct policy_set *s, const struct policy_set *
 
 enum status policy_set_load(struct storage *const *sources, size_t n,
                             const struct policy_set *before, const struct attestation_options *o,
-                            struct policy_set **out, struct error *err)
+                            value schema, struct policy_set **out, struct error *err)
 {
     CLEANUP(policy_set_cleanup) struct policy_set *s = calloc(1, sizeof(*s));
     if (s == NULL)
@@ -284,7 +319,7 @@ enum status policy_set_load(struct storage *const *sources, size_t n,
         return error_nomem(err);
 
     for (size_t i = 0; i < n; i++) {
-        enum status st = load_source(s, sources[i], before, o, err);
+        enum status st = load_source(s, sources[i], before, o, schema, err);
         if (st != OK)
             return st;
     }

@@ -203,10 +203,12 @@ static void malformed_answer(struct rest_answer *out, struct arena *a, const str
 }
 
 typedef void (*handler)(struct attestation_service *s, struct arena *a,
-                        const struct rest_request *r, int64_t now_s, struct rest_answer *out);
+                        const struct rest_request *r, int64_t now_s, bool may_wait,
+                        struct rest_answer *out);
 
 static void post_attestation(struct attestation_service *s, struct arena *a,
-                             const struct rest_request *r, int64_t now_s, struct rest_answer *out)
+                             const struct rest_request *r, int64_t now_s, bool may_wait,
+                             struct rest_answer *out)
 {
     struct error err = ERROR_INIT;
     struct rest_attestation req;
@@ -221,8 +223,16 @@ static void post_attestation(struct attestation_service *s, struct arena *a,
         return;
     checks_init(out->checks, a);
     if (st == OK)
-        st = attestation_evaluate(s, a, req.items, req.len, req.policy_ids, req.policy_count, now_s,
-                                  true, out->checks, result, &err);
+        st = (may_wait ? attestation_evaluate_waiting : attestation_evaluate)(
+            s, a, req.items, req.len, req.policy_ids, req.policy_count, now_s, true, out->checks,
+            result, &err);
+    if (st == ERR_UNAVAILABLE && !may_wait && attestation_may_resolve(s, result)) {
+        out->must_wait = true;
+        return;
+    }
+    if (st == ERR_UNAVAILABLE && out->checks->reason.check == CHECK_NONE)
+        status_ignore(check_failed(out->checks, NULL, CHECK_COLLATERAL, "/data/collateral",
+                                   VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", err.text));
     if (st != OK) {
         failed(out, a, "attestation report evaluate", &err);
         return;
@@ -232,7 +242,8 @@ static void post_attestation(struct attestation_service *s, struct arena *a,
 }
 
 static void post_policy(struct attestation_service *s, struct arena *a,
-                        const struct rest_request *r, int64_t now_s, struct rest_answer *out)
+                        const struct rest_request *r, int64_t now_s, bool may_wait,
+                        struct rest_answer *out)
 {
     struct error err = ERROR_INIT;
     value v;
@@ -260,7 +271,8 @@ static void answer_value(struct rest_answer *out, struct arena *a, value v)
 }
 
 static void get_policies(struct attestation_service *s, struct arena *a,
-                         const struct rest_request *r, int64_t now_s, struct rest_answer *out)
+                         const struct rest_request *r, int64_t now_s, bool may_wait,
+                         struct rest_answer *out)
 {
     struct error err = ERROR_INIT;
     value list;
@@ -272,7 +284,7 @@ static void get_policies(struct attestation_service *s, struct arena *a,
 
 /* A handler of upstream that was never routed (4.1). */
 static void get_policy(struct attestation_service *s, struct arena *a, const struct rest_request *r,
-                       int64_t now_s, struct rest_answer *out)
+                       int64_t now_s, bool may_wait, struct rest_answer *out)
 {
     struct error err = ERROR_INIT;
     struct str text;
@@ -284,7 +296,8 @@ static void get_policy(struct attestation_service *s, struct arena *a, const str
 }
 
 static void post_challenge(struct attestation_service *s, struct arena *a,
-                           const struct rest_request *r, int64_t now_s, struct rest_answer *out)
+                           const struct rest_request *r, int64_t now_s, bool may_wait,
+                           struct rest_answer *out)
 {
     struct error err = ERROR_INIT;
     value v;
@@ -313,7 +326,7 @@ static void post_challenge(struct attestation_service *s, struct arena *a,
 }
 
 static void get_jwks(struct attestation_service *s, struct arena *a, const struct rest_request *r,
-                     int64_t now_s, struct rest_answer *out)
+                     int64_t now_s, bool may_wait, struct rest_answer *out)
 {
     value keys;
     if (attestation_jwks(s, a, &keys) == OK)
@@ -321,7 +334,7 @@ static void get_jwks(struct attestation_service *s, struct arena *a, const struc
 }
 
 static void get_health(struct attestation_service *s, struct arena *a, const struct rest_request *r,
-                       int64_t now_s, struct rest_answer *out)
+                       int64_t now_s, bool may_wait, struct rest_answer *out)
 {
     answer(out, attestation_is_healthy(s) ? 200 : 503, NULL, STR_EMPTY);
 }
@@ -366,7 +379,7 @@ static bool is_json(struct str content_type)
 }
 
 void rest_handle(struct attestation_service *s, struct arena *a, const struct rest_request *r,
-                 int64_t now_s, struct rest_answer *out)
+                 int64_t now_s, bool may_wait, struct rest_answer *out)
 {
     *out = (struct rest_answer){.status = 500, .body = STR_EMPTY, .log = STR_EMPTY};
     const char *allow = NULL;
@@ -380,7 +393,7 @@ void rest_handle(struct attestation_service *s, struct arena *a, const struct re
             answer(out, 400, "text/plain; charset=utf-8", STR("Content type error"));
             return;
         }
-        routes[i].handle(s, a, r, now_s, out);
+        routes[i].handle(s, a, r, now_s, may_wait, out);
         return;
     }
     answer(out, allow == NULL ? 404 : 405, NULL, STR_EMPTY);

@@ -21,14 +21,19 @@ struct rest_answer {
     const char *content_type; /* NULL: none */
     const char *allow;        /* of a 405: methods; else NULL */
     struct str body;
+    bool must_wait;
     struct str log; /* one line: what was done, or why not; never evidence or tokens */
     struct checks
         *checks; /* of an attestation, with the reason when it failed or is not affirming */
 };
 
-/* Always answers; with ERR_NOMEM inside, status 500 and no body. */
+/*
+ * Always answers; with ERR_NOMEM inside, status 500 and no body.  When `may_wait`
+ * is false and collateral is not at hand that could be fetched, out->must_wait
+ * is set instead: ask again on a thread that may wait.
+ */
 void rest_handle(struct attestation_service *s, struct arena *a, const struct rest_request *r,
-                 int64_t now_s, struct rest_answer *out);
+                 int64_t now_s, bool may_wait, struct rest_answer *out);
 
 /* A body of POST /attestation. */
 struct rest_attestation {

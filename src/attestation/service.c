@@ -4,6 +4,7 @@
 #include "attestation/attestation_internal.h"
 #include "base/encode.h"
 #include "base/utf8.h"
+#include "collateral/sources.h"
 #include "value/json.h"
 
 #define CONFIG_MEMORY_MAX ((size_t)16 * 1024 * 1024)
@@ -104,8 +105,8 @@ static enum status refresh_policies(struct attestation_service *s, struct error 
         return OK;
     CLEANUP(policy_set_cleanup) struct policy_set *before = service_policies(s);
     struct policy_set *set = NULL;
-    enum status st =
-        policy_set_load(s->config.policies, s->config.policy_count, before, &s->options, &set, err);
+    enum status st = policy_set_load(s->config.policies, s->config.policy_count, before,
+                                     &s->options, s->claim_schema, &set, err);
     if (st != OK)
         return st; /* tried again at the next refresh */
     memcpy(s->policy_versions, versions, sizeof(versions));
@@ -134,8 +135,15 @@ void attestation_refresh(struct attestation_service *s)
     bool changed = false;
     st = rvps_refresh(s->config.rvps, clock_now_s(s->options.clock), s->options.warn,
                       s->options.user, &changed, &err);
+    collateral_follow(s->endorsements);
     if (st != OK || changed) /* OK and unchanged may be a broken file that was told already */
         warn_once(s, st, "reference values", &err, &s->told_values);
+
+    if (s->deny != NULL) {
+        st = deny_watch_refresh(s->deny, clock_now_s(s->options.clock), s->options.warn,
+                                s->options.user, &err);
+        warn_once(s, st, "kill switches", &err, &s->told_deny);
+    }
     pthread_mutex_unlock(&s->work);
 }
 
@@ -144,7 +152,8 @@ bool attestation_is_healthy(const struct attestation_service *s)
     struct attestation_service *mine = (struct attestation_service *)(uintptr_t)s;
     CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(mine);
     CLEANUP(rvps_snapshot_cleanup) struct rvps_snapshot *v = rvps_snapshot_get(s->config.rvps);
-    if (set == NULL || v == NULL)
+    CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
+    if (set == NULL || v == NULL || (s->deny != NULL && deny == NULL))
         return false;
     for (size_t i = 0; i < set->count; i++)
         if (set->items[i].rego == NULL)
@@ -162,8 +171,8 @@ static enum status compile_builtins(struct attestation_service *s, struct error 
     if (s->builtins == NULL)
         return error_nomem(err);
     for (size_t i = 0; i < n; i++) {
-        enum status st =
-            policy_compile(&s->arena, str_of(b[i].id), str_of(b[i].text), &s->builtins[i], err);
+        enum status st = policy_compile(&s->arena, str_of(b[i].id), str_of(b[i].text),
+                                        s->claim_schema, &s->builtins[i], err);
         if (st != OK) {
             error_prefix(err, "built-in policy: ");
             return st;
@@ -172,6 +181,57 @@ static enum status compile_builtins(struct attestation_service *s, struct error 
         s->builtin_count++;
     }
     return OK;
+}
+
+static void tell(void *user, bool trouble, const char *text)
+{
+    struct attestation_service *s = user;
+    if (trouble)
+        warn_text(&s->options, "%s", text);
+}
+
+static int start_fetch(void *user, struct error *err)
+{
+    struct attestation_service *s = user;
+    return s->options.start_fetch(s->options.user, err);
+}
+
+/* The collateral that verifiers need, from where the configuration says. */
+static enum status open_endorsements(struct attestation_service *s, struct error *err)
+{
+    struct attestation_options *o = &s->options;
+    struct error why = ERROR_INIT;
+    enum status st = o->qcnl_path == NULL
+                         ? OK
+                         : qcnl_apply(&s->arena, o->qcnl_path, &s->config.verifier_config, &why);
+    if (st == ERR_NOMEM)
+        return error_nomem(err);
+    if (st != OK) /* operator.md 5.4: a warning, and Intel's own service */
+        warn_text(o, "%s: Intel's own collateral service is used", why.text);
+    o->qcnl_path = NULL; /* the caller's, and done with */
+    const struct collateral_options c = {
+        .verifier_config = s->config.verifier_config,
+        .anchors = o->anchors,
+        .clock = o->clock,
+        .keeper = true,
+        .start = o->start_fetch == NULL ? NULL : start_fetch,
+        .tell = tell,
+        .user = s,
+    };
+    return collateral_service_new(&c, &s->endorsements, err);
+}
+
+/* Simple tokens have an input of flattened names, which are not followed. */
+static enum status make_schema(struct attestation_service *s, struct error *err)
+{
+    s->claim_schema = VALUE_UNDEFINED;
+    if (s->config.token != TOKEN_EAR)
+        return OK;
+    CLEANUP(arena_done) struct arena scratch;
+    arena_init(&scratch, CONFIG_MEMORY_MAX);
+    s->claim_schema = value_copy(&s->arena, attestation_claim_schema(&scratch));
+    return arena_status(&scratch) == OK && value_is_defined(s->claim_schema) ? OK
+                                                                             : error_nomem(err);
 }
 
 static enum status service_fill(struct attestation_service *s, struct error *err)
@@ -188,14 +248,16 @@ static enum status service_fill(struct attestation_service *s, struct error *err
     enum status st = explain_cache_new(&s->explanations, err);
     if (st == OK)
         st = verifier_cache_new(CHECKED_ENDORSEMENTS, &s->checked, err);
-    if (st == OK && o->collateral == NULL) {
-        st = file_collateral_new(&s->files, err);
-        o->collateral = st == OK ? file_collateral_get(s->files) : NULL;
-    }
     if (st == OK)
         st = as_config_read(&s->arena, o, &s->config, err);
+    if (st == OK && s->config.deny_list.len > 0)
+        st = deny_watch_new(s->config.deny_list, &s->deny, err);
+    if (st == OK)
+        st = open_endorsements(s, err);
     if (st == OK)
         st = token_signer_load(&s->arena, &s->config, o, &s->signer, err);
+    if (st == OK)
+        st = make_schema(s, err);
     if (st == OK)
         st = compile_builtins(s, err);
     return st;
@@ -242,7 +304,8 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
-    file_collateral_free(s->files);
+    deny_watch_free(s->deny);
+    collateral_service_free(s->endorsements);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);
@@ -306,7 +369,7 @@ enum status attestation_set_policy(struct attestation_service *s, struct str id,
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, CONFIG_MEMORY_MAX);
     struct policy p;
-    st = policy_compile(&a, id, buf_str(&text), &p, err);
+    st = policy_compile(&a, id, buf_str(&text), VALUE_UNDEFINED, &p, err);
     if (st != OK)
         return st;
     rego_policy_unref(p.rego);

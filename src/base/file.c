@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +21,20 @@ static void close_cleanup(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
+}
+
+#define PARENT_MAX 4096
+
+/* The directory that holds a path; false: it is too long. */
+static bool parent_of(const char *path, char out[PARENT_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    if (len >= PARENT_MAX)
+        return false;
+    memcpy(out, slash == NULL ? "." : path, len);
+    out[len] = '\0';
+    return true;
 }
 
 static enum status read_all(int fd, const char *name, struct buf *out, struct error *err)
@@ -81,8 +96,9 @@ static enum status write_all(int fd, struct str bytes, const char *name, struct 
     size_t done = 0;
     while (done < bytes.len) {
         int fault = injected("write");
-        ssize_t n = fault != 0 ? -1 : write(fd, bytes.ptr + done, bytes.len - done);
-        int e = fault != 0 ? fault : errno;
+        size_t most = fault == FILE_FAULT_SHORT ? 1 : bytes.len - done;
+        ssize_t n = fault > 0 ? -1 : write(fd, bytes.ptr + done, most);
+        int e = fault > 0 ? fault : errno;
         if (n < 0 && e == EINTR)
             continue;
         if (n < 0)
@@ -95,16 +111,70 @@ static enum status write_all(int fd, struct str bytes, const char *name, struct 
     return OK;
 }
 
+/* Of this open file, not of the process: two threads are two writers. */
+static bool lock_now(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &whole) == 0 || errno == EINVAL || errno == ENOLCK;
+}
+
+#define TMP_NAME_MAX (sizeof(FILE_TMP_PREFIX) + 16)
+
+/*
+ * A temporary file of our own, locked.  file_remove_leftovers() may come between
+ * making and locking it, and take it for one that was left: then another.
+ */
+static int make_tmp(int dir_fd, unsigned mode, char name[TMP_NAME_MAX])
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        uint64_t nonce;
+        random_bytes(&nonce, sizeof(nonce));
+        snprintf(name, TMP_NAME_MAX, FILE_TMP_PREFIX "%016llx", (unsigned long long)nonce);
+        int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+            return -1;
+        struct stat sb;
+        if (lock_now(fd) && fstat(fd, &sb) == 0 && sb.st_nlink > 0)
+            return fd;
+        close(fd);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+static void remove_leftovers_of(DIR *d)
+{
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (!str_has_prefix(str_of(e->d_name), STR(FILE_TMP_PREFIX)))
+            continue;
+        CLEANUP(close_cleanup)
+        int fd = openat(dirfd(d), e->d_name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && lock_now(fd))
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+}
+
+void file_remove_leftovers(const char *dir)
+{
+    DIR *d = opendir(dir);
+    if (d != NULL) {
+        remove_leftovers_of(d);
+        closedir(d);
+    }
+}
+
+void file_remove_leftovers_beside(const char *path)
+{
+    char dir[PARENT_MAX];
+    if (parent_of(path, dir))
+        file_remove_leftovers(dir);
+}
+
 enum status file_write_at(int dir_fd, const char *name, struct str bytes, unsigned mode,
                           struct error *err)
 {
-    uint64_t nonce;
-    random_bytes(&nonce, sizeof(nonce));
-    char tmp[sizeof(FILE_TMP_PREFIX) + 16];
-    snprintf(tmp, sizeof(tmp), FILE_TMP_PREFIX "%016llx", (unsigned long long)nonce);
-
-    CLEANUP(close_cleanup)
-    int fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    char tmp[TMP_NAME_MAX];
+    CLEANUP(close_cleanup) int fd = make_tmp(dir_fd, mode, tmp);
     if (fd < 0)
         return error_errno(err, errno, "could not write \"%s\"", name);
 
@@ -128,12 +198,9 @@ enum status file_write(const char *path, struct str bytes, unsigned mode, struct
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
-    char dir[4096];
-    size_t dir_len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (dir_len >= sizeof(dir))
+    char dir[PARENT_MAX];
+    if (!parent_of(path, dir))
         return error_errno(err, ENAMETOOLONG, "could not write \"%s\"", path);
-    memcpy(dir, slash == NULL ? "." : path, dir_len);
-    dir[dir_len] = '\0';
 
     CLEANUP(close_cleanup) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
@@ -166,4 +233,25 @@ enum status file_make_dirs(const char *path, struct error *err)
     if (stat(path, &sb) != 0 || !S_ISDIR(sb.st_mode))
         return error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
     return OK;
+}
+
+void file_state_get(const char *path, struct file_state *out)
+{
+    struct stat sb;
+    if (stat(path, &sb) != 0)
+        *out = (struct file_state){.exists = false};
+    else
+        *out = (struct file_state){true, sb.st_dev, sb.st_ino, sb.st_size, sb.st_mtim, sb.st_ctim};
+}
+
+static bool time_equal(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool file_state_equal(const struct file_state *a, const struct file_state *b)
+{
+    return a->exists == b->exists &&
+           (!a->exists || (a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+                           time_equal(a->mtime, b->mtime) && time_equal(a->ctime, b->ctime)));
 }

@@ -5,9 +5,13 @@
  * Writing goes to a temporary name in the same directory, is flushed to the
  * disk and renamed over the target, so that a reader sees the old bytes or the
  * new ones and never a part.  Temporary names begin with FILE_TMP_PREFIX;
- * whoever lists a directory skips them.
+ * whoever lists a directory skips them, and a store removes those of a process
+ * that was killed when it is opened.
  */
 #pragma once
+
+#include <sys/types.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/defs.h"
@@ -30,11 +34,31 @@ STATUS file_write_at(int dir_fd, const char *name, struct str bytes, unsigned mo
                      struct error *err);
 STATUS file_read_at(int dir_fd, const char *name, struct buf *out, struct error *err);
 
+/*
+ * Remove what writers that were killed have left in a directory.  A writer
+ * holds a lock on its temporary file, so those of others at work stay.
+ */
+void file_remove_leftovers(const char *dir);
+void file_remove_leftovers_beside(const char *path); /* in the directory that holds it */
+
 /* Create the directory and its parents (mode 0755 less the umask); existing ones are fine. */
 STATUS file_make_dirs(const char *path, struct error *err);
 
+/* What tells one state of a file from the next without reading it. */
+struct file_state {
+    bool exists;
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime, ctime;
+};
+void file_state_get(const char *path, struct file_state *out);
+bool file_state_equal(const struct file_state *a, const struct file_state *b);
+
 /*
  * Fault injection, for tests only: called before each write, fsync and rename
- * with the name of the call; a non-zero answer is the errno it fails with.
+ * with the name of the call; a positive answer is the errno it fails with,
+ * FILE_FAULT_SHORT lets a write take one byte only.
  */
+#define FILE_FAULT_SHORT (-1)
 extern int (*file_fault)(const char *call);

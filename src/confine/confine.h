@@ -70,6 +70,9 @@ void confine_add_folder(struct confine *c, const char *path, unsigned access);
 /* Shared libraries, for dlopen(): theirs and the loader's cache. */
 void confine_add_libraries(struct confine *c);
 
+/* The modules that are opened when they are needed (base/module.h), with their libraries. */
+void confine_add_modules(struct confine *c);
+
 /* May this path be used once the process is confined?  Links are followed. */
 bool confine_covers(const struct confine *c, const char *path, unsigned access);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/module.h"
 #include "confine/landlock.h"
 
 struct confine_path {
@@ -219,6 +220,13 @@ void confine_add_libraries(struct confine *c)
                                          "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"};
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         confine_add(c, places[i], CONFINE_READ);
+}
+
+void confine_add_modules(struct confine *c)
+{
+    for (const char *const *folder = module_folders(); *folder != NULL; folder++)
+        confine_add(c, *folder, CONFINE_READ);
+    confine_add_libraries(c);
 }
 
 static bool is_below(const char *path, const char *folder)

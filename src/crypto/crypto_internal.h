@@ -38,7 +38,7 @@ struct privkey {
 struct crypto_lib {
     EVP_MD *md[DIGEST_COUNT];
     EVP_CIPHER *aes_128_gcm, *aes_256_gcm;
-    EVP_CIPHER *aes_128_wrap, *aes_192_wrap, *aes_256_wrap;
+    EVP_CIPHER *aes_128_ecb, *aes_192_ecb, *aes_256_ecb;
     EVP_MAC *hmac;
     /*
      * Keys with a curve and nothing else, by kind: a copy of one costs 4 us, and a

@@ -28,9 +28,9 @@ static void lib_load(void)
         lib.md[i] = EVP_MD_fetch(NULL, digest_names[i], NULL);
     lib.aes_128_gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     lib.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    lib.aes_128_wrap = EVP_CIPHER_fetch(NULL, "AES-128-WRAP", NULL);
-    lib.aes_192_wrap = EVP_CIPHER_fetch(NULL, "AES-192-WRAP", NULL);
-    lib.aes_256_wrap = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
+    lib.aes_128_ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
+    lib.aes_192_ecb = EVP_CIPHER_fetch(NULL, "AES-192-ECB", NULL);
+    lib.aes_256_ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
     lib.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     for (enum key_kind kind = KEY_EC_P256; kind <= KEY_EC_P521; kind++)
         lib.curve[kind] = curve_only(kind);

@@ -53,6 +53,7 @@ struct decision_ring;
 
 #define DECISION_RING_DEFAULT (8u * 1024 * 1024)
 #define DECISION_RING_MIN (64u * 1024)
+#define DECISION_RING_MAX (1024u * 1024 * 1024)
 
 /* Memory grows on demand up to about `max` bytes. */
 STATUS decision_ring_new(size_t max, struct decision_ring **out, struct error *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "decision/decision.h"
 #include "kbs/config_read.h"
 #include "net/fetch.h"
 
@@ -10,6 +11,7 @@
 #define DEFAULT_POLICY_PATH "/opt/confidential-containers/kbs/policy.rego"
 #define DEFAULT_LOCAL_FS "/opt/confidential-containers/storage/local_fs"
 #define DEFAULT_LOCAL_JSON "/opt/confidential-containers/storage/local_json"
+#define DEFAULT_SQLITE "/opt/confidential-containers/storage/claviger.sqlite"
 
 /* Every key of kbs.md 13.2 and attestation-service.md 2, and ours (INTERFACES.md). */
 static const char *const known_keys[] = {
@@ -86,6 +88,7 @@ static const char *const known_keys[] = {
     "claviger.protocols",
     "claviger.seal_keys",
     "claviger.extra_trust_anchors",
+    "claviger.decision_ring",
     "claviger.submod_naming",
     "claviger.confinement",
     "claviger.fetch_allow",
@@ -354,9 +357,17 @@ static void read_attestation_service(struct reader *r, struct kbs_config *c)
 
 static void read_storage(struct reader *r, struct kbs_config *c)
 {
-    static const char *const kinds[] = {"Memory",    "memory",     "LocalFs",  "local_fs",
-                                        "LocalJson", "local_json", "Postgres", "postgres",
-                                        "Redis",     "redis",      NULL};
+    static const char *const kinds[] = {"Memory",     "memory", "LocalFs", "local_fs", "LocalJson",
+                                        "local_json", "Sqlite", "sqlite",  "Postgres", "postgres",
+                                        "Redis",      "redis",  NULL};
+    static const struct {
+        const char *table, *key, *synonym, *path;
+    } backends[] = {
+        [STORAGE_KIND_LOCAL_FS] = {"local_fs", "dir_path", NULL, DEFAULT_LOCAL_FS},
+        /* dir_path is what the v0.21 operator writes; the real name wins */
+        [STORAGE_KIND_LOCAL_JSON] = {"local_json", "file_dir_path", "dir_path", DEFAULT_LOCAL_JSON},
+        [STORAGE_KIND_SQLITE] = {"sqlite", "path", NULL, DEFAULT_SQLITE},
+    };
     if (!reader_table(r, c->root, STR_EMPTY, "storage_backend", &c->storage_backend))
         return;
     c->has_storage_backend = true;
@@ -365,26 +376,26 @@ static void read_storage(struct reader *r, struct kbs_config *c)
     if (!reader_str(r, c->storage_backend, at, "storage_type", &kind))
         return;
     int i = reader_choice(r, STR("/storage_backend/storage_type"), kind, kinds);
-    if (i >= 6)
+    if (i >= 8)
         reader_fail(r, STR("/storage_backend/storage_type"),
-                    "\"%s\" is not in this build; it has Memory, LocalFs, LocalJson", kinds[i]);
-    if (i < 0 || i >= 6)
+                    "\"%s\" is not in this build; it has Memory, LocalFs, LocalJson, Sqlite",
+                    kinds[i]);
+    if (i < 0 || i >= 8)
         return;
     c->storage_kind = (enum storage_kind)(i / 2);
     if (c->storage_kind == STORAGE_KIND_MEMORY)
         return;
 
     /* A missing section is a section of defaults (attestation-service.md 2.5). */
-    bool fs = c->storage_kind == STORAGE_KIND_LOCAL_FS;
-    const char *name = fs ? "local_fs" : "local_json";
-    value backends = value_get_lit(c->storage_backend, "backends");
+    const char *name = backends[c->storage_kind].table;
     value table = VALUE_UNDEFINED;
-    reader_table(r, backends, STR("/storage_backend/backends"), name, &table);
+    reader_table(r, value_get_lit(c->storage_backend, "backends"), STR("/storage_backend/backends"),
+                 name, &table);
     struct str table_at = reader_at(r, STR("/storage_backend/backends"), name);
-    c->storage_dir = fs ? STR(DEFAULT_LOCAL_FS) : STR(DEFAULT_LOCAL_JSON);
-    reader_str(r, table, table_at, "dir_path", &c->storage_dir);
-    if (!fs) /* dir_path is what the v0.21 operator writes; the real name wins */
-        reader_str(r, table, table_at, "file_dir_path", &c->storage_dir);
+    c->storage_path = str_of(backends[c->storage_kind].path);
+    if (backends[c->storage_kind].synonym != NULL)
+        reader_str(r, table, table_at, backends[c->storage_kind].synonym, &c->storage_path);
+    reader_str(r, table, table_at, backends[c->storage_kind].key, &c->storage_path);
 }
 
 static void read_resource_plugin(struct reader *r, struct config_plugin *p, value t, struct str at)
@@ -480,6 +491,11 @@ static void read_claviger(struct reader *r, struct kbs_config *c)
     if (reader_str(r, t, at, "confinement", &s))
         c->confinement_required =
             reader_choice(r, STR("/claviger/confinement"), s, confinement) == 1;
+    c->decision_ring = DECISION_RING_DEFAULT;
+    if (reader_uint(r, t, at, "decision_ring", DECISION_RING_MAX, &c->decision_ring) &&
+        c->decision_ring < DECISION_RING_MIN)
+        reader_fail(r, STR("/claviger/decision_ring"), "expected at least %u bytes",
+                    DECISION_RING_MIN);
     if (reader_str(r, t, at, "submod_naming", &s)) {
         c->submod_naming = reader_choice(r, STR("/claviger/submod_naming"), s, naming);
         c->has_submod_naming = true;

@@ -50,7 +50,12 @@ struct config_plugin {
     struct str item;               /* sample */
 };
 
-enum storage_kind { STORAGE_KIND_MEMORY, STORAGE_KIND_LOCAL_FS, STORAGE_KIND_LOCAL_JSON };
+enum storage_kind {
+    STORAGE_KIND_MEMORY,
+    STORAGE_KIND_LOCAL_FS,
+    STORAGE_KIND_LOCAL_JSON,
+    STORAGE_KIND_SQLITE,
+};
 
 struct str_list {
     struct str *items;
@@ -95,8 +100,8 @@ struct kbs_config {
 
     bool has_storage_backend;
     enum storage_kind storage_kind;
-    struct str storage_dir;
-    value storage_backend; /* the table, or undefined */
+    struct str storage_path; /* a folder; STORAGE_KIND_SQLITE: the database */
+    value storage_backend;   /* the table, or undefined */
 
     struct config_plugin *plugins;
     size_t plugin_count;
@@ -104,6 +109,7 @@ struct kbs_config {
     struct str_list protocols; /* "0.1.1", "0.2.0", "0.4.0" */
     struct str_list seal_keys; /* paths */
     struct str_list extra_trust_anchors;
+    unsigned decision_ring; /* bytes; of the process, so a reload does not change it */
     bool has_submod_naming;
     int submod_naming; /* enum submod_naming */
     bool confinement_required;

@@ -53,21 +53,38 @@ static void add_state(struct confine *c, const struct kbs *k, const struct kbs_s
         storage_confine(s->resources, c);
 }
 
-/* A process without keys, which starts claviger-fetch from now on. */
-static enum status start_helper(struct kbs *k, const struct kbs_config *config, struct error *err)
+/* All that a state may fetch, NULL-terminated in the arena; NULL: no memory. */
+static const char *const *urls_of(const struct kbs_state *s, struct arena *a)
 {
-    size_t n = 0;
+    size_t n = 0, more = 0;
+    const char *const *keys = keys_allowed_urls(s->config, a, &n);
+    const char *const *collateral = attestation_allowed_urls(s->attestation);
+    while (collateral[more] != NULL)
+        more++;
+    const char **all = arena_new_array(a, const char *, n + more + 1);
+    if (keys == NULL || all == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        all[i] = keys[i];
+    for (size_t i = 0; i <= more; i++)
+        all[n + i] = i < more ? arena_str(a, str_of(collateral[i])).ptr : NULL;
+    return arena_status(a) == OK ? all : NULL;
+}
+
+/* A process without keys, which starts claviger-fetch from now on. */
+static enum status start_helper(struct kbs *k, const struct kbs_state *s, struct error *err)
+{
     arena_init(&k->urls, URLS_MEMORY);
-    k->allowed = keys_allowed_urls(config, &k->urls, &n);
+    k->allowed = urls_of(s, &k->urls);
     if (k->allowed == NULL)
         return error_nomem(err);
-    if (n == 0)
+    if (k->allowed[0] == NULL)
         return OK;
-    const struct helper_options o = {
-        .allow = k->allowed,
-        .ca_file = config->fetch_ca.len > 0 ? config->fetch_ca.ptr : NULL,
-        .program = k->options.helper_program,
-    };
+    struct helper_options o = {.allow = k->allowed, .program = k->options.helper_program};
+    size_t n = 0;
+    if (s->config->fetch_ca.len > 0)
+        o.ca_files[n++] = s->config->fetch_ca.ptr;
+    o.ca_files[n] = attestation_ca_file(s->attestation);
     enum status st = helper_new(&o, &k->helper, err);
     if (st == OK)
         fetch_start_with(helper_start_fetch, k->helper);
@@ -77,7 +94,7 @@ static enum status start_helper(struct kbs *k, const struct kbs_config *config, 
 enum status kbs_confine(struct kbs *k, struct confined *out, struct error *err)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
-    enum status st = start_helper(k, s->config, err);
+    enum status st = start_helper(k, s, err);
     if (st != OK)
         return st;
     add_state(&k->reach, k, s);
@@ -124,28 +141,27 @@ enum status kbs_config_is_within(const struct kbs *k, const struct kbs_config *c
 {
     CLEANUP(confine_done) struct confine wanted = {.failed = OK};
     add_config(&wanted, config);
-    enum status st = files_are_within(k, &wanted, err);
-    if (st != OK || !k->calls_confined)
-        return st;
-    CLEANUP(arena_done) struct arena a;
-    arena_init(&a, URLS_MEMORY);
-    size_t n = 0;
-    const char *const *urls = keys_allowed_urls(config, &a, &n);
-    if (urls == NULL)
-        return error_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        if (!url_is_within(k, urls[i])) {
-            error_set(err,
-                      "%s was not in the configuration that the process started with: restart it",
-                      QUOTED(str_of(urls[i])));
-            return ERR_DENIED;
-        }
-    return OK;
+    return files_are_within(k, &wanted, err);
 }
 
 enum status kbs_state_is_within(const struct kbs *k, const struct kbs_state *s, struct error *err)
 {
     CLEANUP(confine_done) struct confine wanted = {.failed = OK};
     add_state(&wanted, k, s);
-    return files_are_within(k, &wanted, err);
+    enum status st = files_are_within(k, &wanted, err);
+    if (st != OK || !k->calls_confined)
+        return st;
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, URLS_MEMORY);
+    const char *const *urls = urls_of(s, &a);
+    if (urls == NULL)
+        return error_nomem(err);
+    for (; *urls != NULL; urls++)
+        if (!url_is_within(k, *urls)) {
+            error_set(err,
+                      "%s was not in the configuration that the process started with: restart it",
+                      QUOTED(str_of(*urls)));
+            return ERR_DENIED;
+        }
+    return OK;
 }

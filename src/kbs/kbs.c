@@ -110,13 +110,13 @@ static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
     return true;
 }
 
-/* Of the files that the token key came from. */
-static uint64_t signer_files_version(struct kbs_state *s)
+/* Of the files that the token key came from, and of sgx_default_qcnl.conf. */
+static uint64_t signer_files_version(const struct kbs *k, struct kbs_state *s)
 {
     static const char *const files[] = {"key_path", "cert_path"};
     value signer =
         value_pointer(s->config->attestation_service, STR("/attestation_token_broker/signer"));
-    uint64_t h = 1;
+    uint64_t h = k->qcnl_path == NULL ? 1 : mix_file(1, k->qcnl_path);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct str path = value_str(value_get_str(signer, str_of(files[i])));
         char text[4096];
@@ -150,7 +150,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
-    s->signer_version = signer_files_version(s);
+    s->signer_version = signer_files_version(k, s);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -167,7 +167,10 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .storage_backend = c->storage_backend,
         .clock = k->clock,
         .random = k->random,
+        .qcnl_path = k->qcnl_path,
+        .start_fetch = k->start_fetch,
         .warn = warn_log,
+        .user = k->user,
     };
     return attestation_service_new(&options, &s->attestation, err);
 }
@@ -175,7 +178,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
 static bool storage_is_same(const struct kbs_state *old, const struct kbs_state *s)
 {
     return old != NULL && old->config->storage_kind == s->config->storage_kind &&
-           str_equal(old->config->storage_dir, s->config->storage_dir);
+           str_equal(old->config->storage_path, s->config->storage_path);
 }
 
 static enum status open_namespace(struct kbs_state *s, struct str ns, struct storage **out,
@@ -183,9 +186,11 @@ static enum status open_namespace(struct kbs_state *s, struct str ns, struct sto
 {
     switch (s->config->storage_kind) {
     case STORAGE_KIND_LOCAL_FS:
-        return storage_open_local_fs(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_fs(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_LOCAL_JSON:
-        return storage_open_local_json(s->config->storage_dir.ptr, ns, out, err);
+        return storage_open_local_json(s->config->storage_path.ptr, ns, out, err);
+    case STORAGE_KIND_SQLITE:
+        return storage_open_sqlite(s->config->storage_path.ptr, ns, out, err);
     case STORAGE_KIND_MEMORY:
         break;
     }
@@ -380,8 +385,12 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
 static enum status copy_options(struct kbs *k, const struct kbs_options *o, struct error *err)
 {
     k->config_path = strdup(o->config_path);
+    k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
+    k->start_fetch = o->start_fetch;
+    k->user = o->user;
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
-    if (k->config_path == NULL || k->anchor_dirs == NULL)
+    if (k->config_path == NULL || k->anchor_dirs == NULL ||
+        (k->qcnl_path == NULL && o->qcnl_path != NULL))
         return error_nomem(err);
     for (size_t i = 0; i < o->extra_anchor_count; i++) {
         k->anchor_dirs[i] = strdup(o->extra_anchor_dirs[i]);
@@ -405,13 +414,13 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     random_bytes(k->seal_key, sizeof(k->seal_key));
     enum status st = copy_options(k, options, err);
     if (st == OK)
-        st = decision_ring_new(options->decision_ring == 0 ? DECISION_RING_DEFAULT
-                                                           : options->decision_ring,
-                               &k->decisions, err);
-    if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
         st = load_state(k, NULL, &k->state, err);
+    if (st == OK)
+        st = decision_ring_new(options->decision_ring == 0 ? k->state->config->decision_ring
+                                                           : options->decision_ring,
+                               &k->decisions, err);
     if (st != OK)
         return st;
     *out = TAKE(k);
@@ -430,6 +439,7 @@ struct kbs *kbs_free(struct kbs *k)
         free(k->anchor_dirs[i]);
     free(k->anchor_dirs);
     free(k->config_path);
+    free(k->qcnl_path);
     bytes_wipe(k->seal_key, sizeof(k->seal_key));
     pthread_mutex_destroy(&k->lock);
     free(k);

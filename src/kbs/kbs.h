@@ -24,9 +24,13 @@ struct kbs_options {
     size_t extra_anchor_count;
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
-    size_t decision_ring;               /* bytes; 0: DECISION_RING_DEFAULT */
-    struct keys_options keys;           /* of fetching; zeroed: the defaults */
-    const char *helper_program;         /* NULL: claviger-helper beside the running program */
+    size_t decision_ring;               /* bytes; 0: as configured */
+    const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
+    /* Another way to start claviger-fetch (net/fetch.h); NULL: beside the running program. */
+    int (*start_fetch)(void *user, struct error *err);
+    void *user;
+    struct keys_options keys;   /* of fetching; zeroed: the defaults */
+    const char *helper_program; /* NULL: claviger-helper beside the running program */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */

@@ -22,7 +22,8 @@ struct kbs_state {
     struct kbs_config *config;
     struct anchors *anchors;
     struct attestation_service *attestation;
-    uint64_t signer_version; /* of the files that the token key came from */
+    uint64_t signer_version; /* of the files that the token key and the address of collateral
+                                came from */
     struct keys *keys;       /* that the configuration names by path or URL */
     struct token_verifier *tokens;
     struct admin *admin;
@@ -36,7 +37,9 @@ struct kbs_state {
 
 struct kbs {
     struct kbs_options options;
-    char *config_path;
+    char *config_path, *qcnl_path;
+    int (*start_fetch)(void *user, struct error *err);
+    void *user;
     char **anchor_dirs;
     size_t anchor_dir_count;
     const struct clock *clock;
@@ -75,6 +78,7 @@ struct request {
     struct decision decision;
     bool decides;                    /* this request is recorded */
     void (*work)(struct request *r); /* what to do on a worker thread */
+    void *pending;                   /* what it works on */
 };
 
 /* ---- confine.c ---- */

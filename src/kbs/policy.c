@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "attestation/attestation.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "rego/rego.h"
 #include "value/json.h"
 
@@ -17,6 +19,7 @@
 #define POLICY_STEPS 5000000
 #define POLICY_MEMORY (32 * 1024 * 1024)
 #define CONTEXTS_MAX 16
+#define SCHEMA_MEMORY (4 * 1024 * 1024) /* names of claims while a policy is compiled */
 
 /*
  * kbs.md 8.6, in our words; both as v1.  `tpm` beside `sample`: nobody vouches
@@ -95,6 +98,13 @@ static struct compiled *current_get(struct resource_policy *p)
     return c;
 }
 
+static void log_note(void *user, const struct rego_error *warning)
+{
+    (void)user;
+    log_warn("kbs", "resource policy: %.*s:%u: %.*s", STR_ARG(warning->file),
+             (unsigned)warning->row, STR_ARG(warning->message));
+}
+
 static enum status compile(struct str text, struct compiled **out, struct error *err)
 {
     struct compiled *c = calloc(1, sizeof(*c));
@@ -109,6 +119,10 @@ static enum status compile(struct str text, struct compiled **out, struct error 
 
     struct rego_options options = REGO_OPTIONS_DEFAULT;
     options.refuse_missing_builtins = true;
+    CLEANUP(arena_done) struct arena names;
+    arena_init(&names, SCHEMA_MEMORY);
+    options.claim_schema = attestation_token_schema(&names);
+    options.warn = log_note;
     if (st == OK)
         st = rego_compile_text(KEY, text, &options, &c->policy, err);
     if (st != OK) {
@@ -198,6 +212,8 @@ enum status resource_policy_new(const struct kbs_config *config, struct storage 
     p->kv = kv == NULL ? NULL : storage_ref(kv);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->write, NULL);
+    if (kv == NULL && config->has_policy_path)
+        file_remove_leftovers_beside(config->policy_path.ptr);
     *out = p;
     return OK;
 }

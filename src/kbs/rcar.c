@@ -351,6 +351,72 @@ static void attest_again(struct request *r, const struct session *s)
     write_token(r, token);
 }
 
+/* Evidence whose requests are read, and which may have to wait for collateral. */
+struct pending {
+    struct challenge challenge; /* its strings are in the request's arena */
+    struct attestation_request requests[1 + ADDITIONAL_MAX];
+    size_t count;
+    struct checks before; /* as they were when the evidence came to be verified */
+};
+
+static void attest_failed(struct request *r, const struct challenge *c, enum status st,
+                          const struct error *err)
+{
+    metric_add(&r->kbs->metrics.attestation_failures[metric_tee(c->tee)]);
+    if (r->checks.reason.check == CHECK_NONE)
+        status_ignore(check_failed(&r->checks, NULL,
+                                   st == ERR_UNAVAILABLE ? CHECK_COLLATERAL : CHECK_INTERNAL,
+                                   st == ERR_UNAVAILABLE ? "/data/collateral" : "", VALUE_UNDEFINED,
+                                   VALUE_UNDEFINED, "%s", err->text));
+    attest_error(r);
+}
+
+static void attest_verified(struct request *r, const struct challenge *c,
+                            const struct attestation_result *result)
+{
+    metric_add(&r->kbs->metrics.attestation_successes[metric_tee(c->tee)]);
+    log_info("kbs", "evidence of %.*s verified, status %.*s; decision %s", STR_ARG(c->tee),
+             STR_ARG(result->status), r->decision.id.text);
+    record_result(r, result);
+    finish_attestation(r, c, result);
+}
+
+static const struct str policy_ids[] = {{"default", 7}};
+
+/* On a worker: collateral was not at hand, so it is fetched first (DESIGN.md). */
+static void attest_waiting(struct request *r)
+{
+    struct pending *p = r->pending;
+    r->checks.len = p->before.len;
+    r->checks.reason = p->before.reason;
+    struct attestation_result result = {.token = STR_EMPTY, .notes = VALUE_UNDEFINED};
+    struct error err = ERROR_INIT;
+    enum status st =
+        attestation_evaluate_waiting(r->state->attestation, r->arena, p->requests, p->count,
+                                     policy_ids, 1, r->now_s, true, &r->checks, &result, &err);
+    if (st != OK)
+        attest_failed(r, &p->challenge, st, &err);
+    else
+        attest_verified(r, &p->challenge, &result);
+}
+
+static void attest_requests(struct request *r, struct pending *p)
+{
+    p->before = r->checks;
+    struct attestation_result result = {.token = STR_EMPTY, .notes = VALUE_UNDEFINED};
+    struct error err = ERROR_INIT;
+    enum status st = attestation_evaluate(r->state->attestation, r->arena, p->requests, p->count,
+                                          policy_ids, 1, r->now_s, true, &r->checks, &result, &err);
+    if (st == OK) {
+        attest_verified(r, &p->challenge, &result);
+    } else if (st == ERR_UNAVAILABLE && attestation_may_resolve(r->state->attestation, &result)) {
+        r->pending = p;
+        r->work = attest_waiting;
+    } else {
+        attest_failed(r, &p->challenge, st, &err);
+    }
+}
+
 static void attest_evidence(struct request *r, const struct challenge *c, value body)
 {
     struct attest_body b = {.tee_pubkey = VALUE_UNDEFINED, .evidence = VALUE_UNDEFINED};
@@ -378,7 +444,13 @@ static void attest_evidence(struct request *r, const struct challenge *c, value 
         attest_reject(r, CHECK_TEE_KEY, "/evidence/runtime-data/tee-pubkey", err.text);
         return;
     }
-    struct attestation_request requests[1 + ADDITIONAL_MAX] = {{
+    struct pending *p = arena_new(r->arena, struct pending);
+    if (p == NULL) {
+        attest_reject(r, CHECK_INTERNAL, "", "out of memory");
+        return;
+    }
+    p->challenge = *c;
+    p->requests[0] = (struct attestation_request){
         .tee = c->tee,
         .evidence = b.evidence,
         .runtime_kind = RUNTIME_STRUCTURED,
@@ -386,34 +458,17 @@ static void attest_evidence(struct request *r, const struct challenge *c, value 
         .runtime_hash = DIGEST_SHA384,
         .init_kind = b.has_init_data ? INIT_TOML : INIT_ABSENT,
         .init_data = b.init_data,
-    }};
-    size_t count = 1;
+    };
+    p->count = 1;
     wrong = read_additional(r, b.additional, runtime_data(r, c->nonce, key, false, STR_EMPTY),
-                            requests, &count);
+                            p->requests, &p->count);
     if (wrong != NULL) {
         attest_reject(r, CHECK_ADDITIONAL_EVIDENCE, "/evidence/tee-evidence/additional_evidence",
                       wrong);
         return;
     }
 
-    static const struct str policy_ids[] = {{"default", 7}};
-    struct attestation_result result = {.token = STR_EMPTY, .notes = VALUE_UNDEFINED};
-    enum status st = attestation_evaluate(r->state->attestation, r->arena, requests, count,
-                                          policy_ids, 1, r->now_s, true, &r->checks, &result, &err);
-    if (st != OK) {
-        metric_add(&r->kbs->metrics.attestation_failures[metric_tee(c->tee)]);
-        if (r->checks.reason.check == CHECK_NONE)
-            status_ignore(check_failed(&r->checks, NULL,
-                                       st == ERR_UNAVAILABLE ? CHECK_COLLATERAL : CHECK_INTERNAL,
-                                       "", VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", err.text));
-        attest_error(r);
-        return;
-    }
-    metric_add(&r->kbs->metrics.attestation_successes[metric_tee(c->tee)]);
-    log_info("kbs", "evidence of %.*s verified, status %.*s; decision %s", STR_ARG(c->tee),
-             STR_ARG(result.status), r->decision.id.text);
-    record_result(r, &result);
-    finish_attestation(r, c, &result);
+    attest_requests(r, p);
 }
 
 void rcar_attest(struct request *r)

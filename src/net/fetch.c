@@ -52,7 +52,6 @@ struct call {
 struct fetcher {
     struct fetcher_options options;
     uint32_t number;
-    bool stopped;
     struct buf config; /* as a frame */
     char **allow;
     size_t allow_count;
@@ -63,10 +62,12 @@ struct fetcher {
     struct process *process; /* NULL: none */
     struct buf in;           /* from its socket, not yet a whole frame */
     bool reading;
+    unsigned waiting; /* requests */
     struct call *calls;
     uint32_t last_id;
     int64_t starts_ns[STARTS_MAX]; /* a ring */
     unsigned start_count;
+    bool stopped;
 };
 
 /* fetch_start_with(): set once, before threads. */
@@ -185,7 +186,7 @@ static bool send_all(int fd, struct str bytes)
 static enum status start_process(struct fetcher *f, struct error *err)
 {
     if (f->stopped) {
-        error_set(err, "the fetcher is stopped");
+        error_set(err, "the fetcher is closed");
         return ERR_UNAVAILABLE;
     }
     int64_t now_ns = clock_monotonic_ns();
@@ -422,7 +423,9 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
             c->refs++;
         else if ((st = begin_call(f, &job, buf_str(&key), &c, err)) != OK)
             break;
+        f->waiting++;
         wait_for(f, c);
+        f->waiting--;
         bool again = c->lost && c->shared && attempt == 0 && !f->stopped;
         if (!again)
             st = hand_over(c, out, err);
@@ -432,6 +435,14 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
     }
     pthread_mutex_unlock(&f->lock);
     return st;
+}
+
+unsigned fetcher_waiting(struct fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    unsigned n = f->waiting;
+    pthread_mutex_unlock(&f->lock);
+    return n;
 }
 
 /* ---- life ---- */
@@ -523,7 +534,7 @@ void fetcher_stop(struct fetcher *f)
 {
     pthread_mutex_lock(&f->lock);
     f->stopped = true;
-    lose_process(f, "the fetcher is stopped");
+    lose_process(f, "the fetcher is closed");
     pthread_mutex_unlock(&f->lock);
 }
 

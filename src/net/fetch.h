@@ -60,8 +60,9 @@ struct fetcher;
 
 /* Starts nothing yet.  ERR_INVALID: a prefix that is none. */
 STATUS fetcher_new(const struct fetcher_options *options, struct fetcher **out, struct error *err);
-/* Requests under way end soon with ERR_UNAVAILABLE, and later ones at once.  From any thread. */
+/* Requests under way fail at once, and so do all that come: the end is near.  Any thread. */
 void fetcher_stop(struct fetcher *f);
+
 /* Ends the process.  No request may be under way. */
 struct fetcher *fetcher_free(struct fetcher *f);
 DEFINE_CLEANUP(fetcher, struct fetcher, fetcher_free)
@@ -93,6 +94,9 @@ struct str fetch_answer_header(const struct fetch_answer *a, const char *name);
  */
 STATUS fetcher_request(struct fetcher *f, const struct fetch_request *request,
                        struct fetch_answer *out, struct error *err);
+
+/* Requests that wait for an answer now, those that share another's included. */
+unsigned fetcher_waiting(struct fetcher *f);
 
 /* True when `url` is below `prefix`; false also when either is not a URL of the strict kind. */
 bool fetch_url_allowed(struct str url, struct str prefix);

@@ -27,14 +27,14 @@ static char **make_argv(const struct helper_options *o)
     size_t n = 0;
     while (o->allow[n] != NULL)
         n++;
-    char **argv = calloc(n + 4, sizeof(*argv));
+    char **argv = calloc(n + 2 + 2 * (size_t)HELPER_CA_FILES_MAX, sizeof(*argv));
     if (argv == NULL)
         return NULL;
     size_t at = 0;
     argv[at++] = (char *)(uintptr_t) "claviger-helper";
-    if (o->ca_file != NULL) {
+    for (size_t i = 0; i < HELPER_CA_FILES_MAX && o->ca_files[i] != NULL; i++) {
         argv[at++] = (char *)(uintptr_t) "--ca-file";
-        argv[at++] = (char *)(uintptr_t)o->ca_file;
+        argv[at++] = (char *)(uintptr_t)o->ca_files[i];
     }
     for (size_t i = 0; i < n; i++)
         argv[at++] = (char *)(uintptr_t)o->allow[i];

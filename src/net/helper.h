@@ -20,14 +20,15 @@
 #include "confine/confine.h"
 #include "net/fetch.h"
 
+#define HELPER_CA_FILES_MAX 4
 #define HELPER_FETCHERS_MAX 8 /* processes at the same time; the oldest is ended for another */
 
 struct helper;
 
 struct helper_options {
     const char *const *allow; /* NULL-terminated URL prefixes, as fetcher_options has them */
-    const char *ca_file;      /* the one that fetchers may name; NULL: none */
-    const char *program;      /* NULL: claviger-helper beside the running program */
+    const char *ca_files[HELPER_CA_FILES_MAX]; /* those that fetchers may name; NULL: none */
+    const char *program; /* NULL: claviger-helper beside the running program */
 };
 
 /* Start it.  ERR_UNAVAILABLE: it could not be started. */

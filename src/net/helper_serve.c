@@ -48,10 +48,12 @@ static const char *interpreter(void)
 }
 
 /* All that claviger-fetch may, which inherits it, and to start that. */
-static void confine_us(const struct helping *h, const char *ca_file)
+static void confine_us(const struct helping *h, const char *const *ca_files)
 {
     CLEANUP(confine_done) struct confine c = {.network = true};
-    fetch_confine(&c, ca_file == NULL ? STR_EMPTY : str_of(ca_file));
+    fetch_confine(&c, STR_EMPTY);
+    for (size_t i = 0; i < HELPER_CA_FILES_MAX && ca_files[i] != NULL; i++)
+        confine_add_file(&c, ca_files[i], CONFINE_READ);
     confine_add(&c, h->fetch, CONFINE_READ | CONFINE_RUN);
     const char *loader = interpreter();
     if (loader != NULL)
@@ -190,7 +192,7 @@ int helper_serve(int fd, const struct helper_options *options)
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
         signal(ignored[i], SIG_IGN);
-    confine_us(&h, options->ca_file);
+    confine_us(&h, options->ca_files);
 
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};

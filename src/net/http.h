@@ -155,6 +155,7 @@ struct http_stats {
     uint64_t accepted, closed, active; /* connections */
     uint64_t requests;                 /* that a handler has seen */
     uint64_t refused;                  /* answered here: 400, 408, 413, 431, 501, 503, 505 */
+    uint64_t buffered; /* bytes that arriving requests hold, of buffers_max; small ones: none */
 };
 struct http_stats http_server_stats(const struct http_server *s);
 

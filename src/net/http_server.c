@@ -376,8 +376,10 @@ struct http_stats http_server_stats(const struct http_server *s)
         out.requests += atomic_load_explicit(&r->requests, memory_order_relaxed);
         out.refused += atomic_load_explicit(&r->refused, memory_order_relaxed);
     }
-    out.active =
-        atomic_load_explicit(&((struct http_server *)(uintptr_t)s)->active, memory_order_relaxed);
+    struct http_server *unconst =
+        (struct http_server *)(uintptr_t)s; /* C17's atomic_load wants it */
+    out.active = atomic_load_explicit(&unconst->active, memory_order_relaxed);
+    out.buffered = atomic_load_explicit(&unconst->buffered, memory_order_relaxed);
     return out;
 }
 

@@ -221,6 +221,25 @@ bool ast_is_constant(const struct term *t)
     }
 }
 
+bool ast_constant(struct arena *a, const struct term *t, value *out)
+{
+    *out = t->kind == TERM_VALUE ? t->val : VALUE_UNDEFINED;
+    if (t->kind == TERM_VALUE || !ast_is_constant(t))
+        return t->kind == TERM_VALUE;
+    struct value_builder b;
+    value_builder_init(&b, a, t->len);
+    for (uint32_t i = 0; i < t->len; i++) {
+        value v;
+        if (!ast_constant(a, t->items[i], &v))
+            return false;
+        value_builder_add(&b, v);
+    }
+    *out = t->kind == TERM_ARRAY ? value_array_finish(&b)
+           : t->kind == TERM_SET ? value_set_finish(&b)
+                                 : value_object_finish(&b, VALUE_DUP_LAST, NULL);
+    return value_is_defined(*out);
+}
+
 const char *ast_kind_name(const struct term *t)
 {
     switch (t->kind) {

@@ -49,6 +49,7 @@ enum term_kind {
 
 struct body;
 struct callee;
+struct type;
 
 struct term {
     uint8_t kind;
@@ -72,6 +73,8 @@ struct term {
             struct term *key; /* TERM_OBJECT_COMP only */
             struct term *head;
             struct body *body;
+            bool typed; /* by the type checker: */
+            const struct type *type;
         } comp;
     };
 };
@@ -237,6 +240,8 @@ bool ast_is_var(const struct term *t, const char *name);
 bool ast_is_string(const struct term *t);
 /* No variables, references, calls or comprehensions inside. */
 bool ast_is_constant(const struct term *t);
+/* Its value, when it is constant. */
+bool ast_constant(struct arena *a, const struct term *t, value *out);
 /* Of a call that was written with an operator. */
 enum rego_relation ast_relation(const struct term *call);
 /* OPA's words: "var", "ref", "string", "array comprehension"... */

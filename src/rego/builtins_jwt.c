@@ -6,6 +6,9 @@
  * by the constraint "alg"), as OPA's functions promise; a key of another kind
  * just does not verify.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/encode.h"
 #include "jose/jose.h"
 #include "rego/builtins_internal.h"
@@ -200,8 +203,8 @@ struct verify_key {
 };
 
 struct verify_keys {
-    struct verify_key items[KEYS_MAX];
     size_t len;
+    struct verify_key items[KEYS_MAX];
 };
 
 static void verify_keys_done(struct verify_keys *k)
@@ -274,10 +277,9 @@ static enum rego_outcome add_jwk(struct rego_call *call, value json, struct veri
 }
 
 /* A PEM certificate or public key, a JWK or a JWK set. */
-static enum rego_outcome read_keys(struct rego_call *call, struct str text,
-                                   struct verify_keys *keys)
+static enum rego_outcome parse_keys(struct rego_call *call, struct str text,
+                                    struct verify_keys *keys)
 {
-    keys->len = 0;
     if (!rego_call_charge(call, SIGNATURE_COST / 4) || !charge_bytes(call, text.len * 8))
         return REGO_FATAL;
     struct str rest = text;
@@ -304,6 +306,68 @@ static enum rego_outcome read_keys(struct rego_call *call, struct str text,
             return REGO_FATAL;
     }
     return REGO_VALUE;
+}
+
+/*
+ * Reading a key costs more than a signature.  Public ones are kept with the
+ * context, with copies of their texts; sets with secrets among them are not.
+ */
+static void destroy_keys(void *object)
+{
+    struct verify_keys *keys = object;
+    for (size_t i = 0; i < keys->len; i++) {
+        free((char *)(uintptr_t)keys->items[i].alg.ptr);
+        free((char *)(uintptr_t)keys->items[i].kid.ptr);
+    }
+    verify_keys_done(keys);
+    free(keys);
+}
+
+static bool copy_text(struct str *s)
+{
+    char *copy = malloc(s->len + 1);
+    if (copy != NULL && s->len > 0)
+        memcpy(copy, s->ptr, s->len);
+    *s = str_bytes(copy, s->len);
+    return copy != NULL;
+}
+
+static void keep_keys(struct rego_call *call, struct str text, const struct verify_keys *keys)
+{
+    for (size_t i = 0; i < keys->len; i++)
+        if (keys->items[i].key == NULL)
+            return;
+    struct verify_keys *copy =
+        calloc(1, offsetof(struct verify_keys, items) + keys->len * sizeof(keys->items[0]));
+    if (copy == NULL)
+        return; /* nothing depends on it */
+    bool ok = true;
+    for (; copy->len < keys->len; copy->len++) {
+        struct verify_key *k = &copy->items[copy->len];
+        *k = keys->items[copy->len];
+        k->key = pubkey_ref(k->key);
+        ok = copy_text(&k->alg) && ok;
+        ok = copy_text(&k->kid) && ok;
+    }
+    if (!ok || !rego_call_cache_put(call, "jwt", text, copy, destroy_keys))
+        destroy_keys(copy);
+}
+
+static enum rego_outcome read_keys(struct rego_call *call, struct str text,
+                                   struct verify_keys *keys)
+{
+    keys->len = 0;
+    const struct verify_keys *kept = rego_call_cache_get(call, "jwt", text);
+    for (; kept != NULL && keys->len < kept->len; keys->len++) {
+        keys->items[keys->len] = kept->items[keys->len];
+        (void)pubkey_ref(kept->items[keys->len].key);
+    }
+    if (kept != NULL)
+        return charge_bytes(call, text.len) ? REGO_VALUE : REGO_FATAL;
+    enum rego_outcome o = parse_keys(call, text, keys);
+    if (o == REGO_VALUE)
+        keep_keys(call, text, keys);
+    return o;
 }
 
 /* ---- verifying ---- */

@@ -5,22 +5,35 @@
 #include "rego/plan.h"
 
 #define NAME_MAX_LEN 64
+#define CLAIM_ANY_NAME "*"
+#define STEP 2 /* cost of a letter more, less or other */
 
-/* Levenshtein distance, bounded by the longer name; names are short. */
+static bool is_joint(char c)
+{
+    return c == '-' || c == '_';
+}
+
+/* Of two letters; "-" for "_" is what people mistype most. */
+static size_t change_cost(char a, char b)
+{
+    return a == b ? 0 : is_joint(a) && is_joint(b) ? 1 : STEP;
+}
+
+/* Levenshtein distance with these costs; names are short. */
 static size_t distance(struct str a, struct str b)
 {
     size_t row[NAME_MAX_LEN + 1];
     if (a.len > NAME_MAX_LEN || b.len > NAME_MAX_LEN)
         return SIZE_MAX;
     for (size_t k = 0; k <= b.len; k++)
-        row[k] = k;
+        row[k] = k * STEP;
     for (size_t i = 1; i <= a.len; i++) {
         size_t diagonal = row[0];
-        row[0] = i;
+        row[0] = i * STEP;
         for (size_t k = 1; k <= b.len; k++) {
-            size_t change = diagonal + (a.ptr[i - 1] != b.ptr[k - 1]);
+            size_t change = diagonal + change_cost(a.ptr[i - 1], b.ptr[k - 1]);
             diagonal = row[k];
-            size_t step = (row[k] < row[k - 1] ? row[k] : row[k - 1]) + 1;
+            size_t step = (row[k] < row[k - 1] ? row[k] : row[k - 1]) + STEP;
             row[k] = change < step ? change : step;
         }
     }
@@ -30,9 +43,11 @@ static size_t distance(struct str a, struct str b)
 static struct str nearest(value object, struct str name)
 {
     struct str best = STR_EMPTY;
-    size_t best_distance = name.len / 2 + 2;
+    size_t best_distance = (name.len / 2 + 2) * STEP;
     for (size_t i = 0; i < value_len(object); i++) {
         struct str candidate = value_str(value_pairs(object)[i].key);
+        if (str_is(candidate, CLAIM_ANY_NAME))
+            continue;
         size_t d = distance(candidate, name);
         if (d < best_distance) {
             best = candidate;
@@ -40,6 +55,17 @@ static struct str nearest(value object, struct str name)
         }
     }
     return best;
+}
+
+/* A literal may be planned more than once. */
+static bool was_told(const struct rego_compiler *c, const struct module *m, struct pos pos)
+{
+    for (size_t i = 0; i < c->warnings.len; i++) {
+        const struct rego_error *w = &c->warnings.items[i];
+        if (w->row == pos.row && w->col == pos.col && str_equal(w->file, m->file))
+            return true;
+    }
+    return false;
 }
 
 void claims_check(struct plan *p, const struct term *ref)
@@ -54,10 +80,14 @@ void claims_check(struct plan *p, const struct term *ref)
             return;
         value key = p->consts.items[parts[i].operand & ~OPERAND_CONST];
         value below = value_get(schema, key);
+        if (!value_is_defined(below))
+            below = value_get_lit(schema, CLAIM_ANY_NAME);
         if (value_is_defined(below)) {
             schema = below;
             continue;
         }
+        if (was_told(p->c, p->m, ref->pos))
+            return;
         struct str text = ast_text(p->scratch, ref);
         struct str name = value_str(key);
         struct str other = nearest(schema, name);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/random.h"
+#include "base/secret.h"
 #include "rego/front.h"
 
 #define FIRST_REGISTERS 1024
@@ -131,16 +133,118 @@ struct rego_ctx *rego_ctx_new(const struct rego_limits *limits)
     return ctx;
 }
 
+/* ---- compiled objects, kept across evaluations ---- */
+
+static struct cached **bucket_of(struct rego_ctx *ctx, uint64_t hash)
+{
+    return &ctx->cache_buckets[hash & (CACHE_MAX - 1)];
+}
+
+static void unlink_cached(struct rego_ctx *ctx, struct cached *c)
+{
+    *(c->prev != NULL ? &c->prev->next : &ctx->cache) = c->next;
+    *(c->next != NULL ? &c->next->prev : &ctx->cache_last) = c->prev;
+}
+
+static void link_first(struct rego_ctx *ctx, struct cached *c)
+{
+    c->prev = NULL;
+    c->next = ctx->cache;
+    *(c->next != NULL ? &c->next->prev : &ctx->cache_last) = c;
+    ctx->cache = c;
+}
+
+static void drop_last(struct rego_ctx *ctx)
+{
+    struct cached *c = ctx->cache_last;
+    unlink_cached(ctx, c);
+    struct cached **at = bucket_of(ctx, c->hash);
+    while (*at != c)
+        at = &(*at)->chain;
+    *at = c->chain;
+    for (size_t i = 0; i < HINTS; i++)
+        if (ctx->cache_hints[i] == c)
+            ctx->cache_hints[i] = NULL;
+    bytes_wipe(c->key, c->key_len);
+    c->destroy(c->object);
+    free(c->key);
+    free(c);
+    ctx->cache_len--;
+}
+
 static void drop_cache(struct rego_ctx *ctx)
 {
-    while (ctx->cache != NULL) {
-        struct cached *c = ctx->cache;
-        ctx->cache = c->next;
-        c->destroy(c->object);
-        free(c->key);
-        free(c);
+    while (ctx->cache_last != NULL)
+        drop_last(ctx);
+}
+
+static uint64_t hash_cached(const char *kind, struct str key)
+{
+    return hash_bytes(key.ptr, key.len, (unsigned char)kind[0]);
+}
+
+static bool is_cached(const struct cached *c, const char *kind, struct str key)
+{
+    return (c->kind == kind || strcmp(c->kind, kind) == 0) &&
+           str_equal(str_bytes(c->key, c->key_len), key);
+}
+
+static void move_first(struct rego_ctx *ctx, struct cached *c)
+{
+    if (c == ctx->cache)
+        return;
+    unlink_cached(ctx, c);
+    link_first(ctx, c);
+}
+
+void *rego_call_cache_get(struct rego_call *call, const char *kind, struct str key)
+{
+    struct rego_ctx *ctx = call->ctx;
+    if (ctx->cache_len == 0)
+        return NULL;
+    /* A constant of the policy is at the same place each time; its hash costs more than a look. */
+    struct cached **hint = &ctx->cache_hints[((uintptr_t)key.ptr >> 4) % HINTS];
+    struct cached *c = *hint;
+    if (c == NULL || !is_cached(c, kind, key)) {
+        uint64_t hash = hash_cached(kind, key);
+        c = *bucket_of(ctx, hash);
+        while (c != NULL && (c->hash != hash || !is_cached(c, kind, key)))
+            c = c->chain;
     }
-    ctx->cache_len = 0;
+    if (c == NULL)
+        return NULL;
+    *hint = c;
+    move_first(ctx, c);
+    return c->object;
+}
+
+bool rego_call_cache_put(struct rego_call *call, const char *kind, struct str key, void *object,
+                         void (*destroy)(void *object))
+{
+    struct rego_ctx *ctx = call->ctx;
+    struct cached *c = malloc(sizeof(*c));
+    char *copy = malloc(key.len + 1);
+    if (c == NULL || copy == NULL) {
+        free(c);
+        free(copy);
+        return false;
+    }
+    if (key.len > 0)
+        memcpy(copy, key.ptr, key.len);
+    uint64_t hash = hash_cached(kind, key);
+    struct cached **bucket = bucket_of(ctx, hash);
+    *c = (struct cached){.chain = *bucket,
+                         .kind = kind,
+                         .key = copy,
+                         .key_len = key.len,
+                         .hash = hash,
+                         .object = object,
+                         .destroy = destroy};
+    *bucket = c;
+    link_first(ctx, c);
+    if (++ctx->cache_len > CACHE_MAX)
+        drop_last(ctx);
+    return true;
 }
 
 struct rego_ctx *rego_ctx_free(struct rego_ctx *ctx)
@@ -502,53 +606,6 @@ void rego_call_memo_put(struct rego_call *call, const char *name, value key, val
         return;
     *m = (struct memo_item){call->ctx->memo_items, name, key, v};
     call->ctx->memo_items = m;
-}
-
-void *rego_call_cache_get(struct rego_call *call, const char *kind, struct str key)
-{
-    for (struct cached **c = &call->ctx->cache; *c != NULL; c = &(*c)->next) {
-        if (strcmp((*c)->kind, kind) != 0 || !str_equal(str_bytes((*c)->key, (*c)->key_len), key))
-            continue;
-        /* To the front: the list is in order of use. */
-        struct cached *found = *c;
-        *c = found->next;
-        found->next = call->ctx->cache;
-        call->ctx->cache = found;
-        return found->object;
-    }
-    return NULL;
-}
-
-static void drop_last(struct rego_ctx *ctx)
-{
-    struct cached **c = &ctx->cache;
-    while ((*c)->next != NULL)
-        c = &(*c)->next;
-    (*c)->destroy((*c)->object);
-    free((*c)->key);
-    free(*c);
-    *c = NULL;
-    ctx->cache_len--;
-}
-
-bool rego_call_cache_put(struct rego_call *call, const char *kind, struct str key, void *object,
-                         void (*destroy)(void *object))
-{
-    struct rego_ctx *ctx = call->ctx;
-    struct cached *c = malloc(sizeof(*c));
-    char *copy = malloc(key.len + 1);
-    if (c == NULL || copy == NULL) {
-        free(c);
-        free(copy);
-        return false;
-    }
-    if (key.len > 0)
-        memcpy(copy, key.ptr, key.len);
-    *c = (struct cached){ctx->cache, kind, copy, key.len, object, destroy};
-    ctx->cache = c;
-    if (++ctx->cache_len > CACHE_MAX)
-        drop_last(ctx);
-    return true;
 }
 
 size_t rego_call_output_max(struct rego_call *call)

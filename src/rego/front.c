@@ -254,8 +254,8 @@ STATUS rego_compiler_add_version(struct rego_compiler *c, struct str file, struc
 static bool run_passes(struct rego_compiler *c)
 {
     void (*const passes[])(struct rego_compiler *) = {
-        pass_tree,     pass_resolve, pass_conflicts, pass_calls,
-        pass_metadata, pass_rewrite, pass_safety,    pass_graph,
+        pass_tree,    pass_resolve, pass_conflicts, pass_calls, pass_metadata,
+        pass_rewrite, pass_safety,  pass_graph,     pass_types,
     };
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);
@@ -284,6 +284,8 @@ STATUS rego_compile_text(struct str file, struct str text, const struct rego_opt
     enum status st = rego_compiler_add(c, file, text);
     if (st == OK)
         st = rego_compiler_finish(c, out);
+    for (size_t i = 0; c->options.warn != NULL && i < c->warnings.len; i++)
+        c->options.warn(c->options.warn_user, &c->warnings.items[i]);
     if (st == OK)
         return OK;
     if (c->errors.len == 0) {

@@ -46,6 +46,8 @@ struct callee {
     uint32_t builtin_index; /* in the program's table */
     bool mocked;            /* some `with` replaces it */
     struct rule_group *group;
+    bool typed; /* `type` was made */
+    const struct type *type;
     struct callee *next;
 };
 
@@ -61,6 +63,7 @@ struct rule_group {
     uint32_t index; /* function number of the program */
     uint8_t mark;   /* recursion check: colour */
     uint32_t seen;  /* recursion check: search that met it */
+    bool type_seen; /* type checker: reached */
     bool absorbed;  /* its rules belong to the group of an inner node above */
     struct callee callee;
     /* edges of the graph, for the recursion check */
@@ -82,6 +85,9 @@ struct tree_node {
     struct tree_node *bucket; /* of the compiler's table */
     uint32_t pre,
         post; /* numbers of a depth-first walk: n is at or below m iff m.pre <= n.pre < m.post */
+    const struct type *type; /* what rules give here, or NULL */
+    bool typed;              /* something at or below has a type */
+    bool lost;               /* a rule with a computed key was refused here */
 };
 
 struct rego_compiler {
@@ -142,6 +148,7 @@ void pass_rewrite(struct rego_compiler *c);
 void pass_calls(struct rego_compiler *c);
 void pass_safety(struct rego_compiler *c);
 void pass_graph(struct rego_compiler *c);
+void pass_types(struct rego_compiler *c);
 
 /* Tree lookups. */
 struct tree_node *tree_child(const struct rego_compiler *c, const struct tree_node *n, value key);

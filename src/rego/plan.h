@@ -104,6 +104,12 @@ bool can_evaluate(const struct plan *p, const struct term *t);
 operand plan_value(struct plan *p, struct term *t);
 /* The value must match the pattern. */
 void plan_match(struct plan *p, struct term *pattern, operand x);
+/*
+ * data.l[v] == v[2], [input[v], v], v > input[v]: a reference that binds a variable
+ * which something beside it needs.  It is looped over first and *t replaced by its
+ * value's variable; true when there was one.
+ */
+bool plan_loop_first(struct plan *p, struct term **t);
 void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos);
 bool constant_value(struct plan *p, const struct term *t, value *out);
 /* Compute references and comprehensions inside of `t` now; `top`: but not t itself. */

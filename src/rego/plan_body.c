@@ -111,10 +111,38 @@ static operand plan_operands(struct plan *p, struct term *call, uint32_t n)
     return first;
 }
 
+/* v > data.l[v]: operands in an order in which each has what it needs. */
+static struct term *order_operands(struct plan *p, struct term *call, uint32_t n)
+{
+    bool copied = false;
+    for (uint32_t i = 1; i <= n && !p->failed; i++) {
+        if (can_evaluate(p, call->items[i]))
+            continue;
+        if (!copied) {
+            struct term *copy = ast_list(p->scratch, TERM_CALL, call->items, call->len, call->pos);
+            if (copy == NULL) {
+                p->failed = true;
+                return call;
+            }
+            copy->callee = call->callee;
+            call = copy;
+            copied = true;
+        }
+        bool progress = false;
+        for (uint32_t k = 1; k <= n && !progress && !p->failed; k++)
+            progress = plan_loop_first(p, &call->items[k]);
+        if (!progress)
+            break;
+        i = 0;
+    }
+    return call;
+}
+
 static void plan_call(struct plan *p, struct term *call)
 {
     const struct callee *f = call->callee;
     uint32_t n = f->arity < 0 ? call->len - 1 : (uint32_t)f->arity;
+    call = order_operands(p, call, n);
     bool captured = call->len - 1 > n;
     const struct comparison *cmp = comparison_of(call);
     if (cmp != NULL) {

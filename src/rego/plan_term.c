@@ -453,8 +453,12 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
         return false;
     if (can_evaluate(p, a) && a->kind != TERM_VAR && a->kind != TERM_ARRAY &&
         a->kind != TERM_OBJECT) {
+        /* References first, as OPA has it: what is undefined hides the errors of the other side. */
+        bool b_first = a->kind != TERM_REF && b->kind == TERM_REF;
+        operand y = b_first ? plan_value(p, b) : 0;
         operand x = plan_value(p, a);
-        operand y = plan_value(p, b);
+        if (!b_first)
+            y = plan_value(p, b);
         describe_side(p, swapped, a, x);
         describe_side(p, !swapped, b, y);
         plan_equal(p, x, y);
@@ -475,6 +479,47 @@ static bool unify_pair(struct plan *p, struct pairs *l, struct term *a, struct t
     }
     plan_match(p, a, y);
     return true;
+}
+
+static bool binds_something(const struct plan *p, const struct term *ref)
+{
+    for (uint32_t i = 1; i < ref->len; i++)
+        if (!can_evaluate(p, ref->items[i]))
+            return true;
+    return false;
+}
+
+bool plan_loop_first(struct plan *p, struct term **t)
+{
+    struct term *x = *t;
+    if (x->kind == TERM_REF && can_evaluate(p, x) && binds_something(p, x)) {
+        struct term *v = scope_fresh(p->c, p->vars, x->pos);
+        if (v == NULL) {
+            p->failed = true;
+            return false;
+        }
+        operand y = plan_value(p, x);
+        bind_slot(p, v, y);
+        name_origin(p, v, x);
+        *t = v;
+        return true;
+    }
+    if (x->kind != TERM_ARRAY && x->kind != TERM_OBJECT && x->kind != TERM_SET)
+        return false;
+    for (uint32_t i = 0; i < x->len && !p->failed; i++) {
+        struct term *item = x->items[i];
+        if (!plan_loop_first(p, &item))
+            continue;
+        struct term *copy = ast_list(p->scratch, x->kind, x->items, x->len, x->pos);
+        if (copy == NULL) {
+            p->failed = true;
+            return false;
+        }
+        copy->items[i] = item;
+        *t = copy;
+        return true;
+    }
+    return false;
 }
 
 void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos)
@@ -501,7 +546,10 @@ void plan_unify(struct plan *p, struct term *a, struct term *b, struct pos pos)
             l = next;
             break;
         }
-        if (!progress)
+        for (uint32_t i = 0; i < l.list.len && !progress && !p->failed; i++)
+            progress =
+                plan_loop_first(p, &l.list.items[i].a) || plan_loop_first(p, &l.list.items[i].b);
+        if (!progress && !p->failed)
             plan_fail(p, pos, "expression is unsafe");
     }
 }

@@ -297,6 +297,8 @@ static bool run_passes(struct rego_compiler *c)
     }
     *end = NULL;
     pass_graph(c);
+    if (c->errors.total == 0)
+        pass_types(c);
     *end = c->query_module;
     return may_go_on(c);
 }

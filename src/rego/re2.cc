@@ -198,6 +198,6 @@ int match(const re2_expression *re, const char *text, size_t len, size_t start, 
 extern "C" __attribute__((visibility("default"))) const struct re2_api claviger_re2;
 
 const struct re2_api claviger_re2 = {
-    CLAVIGER_RE2_VERSION, compile,     destroy,    program_size,
-    group_count,          group_index, full_match, match,
+    CLAVIGER_RE2_VERSION, CLAVIGER_VERSION, compile,    destroy, program_size,
+    group_count,          group_index,      full_match, match,
 };

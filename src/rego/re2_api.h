@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define CLAVIGER_RE2_VERSION 1
+#define CLAVIGER_RE2_VERSION 2
 #define CLAVIGER_RE2_SYMBOL "claviger_re2"
 
 /* Byte offsets; both SIZE_MAX for a group that took no part. */
@@ -28,7 +28,8 @@ struct re2_span {
 struct re2_expression;
 
 struct re2_api {
-    unsigned version;
+    unsigned version; /* these two are base/module.h's struct module_head */
+    const char *build;
 
     /*
      * Go's syntax.  NULL: `error` (of error_size bytes) has the text in Go's

@@ -1,12 +1,15 @@
 #include "rego/regex.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/module.h"
 
 struct regex {
     struct re2_expression *re;
+    size_t size, groups;
+    struct str required; /* bytes that every match contains; empty: not known */
 };
 
 /* ---- the module ---- */
@@ -16,61 +19,150 @@ struct regex {
 static pthread_mutex_t module_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct re2_api *module; /* set once, never closed */
 
-static const struct re2_api *open_module(const char *dir)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/%s", dir, MODULE_NAME);
-    if (n < 0 || (size_t)n >= sizeof(path))
-        return NULL;
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const struct re2_api *api = handle != NULL ? dlsym(handle, CLAVIGER_RE2_SYMBOL) : NULL;
-    if (api != NULL && api->version == CLAVIGER_RE2_VERSION)
-        return api;
-    if (handle != NULL)
-        dlclose(handle);
-    return NULL;
-}
-
-/*
- * Fixed folders only: a search path from the environment would let whoever
- * sets it run code in the process.
- */
-static const struct re2_api *find_module(void)
-{
-    static const char *const dirs[] = {
-        CLAVIGER_MODULE_DIR,
-#ifdef CLAVIGER_BUILD_MODULE_DIR
-        CLAVIGER_BUILD_MODULE_DIR,
-#endif
-    };
-    const struct re2_api *api = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(dirs) && api == NULL; i++)
-        api = open_module(dirs[i]);
-    return api;
-}
-
 STATUS regex_load(struct error *err)
 {
     pthread_mutex_lock(&module_lock);
-    if (module == NULL)
-        module = find_module();
-    bool found = module != NULL;
+    const void *found = module;
+    enum status st = OK;
+    if (found == NULL)
+        st = module_open("rego", MODULE_NAME, CLAVIGER_RE2_SYMBOL, CLAVIGER_RE2_VERSION, &found,
+                         err);
+    module = found;
     pthread_mutex_unlock(&module_lock);
-    if (!found) {
-        error_set(err, "regular expressions are not available: could not load %s/%s",
-                  CLAVIGER_MODULE_DIR, MODULE_NAME);
-        return ERR_UNAVAILABLE;
-    }
-    return OK;
+    if (st != OK)
+        error_prefix(err, "regular expressions are not available: ");
+    return st;
 }
 
-void regex_confine(struct confine *c)
+/* ---- bytes that every match contains ---- */
+
+/*
+ * The automaton needs a hundred nanoseconds to say no; looking for a text that must
+ * be there says it in ten.  Only what stands outside of groups and alternatives
+ * counts, and whatever is not plainly a literal ends one.
+ */
+struct literal {
+    struct str pattern;
+    size_t at;
+    size_t begin, len; /* of the run that goes on */
+    struct str best;
+};
+
+static void end_run(struct literal *l)
 {
-    confine_add(c, CLAVIGER_MODULE_DIR, CONFINE_READ);
-#ifdef CLAVIGER_BUILD_MODULE_DIR
-    confine_add(c, CLAVIGER_BUILD_MODULE_DIR, CONFINE_READ);
-#endif
-    confine_add_libraries(c);
+    if (l->len > l->best.len)
+        l->best = str_slice(l->pattern, l->begin, l->len);
+    l->len = 0;
+}
+
+static unsigned char byte_at(const struct literal *l, size_t at)
+{
+    return at < l->pattern.len ? (unsigned char)l->pattern.ptr[at] : 0;
+}
+
+/* [...], as RE2 delimits it. */
+static void skip_class(struct literal *l)
+{
+    l->at++;
+    l->at += byte_at(l, l->at) == '^';
+    l->at += byte_at(l, l->at) == ']';
+    for (; l->at < l->pattern.len && byte_at(l, l->at) != ']'; l->at++) {
+        if (byte_at(l, l->at) == '\\') {
+            l->at++;
+        } else if (byte_at(l, l->at) == '[' && byte_at(l, l->at + 1) == ':') {
+            size_t end = l->at + 2;
+            while (end < l->pattern.len && byte_at(l, end) != ':')
+                end++;
+            if (byte_at(l, end + 1) == ']')
+                l->at = end + 1;
+        }
+    }
+    l->at++;
+}
+
+/* (...) with all that is in it; false: flags, which may change what letters mean. */
+static bool skip_group(struct literal *l)
+{
+    size_t depth = 0;
+    while (l->at < l->pattern.len) {
+        unsigned char c = byte_at(l, l->at);
+        if (c == '[') {
+            skip_class(l);
+            continue;
+        }
+        if (c == '(' && byte_at(l, l->at + 1) == '?' && byte_at(l, l->at + 2) != ':')
+            return false;
+        if (c == '\\' && byte_at(l, l->at + 1) == 'Q')
+            return false;
+        l->at += c == '\\' ? 2 : 1;
+        depth += c == '(';
+        if (c == ')' && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A byte that stands for itself, unless what follows makes it optional. */
+static void literal_byte(struct literal *l)
+{
+    unsigned char next = byte_at(l, l->at + 1);
+    if (next == '*' || next == '?' || next == '{') {
+        end_run(l);
+    } else {
+        if (l->len == 0)
+            l->begin = l->at;
+        l->len++;
+        if (next == '+')
+            end_run(l);
+    }
+    l->at++;
+}
+
+/* {2}, {2,}, {2,3}; a brace of another kind stands for itself. */
+static void skip_repeat(struct literal *l)
+{
+    size_t at = l->at + 1;
+    while (byte_at(l, at) == ',' || (byte_at(l, at) >= '0' && byte_at(l, at) <= '9'))
+        at++;
+    l->at = byte_at(l, at) == '}' ? at + 1 : l->at + 1;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c < 0x7f && strchr("\\.+*?()|[]{}^$", c) == NULL;
+}
+
+static struct str required_bytes(struct str pattern)
+{
+    struct literal l = {.pattern = pattern};
+    while (l.at < pattern.len) {
+        unsigned char c = byte_at(&l, l.at);
+        if (is_plain(c)) {
+            literal_byte(&l);
+            continue;
+        }
+        end_run(&l);
+        if (c == '(') {
+            if (!skip_group(&l))
+                return STR_EMPTY;
+        } else if (c == '[') {
+            skip_class(&l);
+        } else if (c == '\\') {
+            unsigned char what = byte_at(&l, l.at + 1);
+            if (what >= 0x80 || what == 'Q' || what == 'x' || what == 'p' || what == 'P' ||
+                (what >= '0' && what <= '9'))
+                return STR_EMPTY;
+            l.at += 2;
+        } else if (c == '{') {
+            skip_repeat(&l);
+        } else if (c == '|') {
+            return STR_EMPTY;
+        } else {
+            l.at++;
+        }
+    }
+    end_run(&l);
+    return l.best.len >= 2 ? l.best : STR_EMPTY;
 }
 
 /* ---- expressions ---- */
@@ -95,11 +187,20 @@ STATUS regex_new(struct str pattern, struct regex **out, struct error *err)
         error_set(err, "%s", text);
         return ERR_INVALID;
     }
-    if (regex_size(re) > REGEX_PROGRAM_MAX) {
+    re->size = module->program_size(re->re);
+    re->groups = module->group_count(re->re);
+    if (re->size > REGEX_PROGRAM_MAX) {
         error_set(err, "error parsing regexp: expression too large: more than %d instructions",
                   REGEX_PROGRAM_MAX);
         return ERR_INVALID;
     }
+    struct str required = required_bytes(pattern);
+    char *copy = malloc(required.len + 1);
+    if (copy == NULL)
+        return error_nomem(err);
+    if (required.len > 0)
+        memcpy(copy, required.ptr, required.len);
+    re->required = str_bytes(copy, required.len);
     *out = TAKE(re);
     return OK;
 }
@@ -109,6 +210,7 @@ struct regex *regex_unref(struct regex *re)
     if (re != NULL) {
         if (re->re != NULL)
             module->destroy(re->re);
+        free((char *)(uintptr_t)re->required.ptr);
         free(re);
     }
     return NULL;
@@ -116,12 +218,12 @@ struct regex *regex_unref(struct regex *re)
 
 size_t regex_groups(const struct regex *re)
 {
-    return module->group_count(re->re);
+    return re->groups;
 }
 
 size_t regex_size(const struct regex *re)
 {
-    return module->program_size(re->re);
+    return re->size;
 }
 
 size_t regex_group_index(const struct regex *re, struct str name)
@@ -129,13 +231,21 @@ size_t regex_group_index(const struct regex *re, struct str name)
     return module->group_index(re->re, name.ptr, name.len);
 }
 
+static bool may_match(const struct regex *re, struct str text, size_t start)
+{
+    return re->required.len == 0 ||
+           (start <= text.len &&
+            memmem(text.ptr + start, text.len - start, re->required.ptr, re->required.len) != NULL);
+}
+
 bool regex_match(const struct regex *re, struct str text, size_t start, struct re2_span *spans,
                  size_t span_count)
 {
-    return module->match(re->re, text.ptr, text.len, start, spans, span_count) == 1;
+    return may_match(re, text, start) &&
+           module->match(re->re, text.ptr, text.len, start, spans, span_count) == 1;
 }
 
 bool regex_full_match(const struct regex *re, struct str text)
 {
-    return module->full_match(re->re, text.ptr, text.len) == 1;
+    return may_match(re, text, 0) && module->full_match(re->re, text.ptr, text.len) == 1;
 }

@@ -5,8 +5,8 @@
  * A thin layer over claviger-re2.so, which is opened with the first pattern and
  * stays: the one process-wide state of the engine.  It is looked for in the
  * folder of the installation, then (in builds with the option `uninstalled`)
- * in the build folder.  A program that confines itself calls regex_load()
- * before, or keeps these folders readable: regex_confine().
+ * in the build folder.  A program that closes its sandbox calls regex_load()
+ * before, or keeps that folder readable and mappable.
  *
  * Compiled patterns are immutable and shared by threads.
  */
@@ -14,7 +14,6 @@
 
 #include "base/defs.h"
 #include "base/error.h"
-#include "confine/confine.h"
 #include "rego/re2_api.h"
 
 #define REGEX_PATTERN_MAX 16384
@@ -25,9 +24,6 @@ struct regex;
 
 /* Open the module now.  ERR_UNAVAILABLE when it is not there or of another version. */
 STATUS regex_load(struct error *err);
-
-/* For a process that confines itself: where the module and its libraries are. */
-void regex_confine(struct confine *c);
 
 /* ERR_INVALID: the pattern, with Go's text; ERR_UNAVAILABLE: the module could not be loaded;
  * ERR_NOMEM. */

@@ -98,11 +98,14 @@ struct rego_options {
     size_t function_count;
     /*
      * Claims that the host may produce, as an object whose members nest ("any"
-     * or an object); a policy that reads input outside of it gets a warning
-     * with the nearest name.  VALUE_UNDEFINED: no check.
+     * or an object; the member "*" stands for those of other names); a policy
+     * that reads input outside of it gets a warning with the nearest name.
+     * VALUE_UNDEFINED: no check.
      */
     value claim_schema;
-    /* Base documents that are known while compiling; only their top-level shape matters. */
+    /* Gets each warning of rego_compile_text(); NULL: they are dropped. */
+    void (*warn)(void *user, const struct rego_error *warning);
+    void *warn_user;
     size_t source_max; /* bytes a module; 0: 1 MiB */
 };
 

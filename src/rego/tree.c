@@ -321,7 +321,7 @@ static void check_extent(struct rego_compiler *c, struct rule_group *g)
                     STR_ARG(path), STR_ARG(g->first->module->file), (unsigned)g->first->pos.row);
     }
     struct rule *below = first_below(g->node);
-    if (below == NULL || g->absorbed)
+    if (below == NULL || (g->kind == GROUP_OBJECT && g->absorbed))
         return;
     if (g->kind == GROUP_OBJECT) {
         absorb_below(g->node);

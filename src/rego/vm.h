@@ -96,15 +96,19 @@ struct memo_item {
     value val;
 };
 
+/* Found by its key's hash; the list is in order of use, the latest first. */
 struct cached {
-    struct cached *next;
+    struct cached *next, *prev;
+    struct cached *chain; /* of the same bucket */
     const char *kind;
     char *key;
     size_t key_len;
+    uint64_t hash;
     void *object;
     void (*destroy)(void *);
 };
-#define CACHE_MAX 256
+#define CACHE_MAX 256 /* a power of two */
+#define HINTS 256     /* likewise */
 
 struct rego_ctx {
     struct arena arena;
@@ -140,7 +144,9 @@ struct rego_ctx {
     uint32_t trace_len, trace_cap;
 
     struct memo_item *memo_items;
-    struct cached *cache;
+    struct cached *cache, *cache_last;
+    struct cached *cache_buckets[CACHE_MAX];
+    struct cached *cache_hints[HINTS]; /* by the address of the key: what it had last */
     uint32_t cache_len;
     uint64_t random_state[2];
     int64_t now_ns;

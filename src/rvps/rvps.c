@@ -35,15 +35,6 @@ struct rvps_snapshot {
     struct epoch *epochs;
 };
 
-/* What a file looked like before it was read: another look tells whether it changed. */
-struct file_state {
-    bool exists;
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec mtime, ctime;
-};
-
 struct rvps {
     atomic_size_t refs;
     char *path;              /* one of the two */
@@ -262,6 +253,7 @@ enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvp
     r->path = strdup(path);
     if (r->path == NULL)
         return error_nomem(err);
+    file_remove_leftovers_beside(path);
     *out = TAKE(r);
     return OK;
 }
@@ -324,26 +316,6 @@ static void swap_snapshot(struct rvps *r, struct rvps_snapshot *s)
 }
 
 /* ---- refreshing ---- */
-
-static struct file_state file_look(const char *path)
-{
-    struct stat sb;
-    if (stat(path, &sb) != 0)
-        return (struct file_state){.exists = false};
-    return (struct file_state){true, sb.st_dev, sb.st_ino, sb.st_size, sb.st_mtim, sb.st_ctim};
-}
-
-static bool time_equal(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool state_equal(const struct file_state *a, const struct file_state *b)
-{
-    return a->exists == b->exists &&
-           (!a->exists || (a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-                           time_equal(a->mtime, b->mtime) && time_equal(a->ctime, b->ctime)));
-}
 
 /* A store of v0.18 and before that the default type LocalFs left: a sled database. */
 static bool is_sled(const char *path)
@@ -473,10 +445,11 @@ static enum status refresh_locked(struct rvps *r, int64_t now_s, rvps_warn warn,
     struct file_state seen = {0};
     uint64_t version = 0;
     if (r->path != NULL)
-        seen = file_look(r->path);
+        file_state_get(r->path, &seen);
     else
         version = storage_version(r->storage);
-    if (r->looked && (r->path != NULL ? state_equal(&seen, &r->seen) : version == r->version)) {
+    if (r->looked &&
+        (r->path != NULL ? file_state_equal(&seen, &r->seen) : version == r->version)) {
         if (r->snapshot != NULL && now_s >= r->next_notice_s)
             notice_expiry(r, r->snapshot, now_s, warn, user);
         return OK;

@@ -294,6 +294,25 @@ static const struct storage_ops files_ops = {
     files_set, files_get, files_remove, files_list, files_version, files_done, true, files_confine,
 };
 
+/* What a process that was killed was writing: here, and in the folders of nested keys. */
+static void remove_leftovers(const char *dir, unsigned depth)
+{
+    file_remove_leftovers(dir);
+    DIR *d = depth == 0 ? NULL : opendir(dir);
+    if (d == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char sub[4096];
+        struct stat sb;
+        int n = snprintf(sub, sizeof(sub), "%s/%s", dir, e->d_name);
+        /* Links lead to mounts, which nobody here writes to. */
+        if (e->d_name[0] != '.' && n > 0 && (size_t)n < sizeof(sub) && lstat(sub, &sb) == 0 &&
+            S_ISDIR(sb.st_mode))
+            remove_leftovers(sub, depth - 1);
+    }
+    closedir(d);
+}
+
 static enum status open_files(const char *dir, struct str sub, bool nested, struct storage **out,
                               struct error *err)
 {
@@ -309,6 +328,7 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to
      * start. */
     status_ignore(file_make_dirs(f->dir, NULL));
+    remove_leftovers(f->dir, nested ? NESTED_DEPTH_MAX : 0);
     *out = &f->base;
     return OK;
 }

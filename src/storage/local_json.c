@@ -161,6 +161,7 @@ enum status storage_open_local_json(const char *dir, struct str ns, struct stora
     snprintf(j->path, size, "%s/%.*s", dir, STR_ARG(ns));
     storage_base_init(&j->base, &json_ops);
     status_ignore(file_make_dirs(dir, NULL)); /* as for files: mattering only when we write */
+    file_remove_leftovers(dir);
     *out = &j->base;
     return OK;
 }

@@ -8,7 +8,8 @@
  *
  * Back ends: memory; local_fs (one flat file a key, "/" written as the four
  * characters \x2F); local_json (one JSON object a namespace); nested (the
- * old LocalFs of resources: directories per key part).
+ * old LocalFs of resources: directories per key part); sqlite (one database
+ * file for all namespaces).
  */
 #pragma once
 
@@ -34,6 +35,14 @@ STATUS storage_open_local_fs(const char *dir, struct str ns, struct storage **ou
                              struct error *err);
 STATUS storage_open_local_json(const char *dir, struct str ns, struct storage **out,
                                struct error *err);
+
+/*
+ * A database file, made with its folders when missing; the folder must be
+ * writable.  ERR_UNAVAILABLE: claviger-sqlite.so is not installed.  ERR_INVALID,
+ * ERR_UNSUPPORTED: a file that is something else, or of a later version.
+ */
+STATUS storage_open_sqlite(const char *path, struct str ns, struct storage **out,
+                           struct error *err);
 
 /* `<dir>/<part>/<part>/<part>`; symbolic links are followed, as Kubernetes mounts need. */
 STATUS storage_open_nested(const char *dir, struct storage **out, struct error *err);

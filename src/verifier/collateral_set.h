@@ -17,6 +17,11 @@
 
 #include "verifier/verifier.h"
 
+/* When an item was issued, and until when it holds (the earliest end in its chain, too). */
+struct collateral_dates {
+    int64_t issued_s, next_s; /* next_s INT64_MAX: for ever */
+};
+
 #define COLLATERAL_FILE_MAX (4 * 1024 * 1024)
 #define COLLATERAL_ITEMS_MAX 4096
 

@@ -84,13 +84,22 @@ bool verify_collateral_find(struct verify *v, struct str url, struct str *out)
     return c != NULL && c->find(c->user, url, out);
 }
 
+void verify_needs(struct verify *v, struct str url)
+{
+    for (size_t i = 0; i < v->out->needed_count; i++)
+        if (str_equal(v->out->needed[i], url))
+            return;
+    if (v->out->needed_count < VERIFIER_NEEDED_MAX)
+        v->out->needed[v->out->needed_count++] = url;
+}
+
 STATUS verify_collateral(struct verify *v, struct str url, struct str *out)
 {
     if (url.ptr == NULL)
         return error_nomem(v->err);
     if (verify_collateral_find(v, url, out))
         return OK;
-    v->out->needed = url;
+    verify_needs(v, url);
     error_set(v->err, "collateral is missing: %s", QUOTED(url));
     return ERR_UNAVAILABLE;
 }
@@ -169,7 +178,7 @@ value claim_flag_text(struct arena *a, bool flag)
     return value_cstring(a, flag ? "true" : "false");
 }
 
-STATUS verify_finish(struct verify *v, struct value_builder *claims)
+STATUS verify_finish(struct verify *v, struct value_builder *claims, value details)
 {
     verify_anchor_claims(v, claims);
     value object = value_object_finish(claims, VALUE_DUP_LAST, NULL);
@@ -178,6 +187,6 @@ STATUS verify_finish(struct verify *v, struct value_builder *claims)
         error_set(v->err, "no memory for claims");
         return st == OK ? ERR_NOMEM : st;
     }
-    v->out->items[v->out->len++] = (struct verifier_claims){"cpu", object};
+    v->out->items[v->out->len++] = (struct verifier_claims){"cpu", object, details};
     return OK;
 }

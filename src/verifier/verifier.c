@@ -78,6 +78,57 @@ bool tee_is_device(struct str tee)
     return false;
 }
 
+/* ---- names of claims ---- */
+
+#define CLAIM_NUMBERED 24 /* PCRs */
+
+static value add_claim(struct arena *a, value object, struct str path)
+{
+    size_t end = str_find(path, '/', 0);
+    value name = value_string(a, str_slice(path, 0, end));
+    value below = VALUE_TRUE;
+    if (end < path.len) {
+        below = value_get(object, name);
+        if (!value_is_object(below))
+            below = VALUE_EMPTY_OBJECT(a);
+        below = add_claim(a, below, str_from(path, end + 1));
+    }
+    return value_object_with(a, object, name, below);
+}
+
+static value claim_names(struct arena *a, const char *paths)
+{
+    value all = add_claim(a, VALUE_EMPTY_OBJECT(a), STR("extra_trust_anchors"));
+    struct str text = str_of(paths);
+    for (size_t at = 0; at < text.len;) {
+        size_t end = str_find(text, ' ', at);
+        struct str path = str_slice(text, at, end - at);
+        at = end + 1;
+        if (!str_has_suffix(path, STR("#"))) {
+            all = add_claim(a, all, path);
+            continue;
+        }
+        for (int i = 0; i < CLAIM_NUMBERED; i++)
+            all = add_claim(
+                a, all, arena_format(a, "%.*s%02d", STR_ARG(str_slice(path, 0, path.len - 1)), i));
+    }
+    return all;
+}
+
+value verifier_claim_schema(struct arena *a)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, 2 * ARRAY_LEN(tees));
+    for (size_t i = 0; i < ARRAY_LEN(tees); i++) {
+        const struct verifier *v = verifier_find(str_of(tees[i].name));
+        value names = v == NULL ? VALUE_TRUE : claim_names(a, v->claims);
+        value_builder_put_str(&b, tees[i].name, names);
+        if (tees[i].old != NULL)
+            value_builder_put_str(&b, tees[i].old, names);
+    }
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
 static const char *feature_name(struct str tee)
 {
     for (size_t i = 0; i < ARRAY_LEN(tees); i++)
@@ -111,6 +162,12 @@ STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_reque
                     "verifier_config.%s",
                     vf->tee, vf->needs_config);
     check_passed(checks, CHECK_TEE_ENABLED);
+
+    /* A list that could not be read denies everything: nobody knows whom it would. */
+    value list = value_get_lit(req->config, "deny_list");
+    if (value_is_defined(list) && req->deny == NULL)
+        return FAIL(&v, CHECK_KILL_SWITCH, "/data/verifier_config/deny_list", VALUE_UNDEFINED, list,
+                    "the deny list that the configuration names was never readable");
 
     enum status st = vf->evaluate(a, req, checks, out, err);
     if (arena_status(a) != OK) {

@@ -40,6 +40,9 @@ struct collateral {
  */
 struct verifier_cache;
 
+/* Kill switches (deny_list.h). */
+struct deny_list;
+
 struct verifier_request {
     value evidence;
     bool has_report_data;
@@ -52,14 +55,22 @@ struct verifier_request {
     const struct anchors *anchors;
     const struct collateral *collateral; /* NULL: none */
     struct verifier_cache *cache;        /* NULL: none; may be shared by threads */
+    /*
+     * What verifier_config.deny_list names.  NULL while the configuration
+     * names one: everything is refused.
+     */
+    const struct deny_list *deny;
 };
 
 #define VERIFIER_CLAIMS_MAX 32
 #define VERIFIER_ANCHORS_MAX 4
+#define VERIFIER_NEEDED_MAX 8
 
 struct verifier_claims {
     const char *tee_class; /* "cpu", "gpu" */
     value claims;          /* object in the canonical form: that of dialect D */
+    /* What upstream's claims leave out, the same in every dialect; undefined: nothing. */
+    value details;
 };
 
 struct verifier_result {
@@ -68,8 +79,9 @@ struct verifier_result {
     /* SHA-256 of the public keys of extra trust anchors that the claims rest on. */
     struct digest extra_anchors[VERIFIER_ANCHORS_MAX];
     size_t extra_anchor_count;
-    /* URL of collateral that is missing, after ERR_UNAVAILABLE: fetch it and ask again. */
-    struct str needed;
+    /* URLs of collateral that is missing, after ERR_UNAVAILABLE: fetch them and ask again. */
+    struct str needed[VERIFIER_NEEDED_MAX];
+    size_t needed_count;
     /* PCRs rest on a paravisor that nothing pins (HARDEN az-1): said in the decision. */
     bool unpinned_paravisor;
 };
@@ -92,6 +104,11 @@ struct verifier {
     const char *needs_config; /* member of verifier_config without which it is refused, or NULL */
     verifier_evaluate evaluate;
     verifier_shape shape;
+    /*
+     * What its claims may be called, in any dialect: paths with "/" between levels,
+     * "#" for 00 to 23 (PCRs), a space after each.
+     */
+    const char *claims;
 };
 
 /* By either spelling, exact case; NULL when it is unknown or not built in. */
@@ -103,6 +120,13 @@ const struct verifier *verifier_find(struct str tee);
  */
 bool tee_is_known(struct str tee);
 bool tee_is_device(struct str tee);
+
+/*
+ * The names of all claims that a verifier of this build may give: an object by TEE, under both
+ * spellings, whose members nest; `true` stands for whatever may be below.  TEEs of the protocol
+ * that have no verifier here are `true`, too.  For the warnings of the policy engine.
+ */
+value verifier_claim_schema(struct arena *a);
 
 /* Evaluate with the table's verifier: tee-enabled is its own check. */
 STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_request *req,

@@ -60,6 +60,7 @@ void verify_anchor_claims(struct verify *v, struct value_builder *claims);
  */
 STATUS verify_collateral(struct verify *v, struct str url, struct str *out);
 bool verify_collateral_find(struct verify *v, struct str url, struct str *out);
+void verify_needs(struct verify *v, struct str url); /* into result->needed, once */
 
 /* A member of verifier_config: /name/member, or undefined. */
 value verify_config(const struct verify *v, const char *table, const char *member);
@@ -82,5 +83,8 @@ value claim_base64(struct arena *a, struct str bytes);
 value claim_decimal(struct arena *a, uint64_t n);
 value claim_flag_text(struct arena *a, bool flag);
 
-/* Add the finished claims object as the only result, class "cpu". */
-STATUS verify_finish(struct verify *v, struct value_builder *claims);
+/*
+ * Add the finished claims object as the only result, class "cpu"; `details`
+ * may be undefined.
+ */
+STATUS verify_finish(struct verify *v, struct value_builder *claims, value details);

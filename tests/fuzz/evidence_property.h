@@ -40,6 +40,6 @@ static inline void evidence_must_fail(const char *tee, struct str text,
     if (st == ERR_DENIED && (checks.reason.check == CHECK_NONE || checks.reason.field.len == 0 ||
                              checks.reason.field.ptr[0] != '/' || checks.reason.message.len == 0))
         abort();
-    if (st == ERR_UNAVAILABLE && result.needed.len == 0)
+    if (st == ERR_UNAVAILABLE && result.needed_count == 0)
         abort();
 }

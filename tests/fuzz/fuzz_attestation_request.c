@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rest_request r = {"POST", STR("/attestation"), STR("application/json"),
                              str_bytes(data, size)};
     struct rest_answer out;
-    rest_handle(service, &a, &r, 1767225600, &out);
+    rest_handle(service, &a, &r, 1767225600, false, &out);
 
     check(out.status == 200 || out.status == 400 || out.status == 500);
     check((out.status == 400) == (out.checks == NULL) || arena_status(&a) != OK);

@@ -101,6 +101,9 @@ printf 'package policy\ndefault allow := false\n' >"$work/store/kbs/resource-pol
 sleep 1.2
 check "a new policy file is in force" sh -c "! kbs-client --url $url --cert-file $work/tls.crt get-resource --path a/b/c"
 printf 'changed' >"$work/store/repository/a\\x2Fb\\x2Fc"
+printf 'package policy\nallow if input.submods.cpu["ear.veraison.annotated-evidence"].az_snp_vtpm.tpm.pcr08 == "x"\n' >"$work/mistyped.rego"
+check "a policy with a mistyped claim is taken" admin set-resource-policy --policy-file "$work/mistyped.rego"
+check "and the log says what it should be" has "$(cat "$work/kbs.log")" 'no claim is named "az_snp_vtpm" there, did you mean "az-snp-vtpm"'
 check "an administrator opens again" admin set-resource-policy --allow-all
 check "a resource changed by hand is served at once" equal "$(client get-resource --path a/b/c)" "$(printf changed | base64)"
 
@@ -163,6 +166,11 @@ check "a misspelt key is named beside the error that it leads to" \
 # A path with a typing error is no deployment without policies.
 printf '[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n[policy_engine]\npolicy_path = "%s/absent.rego"\n' \
     "$work" >"$work/typo.toml"
+# Claims that no verifier gives.
+"$build/programs/kbs" --claims resource >"$work/claims.json"
+check "rego check knows the claims of a resource policy" \
+    has "$("$build/programs/rego" check --claims "$work/claims.json" "$work/mistyped.rego" 2>&1)" 'no claim is named "az_snp_vtpm" there, did you mean "az-snp-vtpm"?'
+check "--claims of something else is wrong usage" sh -c "'$build/programs/kbs' --claims x 2>/dev/null; [ \$? = 2 ]"
 check "a policy_path that does not exist is named" \
     has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "absent.rego\" does not exist: the built-in resource policy applies"
 

@@ -234,6 +234,9 @@ func (g *generator) term(k kind, depth int) string {
 	if g.chance(5) {
 		return g.document_ref()
 	}
+	if v := g.knownVar(anyKind); v != "" && g.chance(10) {
+		return v + g.part()
+	}
 	if g.chance(5) {
 		return g.ruleRef(k)
 	}

@@ -90,6 +90,16 @@ static enum status run(struct az_run *az, struct snp_run *snp)
     return st == OK ? az_check_init_data(az) : st;
 }
 
+static enum status check_deny(struct az_run *az, struct snp_run *snp)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, az->v, "az-snp-vtpm"))
+        return OK;
+    az_deny_facts(az, &f);
+    snp_deny_facts(snp, &f);
+    return deny_check(&f);
+}
+
 static enum status az_snp_evaluate(struct arena *a, const struct verifier_request *req,
                                    struct checks *checks, struct verifier_result *out,
                                    struct error *err)
@@ -98,6 +108,8 @@ static enum status az_snp_evaluate(struct arena *a, const struct verifier_reques
     struct az_run az = {.v = &v, .machine = &machine};
     CLEANUP(snp_run_done) struct snp_run snp = {.v = &v, .tcb_context = ""};
     enum status st = run(&az, &snp);
+    if (st == OK)
+        st = check_deny(&az, &snp);
     if (st != OK)
         return st;
 
@@ -106,11 +118,12 @@ static enum status az_snp_evaluate(struct arena *a, const struct verifier_reques
     report_claims(a, &snp.report, &claims);
     az_claims(&az, &claims);
     snp_revocation_claim(&snp, &claims);
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, snp_details(&snp));
 }
 
 const struct verifier verifier_az_snp_vtpm = {
     .tee = "az-snp-vtpm",
     .old_tee = "azsnpvtpm",
     .evaluate = az_snp_evaluate,
+    .claims = "measurement " SNP_REPORT_CLAIMS AZ_CLAIMS,
 };

@@ -38,6 +38,16 @@ static enum status run(struct az_run *az, struct dcap_run *r)
     return st == OK ? az_check_init_data(az) : st;
 }
 
+static enum status check_deny(struct az_run *az, struct dcap_run *r)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, az->v, "az-tdx-vtpm"))
+        return OK;
+    az_deny_facts(az, &f);
+    dcap_deny_facts(r, &f);
+    return deny_check(&f);
+}
+
 static enum status az_tdx_evaluate(struct arena *a, const struct verifier_request *req,
                                    struct checks *checks, struct verifier_result *out,
                                    struct error *err)
@@ -47,6 +57,8 @@ static enum status az_tdx_evaluate(struct arena *a, const struct verifier_reques
     CLEANUP(dcap_run_done)
     struct dcap_run r = {.v = &v, .tdx = true, .quote_field = "/evidence/td_quote", .context = ""};
     enum status st = run(&az, &r);
+    if (st == OK)
+        st = check_deny(&az, &r);
     if (st != OK)
         return st;
 
@@ -55,7 +67,7 @@ static enum status az_tdx_evaluate(struct arena *a, const struct verifier_reques
     td_claims(&r, &claims);
     az_claims(&az, &claims); /* report_data is the nonce, init_data PCR 8 */
     dcap_claims(&r, &claims);
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, td_details(&r));
 }
 
 const struct verifier verifier_az_tdx_vtpm = {
@@ -63,4 +75,5 @@ const struct verifier verifier_az_tdx_vtpm = {
     .old_tee = "aztdxvtpm",
     .evaluate = az_tdx_evaluate,
     .shape = td_shape,
+    .claims = TD_CLAIMS DCAP_CLAIMS AZ_CLAIMS,
 };

@@ -269,7 +269,7 @@ static enum status check_signature(struct az_run *r)
         return FAIL_PLAIN(v, CHECK_QUOTE_SIGNATURE, verify_field(v, r->quote_field, "/signature"),
                           "vTPM quote is not signed by AKpub");
     PASS(v, CHECK_QUOTE_SIGNATURE);
-    return OK;
+    return v->req->deny == NULL ? OK : pubkey_fingerprint(ak, &r->ak_spki);
 }
 
 static value hex_number(struct verify *v, uint64_t n)
@@ -431,6 +431,12 @@ STATUS az_check_init_data(struct az_run *r)
 {
     return verify_pcr8(r->v, verify_field(r->v, r->quote_field, "/pcrs/8"), r->pcrs[8],
                        "Expected init_data digest is different from the content of PCR8");
+}
+
+void az_deny_facts(struct az_run *r, struct deny_facts *f)
+{
+    deny_add_bytes(f, DENY_SIGNING_KEY, r->hcl_field, "/variable_data/keys/HCLAkPub",
+                   digest_str(&r->ak_spki));
 }
 
 void az_claims(struct az_run *r, struct value_builder *claims)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "verifier/az_vtpm/hcl.h"
+#include "verifier/deny_check.h"
 #include "verifier/tpm/quote.h"
 #include "verifier/verifier_internal.h"
 
@@ -38,6 +39,7 @@ struct az_run {
     struct hcl_report hcl;
     value variable_data;
     struct tpm_quote quote;
+    struct digest ak_spki; /* SHA-256 of the AK's SubjectPublicKeyInfo; with a deny list only */
 };
 
 /* Steps 1 and 2: report data is expected, the evidence decodes. */
@@ -60,5 +62,9 @@ STATUS az_check_paravisor(struct az_run *r, const char *field, const struct str 
 /* Step 17: PCR 8 is what one extension with the init data digest gives. */
 STATUS az_check_init_data(struct az_run *r);
 
+/* What a deny list may name: the AK. */
+void az_deny_facts(struct az_run *r, struct deny_facts *f);
+
 /* Claims "tpm", "report_data" (the nonce) and "init_data" (PCR 8). */
+#define AZ_CLAIMS "report_data init_data tpm/pcr# "
 void az_claims(struct az_run *r, struct value_builder *claims);

@@ -10,6 +10,7 @@
 #include "verifier/dcap/pck.h"
 #include "verifier/dcap/quote.h"
 #include "verifier/dcap/tcb.h"
+#include "verifier/deny_check.h"
 #include "verifier/verifier_internal.h"
 
 /* Leaf, intermediate, root of a platform: signatures checked up to a trusted key. */
@@ -28,6 +29,7 @@ struct endorsements {
     struct qe_identity qe;
     struct crl *pck_crl, *root_crl;
     uint64_t pck_crl_number, root_crl_number;
+    struct digest tcb_signer, qe_signer; /* SHA-256 of the SubjectPublicKeyInfo of their keys */
     /* Over issuer chains, lists and texts: what the date claims want. */
     int64_t earliest_issue_s, latest_issue_s, earliest_expiration_s;
 };
@@ -63,12 +65,33 @@ STATUS dcap_open(struct dcap_run *r, struct str quote, const char *wrong_kind);
 STATUS dcap_verify(struct dcap_run *r);
 
 /* Section 8. */
+#define DCAP_CLAIMS /* and dcap_instance_claim() */                                                \
+    "earliest_issue_date latest_issue_date earliest_expiration_date tcb_date pck_crl_num "         \
+    "root_ca_crl_num tcb_eval_num platform_provider_id sgx_type is_dynamic_platform "              \
+    "is_cached_keys is_smt_enabled root_key_id tcb_status collateral_expiration_status "           \
+    "advisory_ids tcb_date_current tcb_status_current advisory_ids_current platform_instance_id "
 void dcap_claims(struct dcap_run *r, struct value_builder *claims);
 /* "platform_instance_id", of Platform CA chains. */
 void dcap_instance_claim(struct dcap_run *r, struct value_builder *claims);
 /* Fields of header or body as hex strings. */
 value dcap_header_claims(struct dcap_run *r);
 value dcap_body_claims(struct dcap_run *r);
+
+/* What a deny list may name of a platform that passed. */
+void dcap_deny_facts(struct dcap_run *r, struct deny_facts *f);
+
+/*
+ * What upstream's claims leave out (README.md): SVNs by name, the three
+ * verdicts, dates.  `b` is the object that the caller finishes.
+ */
+void dcap_details(struct dcap_run *r, struct value_builder *b);
+
+/* A word's bits by name, as an object of booleans. */
+struct named_bit {
+    const char *name;
+    unsigned bit;
+};
+value dcap_bits(struct arena *a, uint64_t word, const struct named_bit *bits, size_t n);
 
 /* ---- shared by dcap.c and endorsements.c ---- */
 

@@ -1,11 +1,9 @@
 /* Certificates, lists and signed texts of Intel's: verifiers-intel.md 3 to 5. */
 #include <stdlib.h>
 
-#include "value/json.h"
 #include "verifier/collateral_set.h"
 #include "verifier/dcap/dcap.h"
-#include "verifier/dcap/intel_url.h"
-#include "verifier/dcap/raw_json.h"
+#include "verifier/dcap/intel_item.h"
 #include "verifier/verifier_cache.h"
 
 #define SGX_EXTENSION_OID "1.2.840.113741.1.13.1"
@@ -72,23 +70,6 @@ static void endorsements_cleanup(struct endorsements **e)
 
 /* ---- certificates ---- */
 
-static bool contains(struct str s, const char *part)
-{
-    return s.len > 0 && memmem(s.ptr, s.len, part, strlen(part)) != NULL;
-}
-
-/* The certificate names this issuer and its key signed it. */
-static bool issued_by(const struct cert *c, const struct cert *issuer)
-{
-    CLEANUP(buf_done) struct buf a;
-    CLEANUP(buf_done) struct buf b;
-    buf_init(&a, 4096);
-    buf_init(&b, 4096);
-    return cert_issuer_text(c, &a) == OK && cert_subject_text(issuer, &b) == OK &&
-           str_equal(buf_str(&a), buf_str(&b)) &&
-           cert_signed_by(c, cert_pubkey(issuer), NULL) == OK;
-}
-
 /* The trusted root whose key this certificate has, or NULL. */
 static const struct anchor *trusted_root(struct verify *v, const struct cert *root)
 {
@@ -97,11 +78,6 @@ static const struct anchor *trusted_root(struct verify *v, const struct cert *ro
         if (pubkey_equal(an->key, cert_pubkey(root)))
             return an;
     return NULL;
-}
-
-static bool is_root(const struct cert *c)
-{
-    return contains(cert_subject_cn(c), "SGX Root CA") && issued_by(c, c);
 }
 
 static const struct anchor *anchor_by_digest(struct verify *v, const struct digest *spki)
@@ -129,16 +105,16 @@ static enum status check_pck_chain(struct dcap_run *r, struct pck_chain *p,
     if (!p->platform && !str_is(ca, "Intel SGX PCK Processor CA"))
         return FAIL_PLAIN(v, CHECK_CERTIFICATE_FORMAT, chain_field(r, "/1/subject"),
                           "%sunexpected PCK intermediate CA CN: %s", r->context, QUOTED(ca));
-    if (!contains(cert_subject_cn(p->certs[0]), "SGX PCK Certificate") ||
+    if (!intel_name_has(cert_subject_cn(p->certs[0]), "SGX PCK Certificate") ||
         pubkey_kind(cert_pubkey(p->certs[0])) != KEY_EC_P256)
         return FAIL_PLAIN(v, CHECK_CERTIFICATE_FORMAT, chain_field(r, "/0/subject"),
                           "%sthe leaf is no PCK certificate", r->context);
     *root = trusted_root(v, p->certs[2]);
-    if (*root == NULL || !is_root(p->certs[2]))
+    if (*root == NULL || !intel_is_root(p->certs[2]))
         return dcap_fail(r, CHECK_CERTIFICATE_CHAIN, chain_field(r, "/2"), QVL_PCK_CHAIN,
                          VALUE_UNDEFINED, VALUE_UNDEFINED);
     for (int i = 1; i >= 0; i--)
-        if (!issued_by(p->certs[i], p->certs[i + 1]))
+        if (!intel_issued_by(p->certs[i], p->certs[i + 1]))
             return dcap_fail(r, CHECK_CERTIFICATE_CHAIN, chain_field(r, i == 1 ? "/1" : "/0"),
                              QVL_UNEXPECTED, VALUE_UNDEFINED, VALUE_UNDEFINED);
     PASS(v, CHECK_CERTIFICATE_CHAIN);
@@ -231,15 +207,6 @@ static const char *const item_fields[ITEM_COUNT] = {
     [INTEL_ROOT_CRL] = "/data/collateral/root_ca_crl",
 };
 
-static void upper_hex(const uint8_t *bytes, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = "0123456789ABCDEF"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789ABCDEF"[bytes[i] & 15];
-    }
-    out[2 * n] = '\0';
-}
-
 static enum status find_items(struct dcap_run *r, struct str items[ITEM_COUNT])
 {
     struct verify *v = r->v;
@@ -268,7 +235,7 @@ static enum status find_items(struct dcap_run *r, struct str items[ITEM_COUNT])
     struct str base = intel_url_base(service);
     struct intel_name n = {
         .tdx = r->tdx, .platform = r->pck->platform, .standard = str_is(update, "standard")};
-    upper_hex(r->pck->info.fmspc, 6, n.fmspc);
+    intel_fmspc_text(r->pck->info.fmspc, n.fmspc);
     for (unsigned i = 0; i < ITEM_COUNT; i++) {
         n.item = (enum intel_item)i;
         struct str url = intel_url(v->a, base, &n);
@@ -289,11 +256,12 @@ static enum status find_items(struct dcap_run *r, struct str items[ITEM_COUNT])
         if (set != NULL)
             return FAIL_PLAIN(v, CHECK_COLLATERAL, item_fields[i],
                               "%scollateral not available from %s", r->context, QUOTED(service));
-        v->out->needed = str_slice(url, 0, str_find(url, '#', 0));
-        error_set(v->err, "%scollateral is missing: %s", r->context, QUOTED(v->out->needed));
-        return ERR_UNAVAILABLE;
+        verify_needs(v, str_slice(url, 0, str_find(url, '#', 0))); /* all of them at once */
     }
-    return OK;
+    if (v->out->needed_count == 0)
+        return OK;
+    error_set(v->err, "%scollateral is missing: %s", r->context, QUOTED(v->out->needed[0]));
+    return ERR_UNAVAILABLE;
 }
 
 /* ---- signed items ---- */
@@ -308,28 +276,6 @@ static void note_dates(struct endorsements *e, int64_t issue_s, int64_t expirati
         e->earliest_expiration_s = expiration_s;
 }
 
-/* %XX of headers, undone; text without any is returned as it is. */
-static struct str percent_decode(struct arena *a, struct str s)
-{
-    if (str_find(s, '%', 0) == s.len)
-        return s;
-    char *out = arena_alloc(a, s.len + 1);
-    if (out == NULL)
-        return (struct str){NULL, 0};
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        int hi = s.ptr[i] == '%' && i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
-        int lo = hi >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
-        if (lo >= 0) {
-            out[n++] = (char)(hi << 4 | lo);
-            i += 2;
-        } else {
-            out[n++] = s.ptr[i];
-        }
-    }
-    return (struct str){out, n};
-}
-
 /*
  * A chain of two: signer and root, the root being `root`.  *signer is a new
  * reference.
@@ -338,49 +284,32 @@ static enum status load_chain(struct dcap_run *r, struct endorsements *e, enum i
                               struct str pem, const char *cn, const struct anchor *root,
                               enum qvl_code code, struct cert **signer)
 {
-    struct verify *v = r->v;
-    struct cert *certs[CERT_CHAIN_MAX];
-    size_t count = 0;
-    pem = percent_decode(v->a, pem);
-    enum status st = pem.ptr == NULL ? ERR_NOMEM : cert_list_from_pem(pem, certs, &count, NULL);
+    struct cert *certs[2] = {NULL, NULL};
+    enum status st = intel_chain_load(r->v->a, pem, cn, certs);
     if (st == ERR_NOMEM)
-        return error_nomem(v->err);
-    bool good = st == OK && count == 2 && contains(cert_subject_cn(certs[0]), cn) &&
-                is_root(certs[1]) && pubkey_equal(cert_pubkey(certs[1]), root->key) &&
-                issued_by(certs[0], certs[1]);
+        return error_nomem(r->v->err);
+    bool good = st == OK && pubkey_equal(cert_pubkey(certs[1]), root->key);
     if (good) {
         *signer = cert_ref(certs[0]);
         for (size_t i = 0; i < 2; i++)
             note_dates(e, cert_not_before(certs[i]), cert_not_after(certs[i]));
     }
-    for (size_t i = 0; i < count && st == OK; i++)
-        cert_unref(certs[i]);
+    cert_unref(certs[0]);
+    cert_unref(certs[1]);
     return good ? OK
                 : dcap_fail(r, CHECK_COLLATERAL, item_fields[item], code, VALUE_UNDEFINED,
                             VALUE_UNDEFINED);
-}
-
-/* DER, PEM, or hexadecimal of either (4.1). */
-static enum status parse_crl(struct arena *a, struct str bytes, struct crl **out)
-{
-    struct str raw = bytes, trimmed = str_trim(bytes);
-    if (trimmed.len > 1 && hex_digit(trimmed.ptr[0]) >= 0 && hex_digit(trimmed.ptr[1]) >= 0 &&
-        hex_bytes(a, trimmed, &raw, NULL) != OK)
-        raw = bytes;
-    return str_has_prefix(raw, STR("-----BEGIN")) ? crl_from_pem(raw, out, NULL)
-                                                  : crl_from_der(raw, out, NULL);
 }
 
 static enum status load_crl(struct dcap_run *r, struct endorsements *e, enum intel_item item,
                             struct str bytes, const struct cert *issuer, struct crl **out,
                             uint64_t *number)
 {
-    enum status st = parse_crl(&e->arena, bytes, out);
+    enum status st =
+        intel_crl_load(&e->arena, bytes, cert_subject_cn(issuer), cert_pubkey(issuer), out, number);
     if (st == ERR_NOMEM)
         return error_nomem(r->v->err);
-    if (st != OK || !str_equal(crl_issuer_cn(*out), cert_subject_cn(issuer)) ||
-        crl_signed_by(*out, cert_pubkey(issuer), NULL) != OK || crl_number(*out, number) != OK ||
-        !crl_has_authority_key_id(*out))
+    if (st != OK)
         return dcap_fail(r, CHECK_COLLATERAL, item_fields[item], QVL_PCK_CHAIN, VALUE_UNDEFINED,
                          VALUE_UNDEFINED);
     note_dates(e, crl_this_update(*out), crl_next_update(*out));
@@ -392,26 +321,15 @@ static enum status load_signed(struct dcap_run *r, struct endorsements *e, enum 
                                struct str body, const char *member, const struct cert *signer,
                                enum qvl_code format, enum qvl_code code, value *out)
 {
-    struct verify *v = r->v;
-    const struct json_options options = {JSON_DUP_REFUSE, 32};
-    value root = VALUE_UNDEFINED;
-    struct str text, signature, compact;
-    enum status st = json_parse(&e->arena, body, &options, &root, NULL);
+    enum status st = intel_text_load(&e->arena, body, member, cert_pubkey(signer), out);
     if (st == ERR_NOMEM)
-        return error_nomem(v->err);
-    *out = value_get_str(root, str_of(member));
-    if (st != OK || !value_is_object(*out) || !json_raw_member(body, member, &text))
+        return error_nomem(r->v->err);
+    if (st == ERR_INVALID)
         return dcap_fail(r, CHECK_COLLATERAL, item_fields[item], format, VALUE_UNDEFINED,
                          VALUE_UNDEFINED);
-    compact = json_raw_compact(&e->arena, text); /* BUG intel-b2: order and case are kept */
-    if (compact.ptr == NULL)
-        return error_nomem(v->err);
-
-    const char *field = verify_field(v, item_fields[item], "/signature");
-    if (evidence_hex(&e->arena, value_get_lit(root, "signature"), 64, &signature) != OK ||
-        pubkey_verify(cert_pubkey(signer), SIG_ECDSA_RAW, DIGEST_SHA256, compact, signature,
-                      NULL) != OK)
-        return dcap_fail(r, CHECK_COLLATERAL, field, code, VALUE_UNDEFINED, VALUE_UNDEFINED);
+    if (st != OK)
+        return dcap_fail(r, CHECK_COLLATERAL, verify_field(r->v, item_fields[item], "/signature"),
+                         code, VALUE_UNDEFINED, VALUE_UNDEFINED);
     return OK;
 }
 
@@ -454,6 +372,10 @@ static enum status build(struct dcap_run *r, struct endorsements *e,
     if (st == OK)
         st = load_signed(r, e, INTEL_QE_IDENTITY, items[INTEL_QE_IDENTITY], "enclaveIdentity",
                          qe_signer, QVL_IDENTITY_FORMAT, QVL_IDENTITY_CHAIN, &qe);
+    if (st == OK)
+        st = pubkey_fingerprint(cert_pubkey(tcb_signer), &e->tcb_signer);
+    if (st == OK)
+        st = pubkey_fingerprint(cert_pubkey(qe_signer), &e->qe_signer);
     if (st != OK)
         return st;
 

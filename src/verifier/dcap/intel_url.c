@@ -110,3 +110,12 @@ bool intel_url_parse(struct str url, struct intel_name *out)
     }
     return true;
 }
+
+void intel_fmspc_text(const uint8_t fmspc[6], char out[13])
+{
+    for (size_t i = 0; i < 6; i++) {
+        out[2 * i] = "0123456789ABCDEF"[fmspc[i] >> 4];
+        out[2 * i + 1] = "0123456789ABCDEF"[fmspc[i] & 15];
+    }
+    out[12] = '\0';
+}

@@ -35,3 +35,6 @@ bool intel_url_parse(struct str url, struct intel_name *out);
 
 /* Scheme, host and port of a URL: a path of a PCCS is dropped as upstream drops it. */
 struct str intel_url_base(struct str url);
+
+/* An FMSPC as URLs have it: upper-case hexadecimal. */
+void intel_fmspc_text(const uint8_t fmspc[6], char out[13]);

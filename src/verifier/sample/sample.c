@@ -64,7 +64,7 @@ static enum status sample_evaluate(struct arena *a, const struct verifier_reques
         check_skipped(checks, CHECK_INIT_DATA, "sample evidence binds no init data");
         value_builder_put_str(&claims, "init_data", claim_base64(a, req->init_data));
     }
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, VALUE_UNDEFINED);
 }
 
 static enum status device_evaluate(struct arena *a, const struct verifier_request *req,
@@ -81,7 +81,7 @@ static enum status device_evaluate(struct arena *a, const struct verifier_reques
     value_builder_init(&claims, a, 2);
     value_builder_put_str(&claims, "svn", value_string(a, svn));
     value_builder_put_str(&claims, "report_data", value_string(a, report_data));
-    st = verify_finish(&v, &claims);
+    st = verify_finish(&v, &claims, VALUE_UNDEFINED);
     if (st == OK)
         out->items[0].tee_class = "gpu";
     return st;
@@ -90,6 +90,8 @@ static enum status device_evaluate(struct arena *a, const struct verifier_reques
 const struct verifier verifier_sample = {
     .tee = "sample",
     .needs_config = "sample_verifier",
+    .claims = "svn report_data init_data launch_digest debug platform_version/major "
+              "platform_version/minor ",
     .evaluate = sample_evaluate,
 };
 
@@ -97,5 +99,6 @@ const struct verifier verifier_sample_device = {
     .tee = "sampledevice",
     .device = true,
     .needs_config = "sample_device_verifier",
+    .claims = "svn report_data ",
     .evaluate = device_evaluate,
 };

@@ -47,6 +47,31 @@ static enum status run(struct verify *v, struct dcap_run *r)
     return st;
 }
 
+static value sgx_details(struct dcap_run *r)
+{
+    /* Intel SDM volume 3D, "ATTRIBUTES": the flags of the enclave. */
+    static const struct named_bit attributes[] = {
+        {"init", 0},           {"debug", 1}, {"mode64bit", 2}, {"provision_key", 4},
+        {"einittoken_key", 5}, {"cet", 6},   {"kss", 7},       {"aex_notify", 10},
+    };
+    struct value_builder b;
+    value_builder_init(&b, r->v->a, 16);
+    value_builder_put_str(
+        &b, "attributes",
+        dcap_bits(r->v->a, load_le64(r->quote.body.ptr + 48), attributes, ARRAY_LEN(attributes)));
+    dcap_details(r, &b);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+static enum status check_deny(struct verify *v, struct dcap_run *r)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, v, "sgx"))
+        return OK;
+    dcap_deny_facts(r, &f);
+    return deny_check(&f);
+}
+
 static enum status sgx_evaluate(struct arena *a, const struct verifier_request *req,
                                 struct checks *checks, struct verifier_result *out,
                                 struct error *err)
@@ -57,6 +82,8 @@ static enum status sgx_evaluate(struct arena *a, const struct verifier_request *
                          .quote_field = "/evidence/quote",
                          .context = "SGX Verifier: Evidence's identity verification error.: "};
     enum status st = run(&v, &r);
+    if (st == OK)
+        st = check_deny(&v, &r);
     if (st != OK)
         return st;
 
@@ -69,10 +96,16 @@ static enum status sgx_evaluate(struct arena *a, const struct verifier_request *
     value_builder_put_str(&claims, "init_data", claim_hex(a, quote_field(&r.quote, "config_id")));
     dcap_instance_claim(&r, &claims);
     dcap_claims(&r, &claims);
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, sgx_details(&r));
 }
 
 const struct verifier verifier_sgx = {
     .tee = "sgx",
     .evaluate = sgx_evaluate,
+    .claims = "report_data init_data header/version header/att_key_type header/att_key_data_0 "
+              "header/qe_svn header/pce_svn header/vendor_id header/user_data body/cpu_svn "
+              "body/misc_select body/reserved1 body/isv_ext_prod_id body/attributes.flags "
+              "body/attributes.xfrm body/mr_enclave body/reserved2 body/mr_signer body/reserved3 "
+              "body/config_id body/isv_prod_id body/isv_svn body/config_svn body/reserved4 "
+              "body/isv_family_id body/report_data " DCAP_CLAIMS,
 };

@@ -36,11 +36,13 @@ struct snp_report {
     uint32_t vmpl, sig_algo;
     uint64_t platform_info;
     uint32_t key_info;
-    struct str report_data;   /* 64 */
-    struct str measurement;   /* 48 */
-    struct str host_data;     /* 32 */
-    struct str id_key_digest; /* 48 */
-    struct str chip_id;       /* 64 */
+    struct str report_data;                      /* 64 */
+    struct str measurement;                      /* 48 */
+    struct str host_data;                        /* 32 */
+    struct str id_key_digest, author_key_digest; /* 48 each; zeros: none */
+    struct str family_id, image_id;              /* 16 each */
+    struct str report_id, report_id_ma;          /* 32 each */
+    struct str chip_id;                          /* 64 */
     struct snp_tcb current, reported, committed, launch;
     uint8_t family, model, stepping; /* of CPUID; 0 before version 3 */
     struct str signed_part;

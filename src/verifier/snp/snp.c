@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "verifier/snp/amd_item.h"
 #include "verifier/snp/vek.h"
 #include "verifier/verifiers.h"
 
@@ -243,15 +244,7 @@ static bool find_offline(struct snp_run *r, struct str path, struct str *out)
 
 static struct str kds_url(struct snp_run *r)
 {
-    const struct snp_tcb *t = &r->report.reported;
-    struct str base = snp_kds_base(r->v);
-    char fmc[16] = "";
-    if (r->generation == SNP_TURIN)
-        snprintf(fmc, sizeof(fmc), "fmcSPL=%02u&", t->fmc);
-    return arena_format(r->v->a,
-                        "%.*s/vcek/v1/%s/%s?%sblSPL=%02u&teeSPL=%02u&snpSPL=%02u&ucodeSPL=%02u",
-                        STR_ARG(base), snp_generation_product(r->generation), chip_hex(r), fmc,
-                        t->bootloader, t->tee, t->snp, t->microcode);
+    return amd_vcek_url(r->v->a, snp_kds_base(r->v), &r->report, r->generation);
 }
 
 static enum status find_vcek(struct snp_run *r, struct str *out)
@@ -273,7 +266,8 @@ static enum status find_vcek(struct snp_run *r, struct str *out)
         struct str path = value_str(value_get_lit(source, "path"));
         if (str_is(type, "KDS")) {
             kds = true;
-            if (verify_collateral_find(v, kds_url(r), out))
+            struct str url = kds_url(r);
+            if (url.ptr != NULL && verify_collateral_find(v, url, out))
                 return OK;
         } else if (str_is(type, "OfflineStore") &&
                    find_offline(r, path.len > 0 ? path : str_of(offline_default), out)) {
@@ -352,6 +346,17 @@ static enum status run(struct snp_run *r, struct snp_evidence *e)
     return st == OK ? check_binding(r) : st;
 }
 
+static enum status check_deny(struct snp_run *r, const struct snp_evidence *e)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, r->v, "snp"))
+        return OK;
+    snp_deny_facts(r, &f);
+    if (e->ask_cert != NULL)
+        deny_add_key(&f, e->ask.field, "/public_key", cert_pubkey(e->ask_cert));
+    return deny_check(&f);
+}
+
 /* ---- claims: verifiers-snp.md 7 ---- */
 
 static void report_claims(struct arena *a, const struct snp_report *r, struct value_builder *b)
@@ -375,6 +380,8 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
                         .vek_field = "/evidence/cert_chain",
                         .tcb_context = "Reported TCB values do not match: "};
     enum status st = run(&r, &evidence);
+    if (st == OK)
+        st = check_deny(&r, &evidence);
     if (st != OK)
         return st;
 
@@ -382,7 +389,7 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
     value_builder_init(&claims, a, 20);
     report_claims(a, &r.report, &claims);
     snp_revocation_claim(&r, &claims);
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, snp_details(&r));
 }
 
 /*
@@ -422,4 +429,5 @@ const struct verifier verifier_snp = {
     .tee = "snp",
     .evaluate = snp_evaluate,
     .shape = snp_shape,
+    .claims = "measurement report_data init_data chip_id " SNP_REPORT_CLAIMS,
 };

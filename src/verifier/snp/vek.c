@@ -1,6 +1,7 @@
 #include "verifier/snp/vek.h"
 
 #include "base/clock.h"
+#include "verifier/snp/amd_item.h"
 #include "verifier/verifier_cache.h"
 
 #define OID_AMD "1.3.6.1.4.1.3704.1."
@@ -264,9 +265,7 @@ STATUS snp_check_revocation(struct snp_run *r, struct str ask_serial)
             "verifier_config.snp_verifier.crl is neither \"if-available\" nor \"required\"");
 
     struct str base = snp_kds_base(v);
-    struct str url =
-        arena_format(v->a, "%.*s/%s/v1/%s/crl", STR_ARG(base),
-                     r->kind == VEK_VLEK ? "vlek" : "vcek", snp_generation_product(r->generation));
+    struct str url = amd_crl_url(v->a, base, r->kind == VEK_VLEK, r->generation);
     struct str der;
     if (required) {
         enum status st = verify_collateral(v, url, &der);
@@ -359,6 +358,13 @@ static bool all_zero(struct str s)
     return any == 0;
 }
 
+bool vek_is_of_chip(const struct cert *vek, struct str chip_id)
+{
+    struct str ext, id;
+    return cert_extension(vek, OID_AMD "4", &ext) == OK && unwrap_hwid(ext, chip_id.len, &id) &&
+           str_equal(id, chip_id);
+}
+
 /*
  * BUG az-b2: upstream compares only when the CN is "VCEK", which no AMD
  * certificate has.  Turin's chip id has 8 bytes, the rest of the field is zero.
@@ -400,6 +406,26 @@ static bool read_spl(struct str ext, uint8_t *out)
         return true;
     }
     return false;
+}
+
+bool vek_has_tcb(const struct cert *vek, const struct snp_tcb *t, enum snp_generation g)
+{
+    const struct {
+        const char *oid;
+        uint8_t want;
+    } rows[] = {{OID_AMD "3.1", t->bootloader},
+                {OID_AMD "3.2", t->tee},
+                {OID_AMD "3.3", t->snp},
+                {OID_AMD "3.8", t->microcode},
+                {OID_AMD "3.9", t->fmc}};
+    for (size_t i = 0; i < ARRAY_LEN(rows) - (g == SNP_TURIN ? 0 : 1); i++) {
+        struct str ext;
+        uint8_t spl = 0;
+        if (cert_extension(vek, rows[i].oid, &ext) != OK || !read_spl(ext, &spl) ||
+            spl != rows[i].want)
+            return false;
+    }
+    return true;
 }
 
 STATUS snp_check_tcb(struct snp_run *r)
@@ -448,6 +474,60 @@ STATUS snp_check_vmpl(struct snp_run *r, const char *message)
                     number(r, r->report.vmpl), "%s", message);
     PASS(r->v, CHECK_VMPL);
     return OK;
+}
+
+static void deny_tcb(struct deny_facts *f, unsigned first, const char *base,
+                     const struct snp_tcb *t, bool turin)
+{
+    const struct {
+        const char *rest;
+        uint8_t svn;
+    } rows[] = {{"/fmc", t->fmc},
+                {"/bootloader", t->bootloader},
+                {"/tee", t->tee},
+                {"/snp", t->snp},
+                {"/microcode", t->microcode}};
+    for (unsigned i = turin ? 0 : 1; i < ARRAY_LEN(rows); i++)
+        deny_add_tcb(f, first + i, base, rows[i].rest, rows[i].svn);
+}
+
+void snp_deny_facts(struct snp_run *r, struct deny_facts *f)
+{
+    const struct snp_report *rep = &r->report;
+    const char *report = r->report_field;
+    struct str ext, id;
+    if (!all_zero(rep->chip_id))
+        deny_add_bytes(f, DENY_CHIP_ID, report, "/chip_id", rep->chip_id);
+    /* A host may mask the id in reports; the certificate names the chip all the same. */
+    if (r->kind == VEK_VCEK && cert_extension(r->vek, OID_AMD "4", &ext) == OK &&
+        (unwrap_hwid(ext, 64, &id) || unwrap_hwid(ext, 8, &id)))
+        deny_add_bytes(f, DENY_CHIP_ID, r->vek_field, "/hw_id", id);
+
+    deny_add_key(f, r->vek_field, "/public_key", cert_pubkey(r->vek));
+    if (r->issuer != NULL)
+        deny_add_bytes(f, DENY_SIGNING_KEY, r->vek_field, "/issuer", digest_str(&r->issuer->spki));
+    const struct anchor *root = r->root != NULL     ? r->root
+                                : r->issuer != NULL ? r->issuer->issuer
+                                                    : NULL;
+    if (root != NULL)
+        deny_add_bytes(f, DENY_SIGNING_KEY, r->vek_field, "/root", digest_str(&root->spki));
+    if (!all_zero(rep->id_key_digest))
+        deny_add_bytes(f, DENY_SIGNING_KEY, report, "/id_key_digest", rep->id_key_digest);
+    if (!all_zero(rep->author_key_digest))
+        deny_add_bytes(f, DENY_SIGNING_KEY, report, "/author_key_digest", rep->author_key_digest);
+
+    if (rep->version >= 3) { /* version 2 does not name its processor */
+        deny_add_number(f, DENY_CPU_FAMILY, report, "/cpuid_fam_id", rep->family);
+        deny_add_number(f, DENY_CPU_MODEL, report, "/cpuid_mod_id", rep->model);
+        deny_add_number(f, DENY_CPU_STEPPING, report, "/cpuid_step", rep->stepping);
+    }
+    bool turin = r->generation == SNP_TURIN;
+    deny_tcb(f, DENY_TCB_REPORTED, verify_field(r->v, report, "/reported_tcb"), &rep->reported,
+             turin);
+    deny_tcb(f, DENY_TCB_CURRENT, verify_field(r->v, report, "/current_tcb"), &rep->current, turin);
+    deny_tcb(f, DENY_TCB_COMMITTED, verify_field(r->v, report, "/committed_tcb"), &rep->committed,
+             turin);
+    deny_tcb(f, DENY_TCB_LAUNCH, verify_field(r->v, report, "/launch_tcb"), &rep->launch, turin);
 }
 
 void snp_revocation_claim(struct snp_run *r, struct value_builder *claims)

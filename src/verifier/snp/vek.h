@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "verifier/deny_check.h"
 #include "verifier/snp/report.h"
 #include "verifier/verifier_internal.h"
 
@@ -60,12 +61,22 @@ STATUS snp_check_chip_id(struct snp_run *r);
 STATUS snp_check_tcb(struct snp_run *r);
 STATUS snp_check_vmpl(struct snp_run *r, const char *message);
 
+/* What a deny list may name of a machine that passed: chip, processor, keys, TCBs. */
+void snp_deny_facts(struct snp_run *r, struct deny_facts *f);
+
 /*
  * Claim "crl_status" (spec/README.md 17: checked, absent or stale), where a
  * list was looked at or the configuration speaks of one; without both the
  * claims are upstream's, and the check says that no list was at hand.
  */
 void snp_revocation_claim(struct snp_run *r, struct value_builder *claims);
+
+/* What upstream's claims leave out (README.md): the rest of the report, and of its certificate. */
+value snp_details(struct snp_run *r);
+
+/* What a certificate says: hwID (64 bytes, of Turin 8), SPLs. */
+bool vek_is_of_chip(const struct cert *vek, struct str chip_id);
+bool vek_has_tcb(const struct cert *vek, const struct snp_tcb *tcb, enum snp_generation g);
 
 /* Base of AMD's key distribution service, without a slash at the end. */
 struct str snp_kds_base(struct verify *v);
@@ -74,5 +85,10 @@ struct str snp_kds_base(struct verify *v);
  * Claims on policy, TCB and platform, which both verifiers of SNP reports make:
  * numbers and booleans, or (`as_text`, Azure's) the same as strings.
  */
+#define SNP_REPORT_CLAIMS /* and crl_status */                                                     \
+    "policy_abi_major policy_abi_minor reported_tcb_bootloader reported_tcb_tee "                  \
+    "reported_tcb_snp reported_tcb_microcode policy_smt_allowed policy_migrate_ma "                \
+    "policy_debug_allowed policy_single_socket platform_tsme_enabled platform_smt_enabled "        \
+    "crl_status "
 void snp_report_claims(struct arena *a, const struct snp_report *r, bool as_text,
                        struct value_builder *b);

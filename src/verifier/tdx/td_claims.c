@@ -17,6 +17,32 @@ static value attributes_claim(struct dcap_run *r)
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 
+value td_details(struct dcap_run *r)
+{
+    /* Intel 348549, "ATTRIBUTES"; bits without a name here are reserved and zero. */
+    static const struct named_bit attributes[] = {
+        {"debug", 0},
+        {"hgs_plus_profiling", 4},
+        {"performance_profiling", 5},
+        {"pmt_profiling", 6},
+        {"icssd", 16},
+        {"lass", 27},
+        {"septve_disable", 28},
+        {"migratable", 29},
+        {"protection_keys", 30},
+        {"key_locker", 31},
+        {"tpa", 62},
+        {"perfmon", 63},
+    };
+    struct value_builder b;
+    value_builder_init(&b, r->v->a, 16);
+    value_builder_put_str(&b, "td_attributes",
+                          dcap_bits(r->v->a, load_le64(quote_field(&r->quote, "td_attributes").ptr),
+                                    attributes, ARRAY_LEN(attributes)));
+    dcap_details(r, &b);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
 void td_claims(struct dcap_run *r, struct value_builder *claims)
 {
     struct arena *a = r->v->a;

@@ -176,6 +176,15 @@ static enum status run(struct verify *v, struct tdx_run *r)
     return st == OK ? check_eventlogs(v, r) : st;
 }
 
+static enum status check_deny(struct verify *v, struct dcap_run *r)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, v, "tdx"))
+        return OK;
+    dcap_deny_facts(r, &f);
+    return deny_check(&f);
+}
+
 static enum status tdx_evaluate(struct arena *a, const struct verifier_request *req,
                                 struct checks *checks, struct verifier_result *out,
                                 struct error *err)
@@ -189,6 +198,8 @@ static enum status tdx_evaluate(struct arena *a, const struct verifier_request *
                         .aael = VALUE_UNDEFINED};
     struct dcap_run *dcap = &r.dcap;
     enum status st = run(&v, &r);
+    if (st == OK)
+        st = check_deny(&v, dcap);
     if (st != OK)
         return st;
 
@@ -201,11 +212,12 @@ static enum status tdx_evaluate(struct arena *a, const struct verifier_request *
                           claim_hex(a, quote_field(&dcap->quote, "mr_config_id")));
     dcap_claims(dcap, &claims);
     st = log_claims(&v, &r, &claims);
-    return st == OK ? verify_finish(&v, &claims) : st;
+    return st == OK ? verify_finish(&v, &claims, td_details(dcap)) : st;
 }
 
 const struct verifier verifier_tdx = {
     .tee = "tdx",
     .evaluate = tdx_evaluate,
     .shape = td_shape,
+    .claims = "report_data init_data aael uefi_event_logs " TD_CLAIMS DCAP_CLAIMS,
 };

@@ -8,7 +8,7 @@
 #define ALG_SHA256 0x000b
 #define ALG_RSASSA 0x0014
 #define NAME_MAX_LEN 68  /* TPMU_NAME */
-#define NONCE_MAX_LEN 66 /* TPM2B_DATA holds a TPMT_HA */
+#define NONCE_MAX_LEN 64 /* TPM2B_DATA as tss2 has it, without the algorithm of a TPMT_HA */
 #define DIGEST_MAX_LEN 64
 #define BANKS_MAX 16
 

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "verifier/deny_check.h"
 #include "verifier/tpm/quote.h"
 #include "verifier/verifier_cache.h"
 #include "verifier/verifier_internal.h"
@@ -18,6 +19,7 @@ struct tpm_run {
     struct str ak_text, ak, signature, message, pcrs[TPM_PCR_COUNT];
     size_t pcr_count;
     struct tpm_quote quote;
+    struct digest ak_spki; /* SHA-256 of the AK's SubjectPublicKeyInfo; with a deny list only */
 };
 
 static enum status read_pcrs(struct tpm_run *r, value list)
@@ -144,7 +146,8 @@ static enum status check_signature(struct tpm_run *r)
         return FAIL_PLAIN(v, CHECK_QUOTE_SIGNATURE, "/evidence/tpm_quote/signature",
                           "TPM quote signature verification failed");
     PASS(v, CHECK_QUOTE_SIGNATURE);
-    return OK;
+    /* Not the digest of the text's own DER, which may be written in more than one way. */
+    return v->req->deny == NULL ? OK : pubkey_fingerprint(ak, &r->ak_spki);
 }
 
 static enum status check_quote(struct tpm_run *r)
@@ -194,6 +197,15 @@ static enum status check_binding(struct tpm_run *r)
                        "TPM PCR[8] doesn't match expected initdata hash");
 }
 
+static enum status check_deny(struct tpm_run *r)
+{
+    struct deny_facts f;
+    if (!deny_facts_init(&f, r->v, "tpm"))
+        return OK;
+    deny_add_bytes(&f, DENY_SIGNING_KEY, "/evidence/ak_public", "", digest_str(&r->ak_spki));
+    return deny_check(&f);
+}
+
 static enum status tpm_evaluate(struct arena *a, const struct verifier_request *req,
                                 struct checks *checks, struct verifier_result *out,
                                 struct error *err)
@@ -207,6 +219,8 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
         st = check_quote(&r);
     if (st == OK)
         st = check_binding(&r);
+    if (st == OK)
+        st = check_deny(&r);
     if (st != OK)
         return st;
 
@@ -221,10 +235,11 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
         snprintf(name, sizeof(name), "pcr%02u", i);
         value_builder_put_str(&claims, name, claim_hex(a, r.pcrs[i]));
     }
-    return verify_finish(&v, &claims);
+    return verify_finish(&v, &claims, VALUE_UNDEFINED);
 }
 
 const struct verifier verifier_tpm = {
     .tee = "tpm",
     .evaluate = tpm_evaluate,
+    .claims = "init_data report_data ak_public pcr# ",
 };

@@ -130,7 +130,7 @@ static void test_snp_request(void)
                      "\"%.*s\"}],\"policy_ids\":[]}",
                      STR_ARG(b64))};
     struct rest_answer out;
-    rest_handle(w.s, &w.a, &r, NOW, &out);
+    rest_handle(w.s, &w.a, &r, NOW, false, &out);
     if (!CHECK(out.status == 200))
         printf("# %.*s\n", STR_ARG(out.body));
 }

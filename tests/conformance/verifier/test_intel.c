@@ -196,6 +196,40 @@ static void test_tpm_pcr(const struct anchors *anchors)
     CHECK_STR(str_of(run.err.text), STR("Digest of PCRs does not match digest in Quote"));
 }
 
+/* Beside the claims (docs/claims.md): attributes one by one, verdicts one by one. */
+static void test_details(const struct anchors *anchors)
+{
+    const struct {
+        const char *tee, *evidence, *bundle, *at, *pointer, *want;
+    } rows[] = {
+        {"tdx", "tdx/v5-90c06f-uptodate.evidence.json", "tdx-90c06f-2026-03.json",
+         "2026-03-17T22:06:09Z", "/td_attributes/septve_disable", "true"},
+        {"tdx", "tdx/v5-90c06f-uptodate.evidence.json", "tdx-90c06f-2026-03.json",
+         "2026-03-17T22:06:09Z", "/td_attributes/migratable", "false"},
+        {"tdx", "tdx/v5-90c06f-uptodate.evidence.json", "tdx-90c06f-2026-03.json",
+         "2026-03-17T22:06:09Z", "/fmspc", "\"90c06f000000\""},
+        {"tdx", "tdx/v5-90c06f-uptodate.evidence.json", "tdx-90c06f-2026-03.json",
+         "2026-03-17T22:06:09Z", "/tcb_launch/tdx_module/status", "\"UpToDate\""},
+        {"sgx", "sgx/v3-00a067-processor-ca.evidence.json", "sgx-00a067110000-2025-06.json",
+         "2025-06-20T10:56:11Z", "/attributes/mode64bit", "true"},
+        {"sgx", "sgx/v3-00a067-processor-ca.evidence.json", "sgx-00a067110000-2025-06.json",
+         "2025-06-20T10:56:11Z", "/pck_ca", "\"processor\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, 64 * 1024 * 1024);
+        CLEANUP(collateral_set_cleanup) struct collateral_set *set = load_set(rows[i].bundle);
+        struct vector_run run;
+        vector_evaluate(&a, rows[i].tee, vector_json(&a, rows[i].evidence), VALUE_NULL, VALUE_NULL,
+                        ERA_NEW, seconds(value_cstring(&a, rows[i].at)), VALUE_UNDEFINED,
+                        collateral_set_get(set), anchors, &run);
+        if (!CHECK_STATUS_ROW(run.status, OK, &run.err, rows[i].evidence))
+            continue;
+        value got = value_pointer(run.result.items[0].details, str_of(rows[i].pointer));
+        CHECK_STR_ROW(json_text(&a, got, JSON_COMPACT), str_of(rows[i].want), rows[i].pointer);
+    }
+}
+
 /* 4.2: a file of PcsClientTool in place of a service; no collateral at all. */
 static bool read_tool_file(void *user, struct str url, struct str *bytes)
 {
@@ -228,8 +262,9 @@ static void test_sources(const struct anchors *anchors)
     vector_evaluate(&a, "tdx", evidence, VALUE_NULL, VALUE_NULL, ERA_NEW, now, VALUE_UNDEFINED,
                     NULL, anchors, &run);
     CHECK_STATUS_ROW(run.status, ERR_UNAVAILABLE, &run.err, "no collateral");
-    CHECK_STR(run.result.needed, STR("https://api.trustedservices.intel.com/tdx/certification/v4/"
-                                     "tcb?fmspc=90C06F000000&update=early"));
+    CHECK_STR(run.result.needed[0],
+              STR("https://api.trustedservices.intel.com/tdx/certification/v4/"
+                  "tcb?fmspc=90C06F000000&update=early"));
 }
 
 /* HARDEN intel-3: a list past its date counts as well as a text, from that second on. */
@@ -313,5 +348,6 @@ int main(void)
     test_sources(anchors);
     test_expiration(anchors);
     test_aael(anchors);
+    test_details(anchors);
     return tap_done();
 }

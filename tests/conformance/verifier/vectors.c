@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/encode.h"
 #include "base/file.h"
-#include "tap.h"
+#include "../../claim_names.h"
 #include "value/json.h"
 
 struct str vector_read(struct arena *a, const char *relative)
@@ -64,6 +64,8 @@ void vector_evaluate(struct arena *a, const char *tee, value evidence, value rep
     if (req.has_init_data)
         status_ignore(hex_bytes(a, value_str(init_data_hex), &req.init_data, NULL));
     out->status = verifier_run(a, str_of(tee), &req, &out->checks, &out->result, &out->err);
+    if (out->status == OK)
+        check_claim_names(a, tee, &out->result);
 }
 
 bool claims_contain(value got, value want, const char *name)

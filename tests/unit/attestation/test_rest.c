@@ -94,7 +94,7 @@ int main(void)
         struct rest_request r = {rows[i].method, str_of(rows[i].path), str_of(rows[i].type),
                                  str_of(rows[i].body)};
         struct rest_answer out;
-        rest_handle(w.s, &a, &r, NOW, &out);
+        rest_handle(w.s, &a, &r, NOW, false, &out);
         if (!CHECK_ROW(out.status == rows[i].status, rows[i].name))
             printf("#   got %d: %.*s\n", out.status, STR_ARG(out.body));
         bool said = rows[i].says == NULL ||

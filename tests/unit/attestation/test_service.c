@@ -528,6 +528,10 @@ static void test_configurations(void)
          "{\"storage_backend\":{\"storage_type\":\"LocalFs\",\"backends\":{\"local_fs\":"
          "{\"dir_path\":\"%s/fs\"}}}}",
          ERA_NEW, OK, NULL},
+        {"Sqlite",
+         "{\"storage_backend\":{\"storage_type\":\"Sqlite\",\"backends\":{\"sqlite\":"
+         "{\"path\":\"%s/db/x.sqlite\"}}}}",
+         ERA_NEW, OK, NULL},
         {"LocalJson by the operator's key",
          "{\"storage_backend\":{\"storage_type\":\"LocalJson\",\"backends\":{\"local_json\":"
          "{\"dir_path\":\"%s/json\"}}}}",
@@ -561,6 +565,42 @@ static void test_configurations(void)
                          rows[i].name);
         if (rows[i].warns != NULL)
             CHECK_ROW(strstr(w.warnings, rows[i].warns) != NULL, rows[i].name);
+    }
+}
+
+/* A policy that asks for a claim which no verifier gives: once, when it is set or loaded. */
+static void test_claim_warnings(void)
+{
+    static const struct {
+        const char *policy, *warns; /* NULL: nothing */
+    } rows[] = {
+        {"input[\"az-snp-vtpm\"].tpm.pcr08 == \"a\"", NULL},
+        {"input.azsnpvtpm.measurement == \"a\"", NULL},
+        {"input.csv.whatever", NULL}, /* no verifier here, but somewhere */
+        {"input.init_data_claims.version == 1", NULL},
+        {"input.az_snp_vtpm.tpm.pcr08 == \"a\"",
+         "policy \"default\": default.rego:3: input.az_snp_vtpm.tpm.pcr08: no claim is named "
+         "\"az_snp_vtpm\" there, did you mean \"az-snp-vtpm\"?"},
+        {"input[\"az-snp-vtpm\"].tpm.pcr8 == \"a\"", "did you mean \"pcr08\"?"},
+        {"input.snp.report_data == \"a\"", "no claim is named \"report_data\" there"},
+        {"{ t := input.tdx.quote; t.body.mrtd == \"a\" }", "did you mean \"mr_td\"?"},
+        {"input.sgx.body[\"attributes.flag\"] == \"a\"", "did you mean \"attributes.flags\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS(with_init(&w, "{}", ERA_NEW, NOW, &err), OK, &err);
+        CHECK_ROW(strstr(w.warnings, "claim") == NULL, "built-in policies");
+        struct str text = arena_format(
+            &w.a, "package policy\ndefault hardware := 97\nhardware := 2 if %s\n", rows[i].policy);
+        CHECK_STATUS_ROW(with_policy(&w, "default", text.ptr, &err), OK, &err, rows[i].policy);
+        attestation_refresh(w.s);
+        const char *found = strstr(w.warnings, "no claim is named");
+        CHECK_ROW((found != NULL) == (rows[i].warns != NULL), rows[i].policy);
+        if (rows[i].warns != NULL) {
+            CHECK_ROW(strstr(w.warnings, rows[i].warns) != NULL, rows[i].policy);
+            CHECK_ROW(strstr(found + 1, "no claim is named") == NULL, "said once");
+        }
     }
 }
 
@@ -745,6 +785,7 @@ int main(void)
     test_expiring();
     test_sample_switch();
     test_configurations();
+    test_claim_warnings();
     test_simple();
     test_naming();
     test_cpu0_names();

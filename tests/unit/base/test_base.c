@@ -306,6 +306,23 @@ static int inject(const char *call)
     return strcmp(call, fault_call) == 0 ? fault_errno : 0;
 }
 
+/* Written in place, replaced, gone: each is seen without reading. */
+static void test_file_state(void)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/state", tap_tmpdir());
+    struct file_state none, first, same, second;
+    file_state_get(path, &none);
+    CHECK(!none.exists && file_state_equal(&none, &none));
+    CHECK(file_write(path, STR("1"), 0600, NULL) == OK);
+    file_state_get(path, &first);
+    file_state_get(path, &same);
+    CHECK(first.exists && file_state_equal(&first, &same) && !file_state_equal(&first, &none));
+    CHECK(file_write(path, STR("22"), 0600, NULL) == OK);
+    file_state_get(path, &second);
+    CHECK(second.exists && !file_state_equal(&first, &second));
+}
+
 static void test_file(void)
 {
     const char *dir = tap_tmpdir();
@@ -387,6 +404,7 @@ int main(void)
     test_clock();
     test_encode();
     test_file();
+    test_file_state();
     test_log();
     test_secret();
     return tap_done();

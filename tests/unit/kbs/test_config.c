@@ -115,6 +115,10 @@ static void test_refused(void)
          "tls_min_version (1.3) cannot be greater than tls_max_version (1.2)"},
         {"protocol that nobody has", PLAIN OLD_ADMIN "[claviger]\nprotocols = [\"0.1.0\"]\n",
          "expected one of \"0.1.1\", \"0.2.0\", \"0.4.0\""},
+        {"a ring too small for anything", PLAIN OLD_ADMIN "[claviger]\ndecision_ring = 65535\n",
+         "expected at least 65536 bytes"},
+        {"a ring of no machine's size", PLAIN OLD_ADMIN "[claviger]\ndecision_ring = 1073741825\n",
+         "claviger.decision_ring"},
         {"broken TOML", "[http_server\n", "line 1, column"},
         {"NUL in a path", PLAIN "[admin]\nauth_public_key = \"/a\\u0000b\"\n", "contains a NUL"},
     };
@@ -154,7 +158,7 @@ static void test_values(void)
     CHECK(c->insecure_http && c->payload_mib == 7 && c->session_minutes == 9);
     CHECK(c->insecure_header_jwk && !c->accept_foreign_header_keys);
     CHECK(c->admin_mode == ADMIN_SIMPLE && c->persona_count == 1);
-    CHECK(c->storage_kind == STORAGE_KIND_LOCAL_JSON && str_is(c->storage_dir, "/x"));
+    CHECK(c->storage_kind == STORAGE_KIND_LOCAL_JSON && str_is(c->storage_path, "/x"));
     CHECK(c->plugin_count == 2 && c->plugins[0].backend == RESOURCE_KV);
     CHECK(str_is(c->plugins[1].item, "5"));
     CHECK(kbs_config_serves(c, STR("0.1.1")) && !kbs_config_serves(c, STR("0.1.0")));
@@ -163,6 +167,45 @@ static void test_values(void)
     CHECK(strstr(w.text, "elsewhere: unknown key, ignored") != NULL);
     CHECK(strstr(w.text, "attestation_token.attestation_token_type: has no effect") != NULL);
     CHECK(w.count == 3);
+}
+
+/* kbs.md 10.1, and SQLite beside it: every name, the path where one is given and where not. */
+static void test_storage(void)
+{
+    const struct {
+        const char *type, *backends; /* what stands in the tables */
+        enum storage_kind kind;
+        const char *path;
+    } rows[] = {
+        {"Memory", "", STORAGE_KIND_MEMORY, ""},
+        {"LocalFs", "", STORAGE_KIND_LOCAL_FS, "/opt/confidential-containers/storage/local_fs"},
+        {"local_fs", "[storage_backend.backends.local_fs]\ndir_path = \"/d\"",
+         STORAGE_KIND_LOCAL_FS, "/d"},
+        {"LocalJson", "", STORAGE_KIND_LOCAL_JSON,
+         "/opt/confidential-containers/storage/local_json"},
+        {"LocalJson",
+         "[storage_backend.backends.local_json]\nfile_dir_path = \"/a\"\ndir_path = \"/b\"",
+         STORAGE_KIND_LOCAL_JSON, "/a"},
+        {"Sqlite", "", STORAGE_KIND_SQLITE, "/opt/confidential-containers/storage/claviger.sqlite"},
+        {"sqlite", "[storage_backend.backends.sqlite]\npath = \"/x/y.db\"", STORAGE_KIND_SQLITE,
+         "/x/y.db"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "[http_server]\ninsecure_http = true\n[admin]\nauthorization_mode = \"DenyAll\"\n"
+                 "[storage_backend]\nstorage_type = \"%s\"\n%s\n",
+                 rows[i].type, rows[i].backends);
+        struct error err = ERROR_INIT;
+        struct warnings w = {"", 0};
+        CLEANUP(kbs_config_cleanup) struct kbs_config *c = parse(text, &w, &err);
+        if (!CHECK_ROW(c != NULL, rows[i].type))
+            continue;
+        CHECK_ROW(c->storage_kind == rows[i].kind && c->era == ERA_NEW, rows[i].type);
+        CHECK_ROW(rows[i].kind == STORAGE_KIND_MEMORY || str_is(c->storage_path, rows[i].path),
+                  rows[i].type);
+        CHECK_ROW(w.count == 0, rows[i].type);
+    }
 }
 
 /* YAML and JSON carry the same keys. */
@@ -187,6 +230,7 @@ int main(void)
     test_era();
     test_refused();
     test_values();
+    test_storage();
     test_formats();
     return tap_done();
 }

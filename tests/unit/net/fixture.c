@@ -27,9 +27,10 @@ static enum http_next answer(struct fixture *f, struct http_exchange *x)
         size_t n = 0;
         for (size_t i = 0; i < x->query.len; i++)
             n = n * 10 + (size_t)(x->query.ptr[i] - '0');
-        buf_reserve(&x->out, n);
-        for (size_t i = 0; i < n; i++)
-            buf_add_byte(&x->out, 'x');
+        if (buf_reserve(&x->out, n)) {
+            memset(x->out.ptr, 'x', n);
+            x->out.len = n;
+        }
     } else if (str_is(x->path, "/close")) {
         x->close = true;
     } else if (str_is(x->path, "/header")) {
@@ -91,8 +92,8 @@ struct http_limits fixture_limits(void)
 {
     struct http_limits l = HTTP_LIMITS_DEFAULT;
     l.body_max = 100000;
-    l.idle_timeout_ms = 60000;
-    l.head_timeout_ms = 60000;
+    l.head_timeout_ms = l.body_timeout_ms = l.idle_timeout_ms = l.write_timeout_ms =
+        10 * PATIENCE_MS;
     return l;
 }
 
@@ -151,7 +152,7 @@ int raw_connect(const char *address)
         .sin_addr = {htonl(INADDR_LOOPBACK)},
     };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct timeval tv = {10, 0};
+    struct timeval tv = {PATIENCE_MS / 1000, 0};
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0 &&
         connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0)
         return fd;

@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "net/http.h"
 
@@ -33,7 +34,23 @@ struct fixture {
     atomic_size_t last_sent;
 };
 
-/* Limits with time-outs of 5 s and more: for tests that are not about them. */
+/*
+ * How long a test waits for what must come.  Only a hang takes that long: on a
+ * busy machine, under a sanitizer, anything else may take seconds.
+ */
+#define PATIENCE_MS 60000
+
+/* True as soon as `cond` is; false when it still is not after PATIENCE_MS. */
+#define WAIT_UNTIL(cond)                                                                           \
+    __extension__({                                                                                \
+        int64_t wait_start = now_ms();                                                             \
+        bool wait_over;                                                                            \
+        while (!(wait_over = (cond)) && now_ms() - wait_start < PATIENCE_MS)                       \
+            usleep(1000);                                                                          \
+        wait_over;                                                                                 \
+    })
+
+/* Limits whose time-outs are far beyond PATIENCE_MS: for tests that are not about them. */
 struct http_limits fixture_limits(void);
 
 bool fixture_start(struct fixture *f, struct http_limits limits, struct tls_server *tls,
@@ -42,7 +59,7 @@ void fixture_release(struct fixture *f);
 /* Stop at once and free; true when run() said OK. */
 bool fixture_stop(struct fixture *f);
 
-/* A connected socket with a receive time-out of 10 s, or -1. */
+/* A connected socket with a receive time-out of PATIENCE_MS, or -1. */
 int raw_connect(const char *address);
 bool raw_send(int fd, struct str bytes);
 

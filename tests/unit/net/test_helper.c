@@ -141,7 +141,7 @@ static void test_fetcher(void)
 
     fetcher_stop(f);
     CHECK_STATUS(fetcher_request(f, &r, &a, &err), ERR_UNAVAILABLE, &err);
-    CHECK(strstr(err.text, "stopped") != NULL);
+    CHECK(strstr(err.text, "closed") != NULL);
     fetch_answer_done(&a);
     fetch_start_with(NULL, NULL);
 }

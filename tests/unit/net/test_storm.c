@@ -147,9 +147,7 @@ static void test_storm(struct tls_server *tls, uint64_t seed)
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
 
-    int64_t start = now_ms();
-    while (http_server_stats(f.server).active > 0 && now_ms() - start < 10000)
-        usleep(1000);
+    CHECK(WAIT_UNTIL(http_server_stats(f.server).active == 0));
     struct http_stats stats = http_server_stats(f.server);
     CHECK(stats.active == 0 && stats.accepted == stats.closed && stats.accepted > 0);
     CHECK(stats.requests == (uint64_t)atomic_load(&f.done_calls));

@@ -1,9 +1,13 @@
 /* Every back end: the same table of operations (kbs.md 14, "Storage"), then what is special to
  * each. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,8 +15,16 @@
 #include "storage/storage.h"
 #include "tap.h"
 
-enum kind { MEMORY, LOCAL_FS, LOCAL_JSON, NESTED };
-static const char *const kind_names[] = {"memory", "local_fs", "local_json", "nested"};
+enum kind { MEMORY, LOCAL_FS, LOCAL_JSON, NESTED, SQLITE };
+static const char *const kind_names[] = {"memory", "local_fs", "local_json", "nested", "sqlite"};
+
+/* The database of an open_kind() folder. */
+static const char *database_in(const char *dir)
+{
+    static char path[4300];
+    snprintf(path, sizeof(path), "%s/sub/claviger.sqlite", dir);
+    return path;
+}
 
 static struct storage *open_kind(enum kind kind, const char *dir)
 {
@@ -21,7 +33,8 @@ static struct storage *open_kind(enum kind kind, const char *dir)
     enum status st = kind == MEMORY       ? storage_open_memory(&s, &err)
                      : kind == LOCAL_FS   ? storage_open_local_fs(dir, STR("ns"), &s, &err)
                      : kind == LOCAL_JSON ? storage_open_local_json(dir, STR("ns"), &s, &err)
-                                          : storage_open_nested(dir, &s, &err);
+                     : kind == SQLITE ? storage_open_sqlite(database_in(dir), STR("ns"), &s, &err)
+                                      : storage_open_nested(dir, &s, &err);
     CHECK_STATUS_ROW(st, OK, &err, kind_names[kind]);
     return s;
 }
@@ -91,7 +104,7 @@ static void test_many_keys(enum kind kind)
     char dir[64];
     snprintf(dir, sizeof(dir), "many-%s", kind_names[kind]);
     CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
-    int n = kind == LOCAL_JSON ? 40 : 300;
+    int n = kind == MEMORY || kind == LOCAL_FS ? 300 : 40; /* each is flushed to the disk */
     for (int i = 0; i < n; i++) {
         char key[16];
         snprintf(key, sizeof(key), "k%04d", i);
@@ -190,33 +203,246 @@ static void test_layouts(void)
     CHECK(count == 1 && str_is(keys[0], "default/kbsres1/key1"));
 }
 
-static int fault_errno;
+/* ---- SQLite ---- */
+
+static void test_namespaces_of_a_database(void)
+{
+    const char *path = database_in(subdir("shared"));
+    struct storage *a = NULL, *b = NULL, *alias = NULL;
+    char other[4400];
+    snprintf(other, sizeof(other), "%s/sub/../sub/claviger.sqlite", subdir("shared"));
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(storage_open_sqlite(path, STR("kbs"), &a, &err), OK, &err);
+    CHECK_STATUS(storage_open_sqlite(database_in(subdir("shared")), STR("repository"), &b, &err),
+                 OK, &err);
+    /* Another spelling of the path is another writer, as another process would be. */
+    CHECK_STATUS(storage_open_sqlite(other, STR("kbs"), &alias, &err), OK, &err);
+    if (a == NULL || b == NULL || alias == NULL)
+        return;
+
+    CHECK(storage_set(a, STR("k"), STR("of kbs"), true, NULL) == OK);
+    CHECK(storage_set(b, STR("k"), STR("of repository"), true, NULL) == OK);
+    CHECK(holds(a, STR("k"), STR("of kbs")) && holds(b, STR("k"), STR("of repository")));
+
+    uint64_t version_a = storage_version(a), version_b = storage_version(b);
+    CHECK(storage_version(a) == version_a);
+    CHECK(storage_set(alias, STR("k"), STR("from outside"), true, NULL) == OK);
+    CHECK(storage_version(a) != version_a && storage_version(b) == version_b);
+    CHECK(holds(a, STR("k"), STR("from outside")));
+    version_a = storage_version(a);
+    CHECK(storage_delete(alias, STR("k"), NULL, NULL) == OK);
+    CHECK(storage_version(a) != version_a && !holds(a, STR("k"), STR("from outside")));
+
+    /* Any key and any byte, as in memory: they are no file names. */
+    const struct str keys[] = {STR(""),     STR("a//b"),     STR("../x"),
+                               STR("a\0b"), STR("' OR 1=1"), STR("\xff\xfe")};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        CHECK(storage_set(a, keys[i], keys[i], true, NULL) == OK && holds(a, keys[i], keys[i]));
+        CHECK(storage_delete(a, keys[i], NULL, NULL) == OK);
+    }
+    storage_unref(a);
+    storage_unref(alias);
+    CHECK(holds(b, STR("k"), STR("of repository")));
+    storage_unref(b);
+}
+
+static bool file_has(const char *path, const char *suffix, struct str needle)
+{
+    char name[4500];
+    snprintf(name, sizeof(name), "%s%s", path, suffix);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 64 << 20);
+    return file_read(name, &b, NULL) == OK && memmem(b.ptr, b.len, needle.ptr, needle.len) != NULL;
+}
+
+static void test_files_of_a_database(void)
+{
+    struct str secret = STR("TheSecretThatIsLookedForInTheFiles");
+    CLEANUP(storage_cleanup) struct storage *s = open_kind(SQLITE, subdir("files"));
+    char path[4300], name[4400];
+    snprintf(path, sizeof(path), "%s", database_in(subdir("files")));
+    CHECK(storage_set(s, STR("k"), secret, true, NULL) == OK);
+    CHECK(file_has(path, "", secret) || file_has(path, "-wal", secret));
+
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        struct stat sb;
+        snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+        CHECK_ROW(stat(name, &sb) == 0 && (sb.st_mode & 07777) == 0600, suffixes[i]);
+    }
+
+    /* What is deleted is in none of them any more. */
+    CHECK(storage_delete(s, STR("k"), NULL, NULL) == OK);
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+        CHECK_ROW(!file_has(path, suffixes[i], secret), suffixes[i]);
+
+    /* The last one out leaves one file. */
+    CHECK(storage_set(s, STR("k"), STR("v"), true, NULL) == OK);
+    s = storage_unref(s);
+    snprintf(name, sizeof(name), "%s-wal", path);
+    CHECK(access(path, F_OK) == 0 && access(name, F_OK) != 0);
+    s = open_kind(SQLITE, subdir("files"));
+    CHECK(holds(s, STR("k"), STR("v")));
+}
+
+static void patch(const char *path, off_t at, uint32_t big_endian)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    uint32_t bytes = htonl(big_endian);
+    CHECK(fd >= 0 && pwrite(fd, &bytes, sizeof(bytes), at) == sizeof(bytes) && close(fd) == 0);
+}
+
+static void test_other_databases(void)
+{
+    const struct {
+        const char *name;
+        off_t patch_at; /* 0: no database at all */
+        uint32_t with;
+        enum status want;
+        const char *text;
+    } rows[] = {
+        {"no database", 0, 0, ERR_INVALID, "file is not a database"},
+        {"of another program", 68, 0x1234, ERR_INVALID, "another program"},
+        {"of a later version", 60, 2, ERR_UNSUPPORTED, "later version"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct storage *s = open_kind(SQLITE, subdir(rows[i].name));
+        s = storage_unref(s);
+        const char *path = database_in(subdir(rows[i].name));
+        if (rows[i].patch_at > 0)
+            patch(path, rows[i].patch_at, rows[i].with);
+        else
+            CHECK(file_write(path, STR("this is a text of some length, and no more than that"),
+                             0600, NULL) == OK);
+        struct error err = ERROR_INIT;
+        CHECK_STATUS_ROW(storage_open_sqlite(path, STR("ns"), &s, &err), rows[i].want, &err,
+                         rows[i].name);
+        CHECK_ROW(strstr(err.text, rows[i].text) != NULL && strstr(err.text, path) != NULL,
+                  rows[i].name);
+        CHECK_ROW(s == NULL, rows[i].name);
+    }
+    struct storage *s = NULL;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(storage_open_sqlite("/proc/none/db", STR("ns"), &s, &err), ERR_IO, &err);
+    CHECK_STATUS(storage_open_sqlite(tap_tmpdir(), STR("ns"), &s, &err), ERR_IO, &err);
+    CHECK(storage_open_sqlite("x", STR("a/../b"), &s, &err) == ERR_INVALID && s == NULL);
+}
+
+/* Each allocation fails once: no step of it is taken for done, and the old value stays. */
+static void test_database_sweep(void)
+{
+    char path[4300];
+    snprintf(path, sizeof(path), "%s", database_in(subdir("sweep")));
+    CLEANUP(storage_cleanup) struct storage *keeps = open_kind(SQLITE, subdir("sweep"));
+    CHECK(storage_set(keeps, STR("k"), STR("old"), true, NULL) == OK);
+    keeps = storage_unref(keeps);
+    bool all = false;
+    for (long n = 1; !all && n < 100000; n++) {
+        struct storage *s = NULL;
+        struct error err = ERROR_INIT;
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 1000);
+        tap_fail_malloc_after(n);
+        enum status opened = storage_open_sqlite(path, STR("ns"), &s, &err);
+        enum status set = opened != OK ? opened : storage_set(s, STR("k"), STR("new"), true, &err);
+        enum status got = set != OK ? set : storage_get(s, STR("k"), &b, &err);
+        all = got == OK;
+        tap_fail_malloc_after(0);
+        if (!all && got != ERR_NOMEM)
+            CHECK_STATUS(got, ERR_NOMEM, &err);
+        s = storage_unref(s);
+        s = open_kind(SQLITE, subdir("sweep"));
+        if (!holds(s, STR("k"), set == OK ? STR("new") : STR("old")))
+            CHECK(false);
+        if (set == OK)
+            CHECK(storage_set(s, STR("k"), STR("old"), true, NULL) == OK);
+        s = storage_unref(s);
+    }
+    CHECK(all);
+}
+
+/* ---- faults ---- */
+
+static struct fault {
+    const char *call;
+    int answer;
+} fault;
 
 static int inject(const char *call)
 {
-    return strcmp(call, "write") == 0 ? fault_errno : 0;
+    return strcmp(call, fault.call) == 0 ? fault.answer : 0;
 }
 
-static void test_full_disk(void)
+/* The file layer says no at each of its steps: a clear error, the old state, nothing left behind.
+ */
+static void test_faults(void)
 {
+    const struct {
+        struct fault fault;
+        enum status want;
+    } rows[] = {
+        {{"write", ENOSPC}, ERR_IO},  {{"write", EIO}, ERR_IO},
+        {{"write", EDQUOT}, ERR_IO},  {{"fsync", EIO}, ERR_IO},
+        {{"fsync", ENOSPC}, ERR_IO},  {{"rename", EROFS}, ERR_IO},
+        {{"rename", EACCES}, ERR_IO}, {{"write", FILE_FAULT_SHORT}, OK},
+    };
     for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
         char dir[64];
-        snprintf(dir, sizeof(dir), "full-%s", kind_names[kind]);
+        snprintf(dir, sizeof(dir), "fault-%s", kind_names[kind]);
         CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
-        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, dir);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            const char *row = rows[i].fault.call;
+            CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, dir);
+            struct error err = ERROR_INIT;
+            fault = rows[i].fault;
+            file_fault = inject;
+            CHECK_STATUS_ROW(storage_set(s, STR("r/t/k"), STR("new"), true, &err), rows[i].want,
+                             &err, row);
+            file_fault = NULL;
+            if (rows[i].want != OK) {
+                CHECK_ROW(strstr(err.text, "failed to set key `r/t/k`: ") == err.text, row);
+                CHECK_ROW(strstr(err.text, strerror(fault.answer)) != NULL, row);
+            }
+            CHECK_ROW(holds(s, STR("r/t/k"), rows[i].want == OK ? STR("new") : STR("old")), row);
+            struct str *keys = NULL;
+            size_t count = 0;
+            CLEANUP(arena_done) struct arena a;
+            arena_init(&a, 1 << 20);
+            CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, row);
+        }
+    }
+}
+
+/*
+ * The kernel's own: no file may grow beyond a limit, so the write that would is
+ * short, and the next one is refused.  SQLite's files are under it, too.
+ */
+static void test_size_limit(void)
+{
+    CLEANUP(buf_done) struct buf big;
+    buf_init(&big, 1 << 22);
+    for (int i = 0; i < 1000000; i++)
+        buf_add_byte(&big, (char)(i * 7));
+    signal(SIGXFSZ, SIG_IGN);
+    for (enum kind kind = LOCAL_FS; kind <= SQLITE; kind++) {
+        const char *row = kind_names[kind];
+        char dir[64];
+        snprintf(dir, sizeof(dir), "limit-%s", row);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, subdir(dir));
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("old"), true, NULL) == OK, row);
+        struct rlimit before, low;
+        getrlimit(RLIMIT_FSIZE, &before);
+        low = (struct rlimit){500000, before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &low);
         struct error err = ERROR_INIT;
-        fault_errno = ENOSPC;
-        file_fault = inject;
-        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("new"), true, &err) == ERR_IO, dir);
-        file_fault = NULL;
-        CHECK_ROW(strstr(err.text, "failed to set key `r/t/k`: ") == err.text, dir);
-        CHECK_ROW(strstr(err.text, "No space left on device") != NULL, dir);
-        CHECK_ROW(holds(s, STR("r/t/k"), STR("old")), dir);
-        struct str *keys = NULL;
-        size_t count = 0;
-        CLEANUP(arena_done) struct arena a;
-        arena_init(&a, 1 << 20);
-        CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, dir);
+        enum status st = storage_set(s, STR("r/t/k"), buf_str(&big), true, &err);
+        bool old = holds(s, STR("r/t/k"), STR("old"));
+        setrlimit(RLIMIT_FSIZE, &before);
+        CHECK_STATUS_ROW(st, ERR_IO, &err, row);
+        CHECK_ROW(old && err.text[0] != '\0', row);
+        /* And on it goes when there is room. */
+        CHECK_ROW(storage_set(s, STR("r/t/k"), buf_str(&big), true, NULL) == OK, row);
+        CHECK_ROW(holds(s, STR("r/t/k"), buf_str(&big)), row);
     }
 }
 
@@ -224,8 +450,56 @@ static void test_full_disk(void)
 
 struct torn {
     struct storage *s;
+    const char *dir;
     _Atomic bool stop;
 };
+
+/* What a writer that was killed left goes when the store is opened; that of one at work stays. */
+static void test_leftovers(void)
+{
+    for (enum kind kind = LOCAL_FS; kind <= NESTED; kind++) {
+        char dir[4300], paths[2][4400];
+        snprintf(dir, sizeof(dir), "%s", subdir(kind_names[kind]));
+        const char *below = kind == LOCAL_FS ? "ns/" : kind == NESTED ? "a/b/" : "";
+        for (int i = 0; i < 2; i++) {
+            snprintf(paths[i], sizeof(paths[i]), "%s/%s" FILE_TMP_PREFIX "%016d", dir, below, i);
+            CHECK_ROW(file_write(paths[i], STR("half a sec"), 0600, NULL) == OK, dir);
+        }
+        int fd = open(paths[1], O_WRONLY | O_CLOEXEC);
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        CHECK_ROW(fd >= 0 && fcntl(fd, F_OFD_SETLK, &whole) == 0, dir);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(kind, dir);
+        CHECK_ROW(access(paths[0], F_OK) != 0 && access(paths[1], F_OK) == 0, dir);
+        close(fd);
+        s = storage_unref(s);
+        s = open_kind(kind, dir);
+        CHECK_ROW(access(paths[1], F_OK) != 0, dir);
+    }
+}
+
+static void *remove_all_the_time(void *arg)
+{
+    struct torn *t = arg;
+    while (!t->stop)
+        file_remove_leftovers(t->dir);
+    return NULL;
+}
+
+static void test_leftovers_beside_writers(void)
+{
+    char dir[4300];
+    snprintf(dir, sizeof(dir), "%s/ns", subdir("busy"));
+    struct torn t = {.s = open_kind(LOCAL_FS, subdir("busy")), .dir = dir};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, remove_all_the_time, &t) == 0);
+    int failed = 0;
+    for (int i = 0; i < 100; i++)
+        failed += storage_set(t.s, STR("k"), STR("value"), true, NULL) != OK;
+    t.stop = true;
+    pthread_join(thread, NULL);
+    CHECK(failed == 0 && holds(t.s, STR("k"), STR("value")));
+    storage_unref(t.s);
+}
 
 static void *overwrite(void *arg)
 {
@@ -268,13 +542,20 @@ static void test_never_torn(enum kind kind)
 
 int main(void)
 {
-    for (enum kind kind = MEMORY; kind <= NESTED; kind++) {
+    for (enum kind kind = MEMORY; kind <= SQLITE; kind++) {
         test_operations(kind);
         test_many_keys(kind);
         test_never_torn(kind);
     }
     test_keys();
     test_layouts();
-    test_full_disk();
+    test_faults();
+    test_size_limit();
+    test_leftovers();
+    test_leftovers_beside_writers();
+    test_namespaces_of_a_database();
+    test_files_of_a_database();
+    test_other_databases();
+    test_database_sweep();
     return tap_done();
 }

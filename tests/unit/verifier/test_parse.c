@@ -106,8 +106,8 @@ static void test_quote(void)
     } rows[] = {
         {"every PCR", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 48, OK, true},
         {"an empty nonce", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 0, OK, true},
-        {"the longest nonce", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 66, OK, true},
-        {"one past it", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 67, ERR_INVALID, false},
+        {"the longest nonce", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 64, OK, true},
+        {"one past it", {{0x000b, 3, {0xff, 0xff, 0xff}}}, 1, 65, ERR_INVALID, false},
         {"HARDEN az-4: resettable PCRs 16 and 23 alone",
          {{0x000b, 3, {0, 0, 0x81}}},
          1,

@@ -1,0 +1,104 @@
+#!/bin/bash
+# The program rego: options, forms, statuses (INTERFACES.md, Tools).
+no_pki=1
+. "$(dirname "$0")/lib.sh"
+rego=$build/programs/rego
+cd "$work" || exit 99
+
+cat >a.rego <<'E'
+package a
+
+p contains x if some x in [1, 2]
+
+q := 1 if input.x > 1
+
+r := 1 / 0
+E
+echo '{"x": 2}' >in.json
+printf 'x: 2\n' >in.yaml
+echo '{"d": {"k": [1, 2]}}' >data.json
+mkdir -p tree/inner bundle/a/b
+cp a.rego tree/
+echo '{"z": 1}' >tree/inner/data.json
+echo '{"roots": ["a"]}' >bundle/.manifest
+echo '{"v": 1}' >bundle/a/b/data.json
+printf 'package a.c\n\nw := 1\n' >bundle/a/c.rego
+
+# gives NAME STATUS WANTED COMMAND...
+gives() {
+    local name=$1 status=$2 want=$3 got
+    shift 3
+    got=$("$@" 2>&1)
+    local is=$?
+    count=$((count + 1))
+    # shellcheck disable=SC2053 # a pattern
+    if [ "$is" = "$status" ] && [[ "$got" == $want ]]; then
+        echo "ok $count - $name"
+    else
+        bad=$((bad + 1))
+        echo "not ok $count - $name"
+        printf 'status %s\n%s\n' "$is" "$got" | sed 's/^/# /'
+    fi
+}
+
+gives "a value" 0 1 "$rego" eval -f raw -d a.rego -i in.json data.a.q
+gives "input of YAML" 0 1 "$rego" eval -f raw -d a.rego -i in.yaml data.a.q
+gives "input from standard input" 0 1 bash -c "'$rego' eval -f raw -d a.rego -I data.a.q <in.json"
+gives "undefined is {}" 0 '{}' "$rego" eval -d a.rego data.a.none
+gives "OPA's JSON" 0 '{*"result": \[*"expressions": \[*"value": 1,*"text": "data.a.q",*"location": {*"row": 1,*"col": 1*' "$rego" eval -d a.rego -i in.json data.a.q
+gives "bindings" 0 '*"bindings": {*"x": 1*' "$rego" eval 'x := 1'
+gives "values" 0 $'\[\n  1\n\]' "$rego" eval -f values 1
+gives "a table" 0 '*│ x │ y │*' "$rego" eval -f pretty 'x = 1; y := [1, 2][_]'
+gives "discarded" 0 '*"result": "discarded"*' "$rego" eval -f discard 1
+gives "a folder" 0 1 "$rego" eval -f raw -d tree data.inner.z
+gives "a file below a path" 0 2 "$rego" eval -f raw -d e.f:data.json 'count(data.e.f.d.k)'
+gives "a bundle" 0 2 "$rego" eval -f raw -b bundle 'data.a.b.v + data.a.c.w'
+echo '{"roots": ["x"]}' >bundle/.manifest
+gives "outside of a bundle's roots" 2 '*manifest roots do not permit*' "$rego" eval -b bundle data
+gives "package of the query" 0 1 "$rego" eval -f raw --package a -d a.rego -i in.json q
+gives "import of the query" 0 1 "$rego" eval -f raw --import data.a -d a.rego -i in.json a.q
+gives "print goes to standard error" 0 'x 1' bash -c "'$rego' eval 'print(\"x\", 1)' 2>&1 >/dev/null"
+gives "--fail" 1 '*' "$rego" eval --fail '1 == 2; true'
+gives "--fail-defined" 1 '*' "$rego" eval --fail-defined 1
+gives "strict built-in errors" 2 '*"code": "eval_builtin_error"*"file": "a.rego",*"row": 7*' "$rego" eval --strict-builtin-errors -d a.rego data.a.r
+gives "an error of the query" 2 '*"code": "rego_unsafe_var_error"*' "$rego" eval x
+gives "a missing file" 2 '*no such file or directory*' "$rego" eval -d nofile 1
+gives "no query" 1 '*specify query argument*' "$rego" eval
+gives "unknown option" 1 '*' "$rego" eval --none 1
+gives "unknown command" 1 '*unknown command*' "$rego" none
+printf 'package a\np := [1,\nq := 2\n' >bad.rego
+gives "a policy that does not parse" 2 '*"code": "rego_parse_error"*"line": "q := 2"*' "$rego" eval -d bad.rego 1
+gives "check: fine" 0 '' "$rego" check a.rego
+gives "check: refused" 1 '*bad.rego:3: rego_parse_error*' "$rego" check bad.rego
+printf 'package v0\n\np[x] { x := 1 }\n' >v0.rego
+gives "v0 is refused by default" 1 '*' "$rego" check v0.rego
+gives "--v0-compatible" 0 '\[1\]' "$rego" eval -f raw --v0-compatible -d v0.rego data.v0.p
+
+cat >a_test.rego <<'E'
+package a_test
+
+import data.a
+
+test_good if a.q == 1 with input.x as 2
+
+test_bad if a.q == 1 with input.x as 1
+
+todo_test_later if false
+E
+gives "test: one fails" 2 '*data.a_test.test_bad: FAIL*PASS: 1/3*FAIL: 1/3*SKIPPED: 1/3' "$rego" test a.rego a_test.rego
+gives "test: one chosen" 0 'PASS: 1/1' "$rego" test -r good a.rego a_test.rego
+gives "test: coverage" 0 '*"coverage": *' "$rego" test -c -r good a.rego a_test.rego
+gives "test: threshold" 2 '*threshold not met*' "$rego" test -c --threshold 99 -r good a.rego a_test.rego
+
+printf 'package f\np:=1\n' >f.rego
+gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
+gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
+gives "fmt --fail" 2 'unexpected diff' "$rego" fmt --fail f.rego
+gives "fmt --write" 0 '' "$rego" fmt --write f.rego
+gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
+gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
+gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
+gives "disasm" 0 '*data.a.q*PATH*' "$rego" disasm a.rego
+gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
+gives "repl" 0 $'Rule defined in package repl.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
+finish
