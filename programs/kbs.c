@@ -8,6 +8,7 @@
 
 #include "attestation/attestation.h"
 #include "base/log.h"
+#include "crypto/locked.h"
 #include "collateral/sources.h"
 #include "kbs/kbs.h"
 #include "net/http.h"
@@ -231,6 +232,15 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
     log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
+static void tell_about_memory(void)
+{
+    struct locked_state s;
+    locked_get_state(&s);
+    if (!s.ready || s.spilled > 0 || !secret_all_locked())
+        log_warn("kbs", "not all keys are in locked memory: RLIMIT_MEMLOCK is too small, or this "
+                        "build has a sanitizer");
+}
+
 /* From here on a request that takes the process over finds little in it (SECURITY.md). */
 static enum status confine_us(struct kbs *kbs, struct error *err)
 {
@@ -250,6 +260,7 @@ static int serve(struct kbs *kbs)
     struct error err = ERROR_INIT;
     if (listen_on(&run, c, &err) != OK || confine_us(kbs, &err) != OK)
         return fail(&err);
+    tell_about_memory();
     announce_sockets(&run, c);
 
     sigemptyset(&run.signals);
@@ -294,6 +305,7 @@ static int check_config(struct kbs *kbs, const char *path)
 
 int main(int argc, char **argv)
 {
+    locked_init(); /* before OpenSSL allocates anything */
     struct arguments args = {0};
     int status = parse_arguments(argc, argv, &args);
     if (status >= 0)

@@ -9,6 +9,7 @@
 #include "attestation/rest.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "crypto/locked.h"
 #include "collateral/sources.h"
 #include "decision/decision.h"
 #include "net/helper.h"
@@ -407,6 +408,11 @@ static int serve(struct program *p)
         error_set(&err, "could not start a thread");
         return fail(&err);
     }
+    struct locked_state s;
+    locked_get_state(&s);
+    if (!s.ready || s.spilled > 0 || !secret_all_locked())
+        log_warn("restful-as", "not all keys are in locked memory: RLIMIT_MEMLOCK is too small, or "
+                               "this build has a sanitizer");
     log_info("restful-as", "Starting RESTful Attestation Service at %.*s",
              STR_ARG(http_server_address(p->server, 0)));
     enum status st = http_server_run(p->server, &err);
@@ -440,6 +446,7 @@ static enum status confine_us(struct program *p, struct error *err)
 
 int main(int argc, char **argv)
 {
+    locked_init(); /* before OpenSSL allocates anything */
     struct error err = ERROR_INIT;
     const char *filter = getenv("RUST_LOG");
     if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", LOG_TEXT, &err) != OK) {

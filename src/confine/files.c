@@ -1,5 +1,6 @@
 #include "confine/confine.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -305,6 +306,18 @@ static enum status unsupported(struct error *err, int why)
     return ERR_UNSUPPORTED;
 }
 
+/* Tasks of this process; 0: /proc does not say. */
+static size_t count_threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    size_t n = 0;
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    if (d != NULL)
+        closedir(d);
+    return n;
+}
+
 enum status confine_files(const struct confine *c, int *abi, struct error *err)
 {
     if (c->failed == ERR_NOMEM)
@@ -312,6 +325,10 @@ enum status confine_files(const struct confine *c, int *abi, struct error *err)
     if (c->failed != OK) {
         error_set(err, "more than %d folders and files", CONFINE_PATHS_MAX);
         return c->failed;
+    }
+    if (count_threads() > 1) {
+        error_set(err, "there are threads already, which would stay as they are");
+        return ERR_INTERNAL;
     }
     if (CONFINE_SANITIZED) {
         error_set(err, "this build has a sanitizer, which needs files of its own");

@@ -281,7 +281,7 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
 {
     const struct kbs_config *c = s->config;
     if (c->seal_keys.len == 0) {
-        struct str key = str_bytes(k->seal_key, sizeof(k->seal_key));
+        struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
     s->seal_version = seal_files_version(c);
@@ -411,8 +411,11 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    random_bytes(k->seal_key, sizeof(k->seal_key));
     enum status st = copy_options(k, options, err);
+    if (st == OK)
+        st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK)
+        random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
@@ -440,7 +443,7 @@ struct kbs *kbs_free(struct kbs *k)
     free(k->anchor_dirs);
     free(k->config_path);
     free(k->qcnl_path);
-    bytes_wipe(k->seal_key, sizeof(k->seal_key));
+    secret_unref(k->seal_key);
     pthread_mutex_destroy(&k->lock);
     free(k);
     return NULL;

@@ -47,7 +47,7 @@ struct kbs {
     struct decision_ring *decisions;
     struct session_store *sessions;
     struct metrics metrics;
-    uint8_t seal_key[SEAL_KEY_LEN]; /* made at start, for configurations without seal_keys */
+    struct secret *seal_key; /* made at start, for configurations without seal_keys */
     atomic_bool stopping;
     struct confine reach; /* what the process may read and write, once it is confined */
     struct arena urls;    /* what may be fetched then: */

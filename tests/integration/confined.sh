@@ -102,6 +102,8 @@ done
 sleep 0.6
 check "the supervising thread is confined, too" equal "$(tr '\n' ' ' <"$work/swap/res1/planted.log")" \
     "execve EPERM socket EPERM read EACCES ptrace EPERM create EACCES "
+check "keys are in locked memory, or the log says that they are not" \
+    sh -c "grep -q 'not all keys are in locked memory' $work/kbs.log || ! grep -q '^VmLck:[[:space:]]*0 kB' /proc/$kbs_pid/status"
 check "there is no core dump" grep -qE '^Max core file size +0 +0 ' "/proc/$kbs_pid/limits"
 check "no thread has gained what another has not" equal \
     "$(grep -h -E '^(NoNewPrivs|Seccomp):' /proc/"$kbs_pid"/task/*/status | sort -u | tr -s '\t\n' ' ')" "NoNewPrivs: 1 Seccomp: 2 "
