@@ -31,6 +31,7 @@ static const char usage_text[] =
     "      get-reference-value --id ID\n"
     "      get-reference-values\n"
     "      set-sample-reference-value NAME VALUE [--as-integer | --as-bool] [--as-single-value]\n"
+    "      set-reference-values FILE     as measure -f json prints them\n"
     "      explain [-f text|json] ID     why a request was granted or denied\n"
     "\n"
     "  --url URL           of the server, http://127.0.0.1:8080 unless given\n"
@@ -484,6 +485,31 @@ static int set_reference_value(struct session *s, struct admin_client *c)
     return 0;
 }
 
+/* Ours: many at once, {"name": value}. */
+static int set_reference_values(struct session *s, struct admin_client *c)
+{
+    if (s->o.word_count != 3)
+        return usage_error("set-reference-values needs %s", "FILE");
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, ADMIN_ANSWER_MAX);
+    value object;
+    enum status st = read_file(s->o.words[2], &text, &err);
+    if (st == OK)
+        st = json_parse(&s->arena, buf_str(&text), NULL, &object, &err);
+    if (st == OK && (!value_is_object(object) || value_len(object) == 0)) {
+        error_set(&err, "%s: expected an object with a member for each reference value",
+                  s->o.words[2]);
+        st = ERR_INVALID;
+    }
+    if (st == OK)
+        st = admin_set_reference_values(c, object, &err);
+    if (st != OK)
+        return failed(&err);
+    puts("Reference Values Updated");
+    return 0;
+}
+
 /* ---- explain ---- */
 
 static enum status get_decision(struct session *s, struct admin_client *c, struct str id,
@@ -552,6 +578,8 @@ static int as_admin(struct session *s)
         status = get_reference_value(s, &c, true);
     else if (strcmp(command, "set-sample-reference-value") == 0)
         status = set_reference_value(s, &c);
+    else if (strcmp(command, "set-reference-values") == 0)
+        status = set_reference_values(s, &c);
     else if (strcmp(command, "explain") == 0)
         status = explain_decision(s, &c);
     else

@@ -21,7 +21,7 @@
 #define DRAIN_MS 30000 /* then wait this long for running requests */
 
 static const char usage_text[] =
-    "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]...\n"
+    "usage: kbs -c FILE [--check-config] [--extra-trust-anchors DIR]... [--log-format text|json]\n"
     "       kbs --claims attestation|resource\n"
     "\n"
     "  -c, --config-file FILE       configuration: .toml, .yaml, .yml or .json\n"
@@ -31,6 +31,7 @@ static const char usage_text[] =
     "                               further roots of trust, loudly warned about; repeatable\n"
     "      --claims KIND            print the claims that such policies can read, as JSON\n"
     "                               (rego check --claims), and exit\n"
+    "      --log-format FORMAT      text (the default), or json: one object a line\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -68,12 +69,13 @@ static int print_claims(const char *kind)
 /* -1: go on; else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS, CLAIMS };
+    enum { CHECK_CONFIG = 256, EXTRA_ANCHORS, CLAIMS, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
         {"claims", required_argument, NULL, CLAIMS},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -97,6 +99,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *out)
             break;
         case CLAIMS:
             return print_claims(optarg);
+        case LOG_FORMAT:
+            if (!log_set_format(optarg)) {
+                fprintf(stderr, "kbs: --log-format is text or json, not \"%s\"\n", optarg);
+                return 2;
+            }
+            break;
         case 'h':
             fputs(usage_text, stdout);
             return 0;
@@ -229,6 +237,11 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
         int n = snprintf(list + len, sizeof(list) - len, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(a));
         len += n < 0 ? 0 : (size_t)n;
     }
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    log_info("kbs", "starting %ld workers",
+             c->worker_count > 0 ? (long)c->worker_count
+             : cpus > 0          ? cpus
+                                 : 1);
     log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
@@ -312,7 +325,7 @@ int main(int argc, char **argv)
         return status;
 
     struct error err = ERROR_INIT;
-    if (log_init(getenv("RUST_LOG"), LOG_TEXT, &err) != OK) {
+    if (log_init(getenv("RUST_LOG"), &err) != OK) {
         fail(&err);
         return 101; /* as upstream */
     }

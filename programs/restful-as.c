@@ -15,7 +15,6 @@
 #include "net/helper.h"
 #include "net/http.h"
 #include "net/tls.h"
-#include "value/json.h"
 
 #define CONFIG_MAX (1024 * 1024)
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
@@ -35,6 +34,7 @@ static const char usage_text[] =
     "  -r, --allowed_origin ORIGIN  web pages that may ask; repeatable, comma lists\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
+    "      --log-format FORMAT      text (the default), or json: one object a line\n"
     "  -h, --help                   print this text\n"
     "  -V, --version                print the version\n"
     "\n"
@@ -88,7 +88,7 @@ static bool add_origins(struct arguments *args, struct str list)
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { EXTRA_ANCHORS = 256 };
+    enum { EXTRA_ANCHORS = 256, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
@@ -96,6 +96,7 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
         {"https-prikey", required_argument, NULL, 'k'},
         {"allowed_origin", required_argument, NULL, 'r'},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
+        {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -122,6 +123,10 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
             if (out->anchor_count == ANCHOR_DIRS_MAX)
                 return wrong_usage("too many folders of extra trust anchors");
             out->anchors[out->anchor_count++] = optarg;
+            break;
+        case LOG_FORMAT:
+            if (!log_set_format(optarg))
+                return wrong_usage("--log-format is text or json");
             break;
         case 'h':
             fputs(usage_text, stdout);
@@ -267,17 +272,21 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
         return OK;
     CLEANUP(buf_done) struct buf text;
     buf_init(&text, CONFIG_MAX);
+    struct positions positions = {0};
     enum status st = file_read(args->config, &text, err);
     /* JSON only, whatever the file's name (2.1). */
     if (st == OK) {
-        st = json_parse(a, buf_str(&text), &(struct json_options){.duplicates = JSON_DUP_LAST}, out,
-                        err);
+        st = document_parse(a, buf_str(&text), DOCUMENT_JSON, out, &positions, err);
         if (st != OK && err->line > 0)
             error_prefix(err, "line %u, column %u: ", err->line, err->col);
     }
-    if (st != OK)
+    if (st != OK) {
         error_prefix(err, "configuration \"%s\": ", args->config);
-    return st;
+        return st;
+    }
+    struct reader r = {a, str_of(args->config), &positions, OK, err, warn, NULL};
+    attestation_config_check(&r, *out, STR_EMPTY);
+    return r.failed;
 }
 
 static enum status naming_of(value config, enum era era, enum submod_naming *out, struct error *err)
@@ -328,6 +337,7 @@ static enum status make_service(struct program *p, struct error *err)
 
     struct attestation_options o = {
         .config = config,
+        .config_checked = true,
         .era = attestation_config_era(config),
         .anchors = anchors,
         .storage_backend = VALUE_UNDEFINED,
@@ -449,7 +459,7 @@ int main(int argc, char **argv)
     locked_init(); /* before OpenSSL allocates anything */
     struct error err = ERROR_INIT;
     const char *filter = getenv("RUST_LOG");
-    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", LOG_TEXT, &err) != OK) {
+    if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", &err) != OK) {
         fail(&err);
         return 101; /* as upstream */
     }

@@ -17,6 +17,7 @@
 #include "jose/jose.h"
 #include "rego/rego.h"
 #include "rvps/rvps.h"
+#include "value/config_read.h"
 #include "verifier/anchors.h"
 #include "verifier/verifier.h"
 
@@ -36,8 +37,15 @@ enum era attestation_config_era(value config);
  */
 bool attestation_config_has_cpu0(value config);
 
+/*
+ * Warn about unknown keys of the table, fail where one holds what it should
+ * not.  `r` knows the file, `at` where in it the table stands.
+ */
+void attestation_config_check(struct reader *r, value config, struct str at);
+
 struct attestation_options {
     value config; /* the table: attestation_service of a KBS, or a whole file of restful-as */
+    bool config_checked; /* by attestation_config_check(), with file and line */
     enum era era;
     bool cpu0_names;               /* README 11: an old-era configuration from v0.14 to v0.18 */
     enum submod_naming naming;     /* S9; by era unless configured */

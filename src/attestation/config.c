@@ -114,56 +114,13 @@ static enum status read_table(value table, const char *key, value *out, struct e
 
 /* ---- unknown keys (S1): every silent failure of the eras was an ignored key ---- */
 
-static void warn_unknown(const struct attestation_options *o, value table, const char *where,
-                         const char *const *known, size_t n)
+static enum status check_keys(struct arena *a, const struct attestation_options *o,
+                              struct error *err)
 {
-    for (size_t i = 0; i < value_len(table); i++) {
-        struct str key = value_str(value_pairs(table)[i].key);
-        bool found = false;
-        for (size_t k = 0; k < n && !found; k++)
-            found = str_is(key, known[k]);
-        if (!found)
-            warn_text(o, "configuration: unknown key %s%s is ignored", where, QUOTED(key));
-    }
-}
-
-static void warn_all_unknown(const struct attestation_options *o, value config)
-{
-    static const char *const top[] = {
-        "rvps_config",
-        "attestation_token_broker",
-        "verifier_config",
-        "storage_backend",
-        "work_dir",
-        "policy_engine",
-        "storage_type",
-        "attestation_token_config",
-        "type",
-        "timeout",
-        "submod_naming",
-        "claviger",
-        "as_addr",
-        "pool_size",
-        "base_url",
-        "api_key",
-        "certs_file",
-        "policy_ids",
-        "allow_unmatched_policy",
-    };
-    static const char *const broker[] = {
-        "type",         "duration_min", "issuer_name", "developer_name", "build_name",
-        "profile_name", "signer",       "policy_dir",  "verbose_token",
-    };
-    static const char *const signer[] = {"key_path", "cert_url", "cert_path"};
-    static const char *const rvps[] = {"type",         "remote_addr",  "store_type",
-                                       "store_config", "storage",      "extractors",
-                                       "address",      "storage_type", "enforce_expiration"};
-    warn_unknown(o, config, "", top, ARRAY_LEN(top));
-    value b = member(config, "attestation_token_broker");
-    warn_unknown(o, b, "attestation_token_broker.", broker, ARRAY_LEN(broker));
-    warn_unknown(o, member(b, "signer"), "attestation_token_broker.signer.", signer,
-                 ARRAY_LEN(signer));
-    warn_unknown(o, member(config, "rvps_config"), "rvps_config.", rvps, ARRAY_LEN(rvps));
+    struct reader r = {a, STR("configuration"), NULL, OK, err, o->warn, o->user};
+    if (!o->config_checked)
+        attestation_config_check(&r, o->config, STR_EMPTY);
+    return r.failed;
 }
 
 /* ---- eras ---- */
@@ -515,10 +472,10 @@ enum status as_config_read(struct arena *a, const struct attestation_options *o,
     *out = (struct as_config){.verifier_config = VALUE_UNDEFINED};
     if (value_is_defined(o->config) && !value_is_object(o->config))
         return wrong(err, "the attestation service's part", "a table");
-    warn_all_unknown(o, o->config);
-
     struct backend b = {0};
-    enum status st = as_config_read_broker(a, o, out, err);
+    enum status st = check_keys(a, o, err);
+    if (st == OK)
+        st = as_config_read_broker(a, o, out, err);
     if (st == OK)
         st = read_table(o->config, "verifier_config", &out->verifier_config, err);
     if (st == OK)

@@ -304,8 +304,8 @@ struct attestation_service *attestation_service_unref(struct attestation_service
         rego_policy_unref(s->builtins[i].rego);
     explain_cache_free(s->explanations);
     verifier_cache_free(s->checked);
-    deny_watch_free(s->deny);
     collateral_service_free(s->endorsements);
+    deny_watch_free(s->deny);
     policy_set_unref(s->policies);
     privkey_unref(s->signer.key);
     as_config_done(&s->config);

@@ -41,11 +41,23 @@ void arena_done(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
-    bool dirty_to_end = a->chunk != NULL && a->chunk->older != NULL;
-    while (a->chunk != NULL && a->chunk->older != NULL) {
+    arena_reset_keeping(a, 0);
+}
+
+/* Newer chunks are larger than older ones, unless something large needed one of its own. */
+void arena_reset_keeping(struct arena *a, size_t size)
+{
+    bool dirty_to_end = false;
+    while (a->chunk != NULL && a->chunk->older != NULL && a->chunk->size > size) {
         struct arena_chunk *older = a->chunk->older;
         free_chunk(a, a->chunk);
         a->chunk = older;
+        dirty_to_end = true;
+    }
+    while (a->chunk != NULL && a->chunk->older != NULL) {
+        struct arena_chunk *older = a->chunk->older;
+        a->chunk->older = older->older;
+        free_chunk(a, older);
     }
     if (a->chunk != NULL) {
         /* Only what was handed out: what rollbacks gave back was wiped by them. */

@@ -39,6 +39,9 @@ void arena_done(struct arena *a);
 /* Forget everything but the first chunk, which stays for the next round. */
 void arena_reset(struct arena *a);
 
+/* The same, but the largest chunk of up to `size` bytes stays. */
+void arena_reset_keeping(struct arena *a, size_t size);
+
 /* Uninitialised memory, aligned to ARENA_ALIGN; NULL after a failure, and only then. */
 void *arena_alloc_slow(struct arena *a, size_t size);
 

@@ -53,6 +53,8 @@ bool buf_reserve(struct buf *b, size_t n)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     if (cap < want)
         cap = want;
+    if (cap > b->max) /* or buf_add_byte() would fill what was rounded up */
+        cap = b->max;
 
     /* Not realloc(): it would leave the old bytes of a secret behind. */
     char *p = malloc(cap);

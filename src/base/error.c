@@ -123,20 +123,18 @@ const char *quote(struct str s, struct quoted *out)
     while (i < s.len && i < QUOTE_MAX) {
         uint32_t rune;
         size_t n = utf8_decode(str_from(s, i), &rune);
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (n > 1) {
+        if (n > 0 && rune_is_visible(rune) && rune != '"' && rune != '\\') {
             memcpy(w, s.ptr + i, n);
             w += n;
             i += n;
-        } else if (n == 0 || c < 0x20 || c == 0x7f || c == '"' || c == '\\') {
+            continue;
+        }
+        for (size_t end = i + (n == 0 ? 1 : n); i < end; i++) {
+            unsigned char c = (unsigned char)s.ptr[i];
             *w++ = '\\';
             *w++ = 'x';
             *w++ = hex[c >> 4];
             *w++ = hex[c & 15];
-            i++;
-        } else {
-            *w++ = (char)c;
-            i++;
         }
     }
     if (i < s.len) {

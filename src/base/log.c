@@ -12,6 +12,8 @@
 #define TARGET_MAX 64
 #define MESSAGE_MAX 4096
 
+enum log_format { LOG_TEXT, LOG_JSON };
+
 static struct {
     enum log_format format;
     int fd;
@@ -41,9 +43,8 @@ static bool parse_level(struct str s, int *out)
     return false;
 }
 
-enum status log_init(const char *filter, enum log_format format, struct error *err)
+enum status log_init(const char *filter, struct error *err)
 {
-    state.format = format;
     state.base = LOG_INFO;
     state.rule_count = 0;
     if (filter == NULL)
@@ -78,6 +79,18 @@ enum status log_init(const char *filter, enum log_format format, struct error *e
     return OK;
 }
 
+bool log_set_format(const char *name)
+{
+    static const char *const names[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            state.format = (enum log_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 void log_set_fd(int fd)
 {
     state.fd = fd;
@@ -100,7 +113,7 @@ bool log_enabled(enum log_level level, const char *target)
 /* Append with control characters (and for JSON, quotes) escaped; returns the new length. */
 static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool json)
 {
-    for (size_t i = 0; i < s.len && len + 8 < cap;) {
+    for (size_t i = 0; i < s.len && len + 16 < cap;) {
         uint32_t rune;
         size_t n = utf8_decode(str_from(s, i), &rune);
         unsigned char c = (unsigned char)s.ptr[i];
@@ -109,8 +122,12 @@ static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool
             i++;
             continue;
         }
-        if (n == 1 && (c < 0x20 || c == 0x7f))
-            len += (size_t)snprintf(line + len, cap - len, json ? "\\u%04x" : "\\x%02x", c);
+        if (!rune_is_visible(rune) && json)
+            len += (size_t)snprintf(line + len, cap - len, "\\u%04x", rune);
+        else if (!rune_is_visible(rune))
+            for (size_t k = 0; k < n; k++)
+                len +=
+                    (size_t)snprintf(line + len, cap - len, "\\x%02x", (unsigned char)s.ptr[i + k]);
         else if (json && (c == '"' || c == '\\'))
             len += (size_t)snprintf(line + len, cap - len, "\\%c", c);
         else {

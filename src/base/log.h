@@ -16,13 +16,14 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
-enum log_format { LOG_TEXT, LOG_JSON };
-
 /*
  * Apply a filter in the syntax of RUST_LOG: "level", "target=level", comma
  * lists; "off" too.  ERR_INVALID for anything else.  Call before threads start.
  */
-STATUS log_init(const char *filter, enum log_format format, struct error *err);
+STATUS log_init(const char *filter, struct error *err);
+
+/* "text", which it is unless said, or "json"; false for anything else.  Likewise before threads. */
+bool log_set_format(const char *name);
 
 /* Where lines go: file descriptor 2 unless a test says otherwise. */
 void log_set_fd(int fd);

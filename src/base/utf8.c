@@ -103,3 +103,11 @@ size_t utf8_count(struct str s)
     }
     return count;
 }
+
+bool rune_is_visible(uint32_t rune)
+{
+    if (rune < 0x20 || (rune >= 0x7f && rune < 0xa0))
+        return false;
+    return rune != 0x061c && rune != 0x200e && rune != 0x200f &&
+           !(rune >= 0x2028 && rune <= 0x202e) && !(rune >= 0x2066 && rune <= 0x2069);
+}

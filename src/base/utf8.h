@@ -18,5 +18,12 @@ size_t utf8_encode(uint32_t rune, char out[4]);
 
 bool utf8_is_valid(struct str s);
 
+/*
+ * False for what acts on a terminal or on the order of the text around it
+ * instead of being seen: C0 and C1 controls (U+009B begins an escape sequence),
+ * line and paragraph separators, bidirectional marks.
+ */
+bool rune_is_visible(uint32_t rune);
+
 /* Number of code points; each invalid byte counts as one. */
 size_t utf8_count(struct str s);

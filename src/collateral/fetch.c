@@ -154,7 +154,12 @@ static void answer_cleanup(struct fetch_answer *a)
     fetch_answer_done(a);
 }
 
-enum outcome { ARRIVED, ABSENT, FAILED };
+enum outcome {
+    ARRIVED,
+    ABSENT,  /* there is no such item */
+    FAILED,  /* nobody answers, or not now: worth another try soon */
+    REFUSED, /* the answer is none that serves: another try now would have the same */
+};
 
 static enum status ask(struct collateral_service *s, struct str url, enum outcome *outcome,
                        int64_t *retry_after_s, struct error *err)
@@ -163,8 +168,10 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
     fetch_answer_init(&answer);
     *outcome = FAILED;
     enum status st = get(s, url, &answer, err);
-    if (st != OK)
+    if (st != OK) {
+        *outcome = st == ERR_UNAVAILABLE ? FAILED : REFUSED;
         return st == ERR_NOMEM ? st : ERR_UNAVAILABLE;
+    }
     *retry_after_s = answer.retry_after_s;
     if (answer.status == 404 || answer.status == 410) {
         *outcome = ABSENT;
@@ -180,8 +187,8 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
                                    .body = buf_str(&answer.body),
                                    .fetched_s = now_s(s)};
     st = take_in(s, &item, false, err);
-    if (st == ERR_DENIED && is_from_evidence(url))
-        *outcome = ABSENT; /* of this chip there is nothing; the service itself is well */
+    /* Of this chip there is nothing; the service itself is well. */
+    *outcome = st == ERR_DENIED && is_from_evidence(url) ? ABSENT : REFUSED;
     if (st != OK)
         return st;
     *outcome = ARRIVED;
@@ -194,8 +201,10 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
 }
 
 /* Asked, and what came of it noted for the next who asks. */
-static enum status ask_once(struct collateral_service *s, struct str url, struct error *err)
+static enum status ask_once(struct collateral_service *s, struct str url, bool *again,
+                            struct error *err)
 {
+    *again = false;
     bool from_evidence = is_from_evidence(url);
     pthread_mutex_lock(&s->lock);
     enum status st = throttle_ask(&s->throttle, url, from_evidence, clock_monotonic_ns(), err);
@@ -207,17 +216,19 @@ static enum status ask_once(struct collateral_service *s, struct str url, struct
         error_set(err, "collateral of other unknown machines is being asked for");
         return ERR_UNAVAILABLE;
     }
+    *again = st == ERR_UNAVAILABLE && !from_evidence && !s->options.impatient;
     if (st != OK)
         return st;
 
-    enum outcome outcome;
+    enum outcome outcome = FAILED;
     int64_t retry_after_s = 0;
     st = ask(s, url, &outcome, &retry_after_s, err);
 
     pthread_mutex_lock(&s->lock);
     if (from_evidence)
         s->evidence_fetches--;
-    if (outcome == FAILED)
+    *again = outcome == FAILED && !from_evidence && !s->options.impatient;
+    if (outcome == FAILED || outcome == REFUSED)
         throttle_failed(&s->throttle, url, retry_after_s, clock_monotonic_ns());
     else
         throttle_succeeded(&s->throttle, url);
@@ -231,9 +242,8 @@ static enum status ask_once(struct collateral_service *s, struct str url, struct
  * Become the one process that asks, while others wait; -1 without a folder, or
  * when the other takes too long: then it is as if it had died.
  */
-static int become_first(struct collateral_service *s, struct str url, int64_t end_ns, bool *waited)
+static int become_first(struct collateral_service *s, struct str url, int64_t end_ns)
 {
-    *waited = false;
     for (;;) {
         int fd = s->disk == NULL ? -2 : collateral_disk_lock(s->disk, url);
         if (fd >= 0)
@@ -241,7 +251,6 @@ static int become_first(struct collateral_service *s, struct str url, int64_t en
         int64_t next_ns = clock_monotonic_ns() + LOCK_LOOK_MS * (NS_PER_S / 1000);
         if (fd == -2 || next_ns > end_ns || !wait_until(s, next_ns))
             return -1;
-        *waited = true;
     }
 }
 
@@ -249,8 +258,9 @@ static enum status from_network(struct collateral_service *s, struct str url, in
                                 struct error *err)
 {
     for (;;) {
-        enum status st = ask_once(s, url, err);
-        if (st != ERR_UNAVAILABLE || is_from_evidence(url) || s->options.impatient)
+        bool again;
+        enum status st = ask_once(s, url, &again, err);
+        if (st == OK || !again)
             return st;
         pthread_mutex_lock(&s->lock);
         int64_t until_ns = throttle_until(&s->throttle, url);
@@ -281,11 +291,9 @@ static enum status obtain(struct collateral_service *s, struct str url, bool ren
         error_prefix(err, "collateral %s is missing: ", QUOTED(url));
         return ERR_UNAVAILABLE;
     }
-    bool waited;
-    int lock = become_first(s, url, end_ns, &waited);
-    enum status st = ERR_NOT_FOUND;
-    if (waited)
-        st = from_folder(s, url, true, have_s, &folder);
+    int lock = become_first(s, url, end_ns);
+    /* Whoever was first may have brought it, be it between our look and our turn. */
+    enum status st = from_folder(s, url, true, have_s, &folder);
     if (st != OK)
         st = from_network(s, url, end_ns, err);
     if (lock >= 0)

@@ -16,8 +16,9 @@
 
 #include "base/defs.h"
 
-#define LOCKED_MAX (256 * 1024) /* address space; pages are taken, and locked, when they are used  \
-                                 */
+#define LOCKED_MAX                                                                                 \
+    (256 * 1024) /* address space; pages are taken, and locked, when they are used                 \
+                  */
 
 /*
  * First thing in main(), before OpenSSL allocates anything.  False: it has

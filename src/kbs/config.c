@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "attestation/attestation.h"
 #include "base/file.h"
 #include "decision/decision.h"
-#include "kbs/config_read.h"
 #include "net/fetch.h"
 
 #define DEFAULT_REPOSITORY "/opt/confidential-containers/kbs/repository"
@@ -13,87 +13,63 @@
 #define DEFAULT_LOCAL_JSON "/opt/confidential-containers/storage/local_json"
 #define DEFAULT_SQLITE "/opt/confidential-containers/storage/claviger.sqlite"
 
-/* Every key of kbs.md 13.2 and attestation-service.md 2, and ours (INTERFACES.md). */
-static const char *const known_keys[] = {
-    "http_server.sockets",
-    "http_server.insecure_http",
-    "http_server.private_key",
-    "http_server.certificate",
-    "http_server.payload_request_size",
-    "http_server.worker_count",
-    "http_server.tls_profile",
-    "http_server.tls_min_version",
-    "http_server.tls_max_version",
-    "http_server.tls_ciphers",
-    "http_server.tls_groups",
-    "admin.insecure_api",
-    "admin.auth_public_key",
-    "admin.type",
-    "admin.personas.[].id",
-    "admin.personas.[].public_key_path",
-    "admin.roles.[].id",
-    "admin.roles.[].allowed_endpoints",
-    "admin.authorization_mode",
-    "admin.authentication.bearer_jwt.identity_providers.[].issuer",
-    "admin.authentication.bearer_jwt.identity_providers.[].audience",
-    "admin.authentication.bearer_jwt.identity_providers.[].public_key_uri",
-    "admin.authentication.bearer_jwt.identity_providers.[].jwk_set_uri",
-    "admin.authorization.regex_acl.acls.[].role",
-    "admin.authorization.regex_acl.acls.[].allowed_endpoints",
-    "attestation_token.trusted_certs_paths",
-    "attestation_token.trusted_jwk_sets",
-    "attestation_token.extra_teekey_paths",
-    "attestation_token.insecure_key",
-    "attestation_token.insecure_header_jwk",
-    "attestation_token.accept_foreign_header_keys",
-    "attestation_token.attestation_token_type",
-    "attestation_service.type",
-    "attestation_service.timeout",
-    "attestation_service.work_dir",
-    "attestation_service.policy_engine",
-    "attestation_service.storage_type",
-    "attestation_service.attestation_token_broker.type",
-    "attestation_service.attestation_token_broker.duration_min",
-    "attestation_service.attestation_token_broker.issuer_name",
-    "attestation_service.attestation_token_broker.developer_name",
-    "attestation_service.attestation_token_broker.build_name",
-    "attestation_service.attestation_token_broker.profile_name",
-    "attestation_service.attestation_token_broker.policy_dir",
-    "attestation_service.attestation_token_broker.verbose_token",
-    "attestation_service.attestation_token_broker.signer.key_path",
-    "attestation_service.attestation_token_broker.signer.cert_url",
-    "attestation_service.attestation_token_broker.signer.cert_path",
-    "attestation_service.attestation_token_config.duration_min",
-    "attestation_service.attestation_token_config.issuer_name",
-    "attestation_service.attestation_token_config.signer.*",
-    "attestation_service.rvps_config.type",
-    "attestation_service.rvps_config.address",
-    "attestation_service.rvps_config.remote_addr",
-    "attestation_service.rvps_config.store_type",
-    "attestation_service.rvps_config.store_config.file_path",
-    "attestation_service.rvps_config.storage.type",
-    "attestation_service.rvps_config.storage.file_path",
-    "attestation_service.rvps_config.storage.storage_type",
-    "attestation_service.rvps_config.storage.backends.*",
-    "attestation_service.rvps_config.storage_type",
-    "attestation_service.rvps_config.extractors.*",
-    "attestation_service.rvps_config.enforce_expiration",
-    "attestation_service.verifier_config.*",
-    "policy_engine.policy_path",
-    "storage_backend.storage_type",
-    "storage_backend.backends.*",
-    "session_storage_type",
-    "plugins.[].*",
-    "claviger.era",
-    "claviger.protocols",
-    "claviger.seal_keys",
-    "claviger.extra_trust_anchors",
-    "claviger.decision_ring",
-    "claviger.submod_naming",
-    "claviger.confinement",
-    "claviger.fetch_allow",
-    "claviger.fetch_ca",
-    NULL,
+/*
+ * Every key of kbs.md 13.2, and ours (INTERFACES.md); those of the attestation
+ * service are its own to judge.  What they hold is judged where they are read.
+ */
+static const struct config_key known_keys[] = {
+    {"http_server.sockets", CONFIG_ANY, NULL},
+    {"http_server.insecure_http", CONFIG_ANY, NULL},
+    {"http_server.private_key", CONFIG_ANY, NULL},
+    {"http_server.certificate", CONFIG_ANY, NULL},
+    {"http_server.payload_request_size", CONFIG_ANY, NULL},
+    {"http_server.worker_count", CONFIG_ANY, NULL},
+    {"http_server.tls_profile", CONFIG_ANY, NULL},
+    {"http_server.tls_min_version", CONFIG_ANY, NULL},
+    {"http_server.tls_max_version", CONFIG_ANY, NULL},
+    {"http_server.tls_ciphers", CONFIG_ANY, NULL},
+    {"http_server.tls_groups", CONFIG_ANY, NULL},
+    {"admin.insecure_api", CONFIG_ANY, NULL},
+    {"admin.auth_public_key", CONFIG_ANY, NULL},
+    {"admin.type", CONFIG_ANY, NULL},
+    {"admin.personas.[].id", CONFIG_ANY, NULL},
+    {"admin.personas.[].public_key_path", CONFIG_ANY, NULL},
+    {"admin.roles.[].id", CONFIG_ANY, NULL},
+    {"admin.roles.[].allowed_endpoints", CONFIG_ANY, NULL},
+    {"admin.authorization_mode", CONFIG_ANY, NULL},
+    {"admin.authentication.bearer_jwt.identity_providers.[].issuer", CONFIG_ANY, NULL},
+    {"admin.authentication.bearer_jwt.identity_providers.[].audience", CONFIG_ANY, NULL},
+    {"admin.authentication.bearer_jwt.identity_providers.[].public_key_uri", CONFIG_ANY, NULL},
+    {"admin.authentication.bearer_jwt.identity_providers.[].jwk_set_uri", CONFIG_ANY, NULL},
+    {"admin.authorization.regex_acl.acls.[].role", CONFIG_ANY, NULL},
+    {"admin.authorization.regex_acl.acls.[].allowed_endpoints", CONFIG_ANY, NULL},
+    {"attestation_token.trusted_certs_paths", CONFIG_ANY, NULL},
+    {"attestation_token.trusted_jwk_sets", CONFIG_ANY, NULL},
+    {"attestation_token.extra_teekey_paths", CONFIG_ANY, NULL},
+    {"attestation_token.insecure_key", CONFIG_ANY, NULL},
+    {"attestation_token.insecure_header_jwk", CONFIG_ANY, NULL},
+    {"attestation_token.accept_foreign_header_keys", CONFIG_ANY, NULL},
+    {"attestation_token.attestation_token_type", CONFIG_ANY, NULL},
+    {"attestation_service.*", CONFIG_ANY, NULL},
+    {"policy_engine.policy_path", CONFIG_ANY, NULL},
+    {"storage_backend.storage_type", CONFIG_ANY, NULL},
+    {"storage_backend.backends.*", CONFIG_ANY, NULL},
+    {"session_storage_type", CONFIG_ANY, NULL},
+    {"plugins.[].name", CONFIG_ANY, NULL},
+    {"plugins.[].type", CONFIG_ANY, NULL},
+    {"plugins.[].storage_backend_type", CONFIG_ANY, NULL},
+    {"plugins.[].dir_path", CONFIG_ANY, NULL},
+    {"plugins.[].item", CONFIG_ANY, NULL},
+    {"claviger.era", CONFIG_ANY, NULL},
+    {"claviger.protocols", CONFIG_ANY, NULL},
+    {"claviger.seal_keys", CONFIG_ANY, NULL},
+    {"claviger.extra_trust_anchors", CONFIG_ANY, NULL},
+    {"claviger.decision_ring", CONFIG_ANY, NULL},
+    {"claviger.submod_naming", CONFIG_ANY, NULL},
+    {"claviger.confinement", CONFIG_ANY, NULL},
+    {"claviger.fetch_allow", CONFIG_ANY, NULL},
+    {"claviger.fetch_ca", CONFIG_ANY, NULL},
+    {NULL, CONFIG_ANY, NULL},
 };
 
 /* Known, read without complaint by upstream, and without any effect (kbs.md 13.3). */
@@ -573,7 +549,8 @@ static enum status load(struct kbs_config *c, struct str text, config_warn warn,
     read_plugins(&r, c);
     read_claviger(&r, c);
     decide_era(c);
-    reader_unknown_keys(&r, c->root, known_keys, "admin");
+    reader_check_keys(&r, c->root, STR_EMPTY, known_keys, "admin");
+    attestation_config_check(&r, c->attestation_service, STR("/attestation_service"));
     warn_dead_keys(&r, c);
     if (r.failed != OK) {
         error_prefix(err, "failed to load configuration file ");

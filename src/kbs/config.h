@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "net/tls.h"
+#include "value/config_read.h"
 #include "value/document.h"
 #include "value/value.h"
 #include "verifier/verifier.h"
@@ -55,11 +56,6 @@ enum storage_kind {
     STORAGE_KIND_LOCAL_FS,
     STORAGE_KIND_LOCAL_JSON,
     STORAGE_KIND_SQLITE,
-};
-
-struct str_list {
-    struct str *items;
-    size_t len;
 };
 
 struct kbs_config {

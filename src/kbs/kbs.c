@@ -158,6 +158,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
     struct kbs_config *c = s->config;
     struct attestation_options options = {
         .config = c->attestation_service,
+        .config_checked = true, /* by kbs_config_load() */
         .era = c->era,
         .cpu0_names = c->cpu0_names,
         .naming = c->has_submod_naming                  ? (enum submod_naming)c->submod_naming
@@ -318,6 +319,20 @@ static void announce(const struct kbs_config *c)
                         "accept_foreign_header_keys = true would trust everybody's");
 }
 
+/* What the operator guide looks for in a new log. */
+static void announce_parts(const struct kbs_config *c)
+{
+    log_info("attestation_service::rvps", "launch a built-in RVPS");
+    value key =
+        value_pointer(c->attestation_service, STR("/attestation_token_broker/signer/key_path"));
+    if (value_is_string(key))
+        log_info("attestation_service::token", "token signer: the key in %s",
+                 QUOTED(value_str(key)));
+    else
+        log_info("attestation_service::token",
+                 "token signer: no key in the configuration, made an ephemeral one");
+}
+
 /* A path with a typing error must not pass for a deployment without policies. */
 static void warn_missing(struct str path, const char *below, const char *key, const char *instead)
 {
@@ -376,6 +391,7 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
         st = kbs_state_is_within(k, s, err);
     if (st != OK)
         return st;
+    announce_parts(s->config);
     *out = TAKE(s);
     return OK;
 }
@@ -411,11 +427,11 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (k == NULL)
         return error_nomem(err);
     pthread_mutex_init(&k->lock, NULL);
-    enum status st = copy_options(k, options, err);
-    if (st == OK)
-        st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
-    if (st == OK)
+    enum status st = secret_new_empty(SEAL_KEY_LEN, &k->seal_key, err);
+    if (st == OK) {
         random_bytes(secret_writable(k->seal_key), SEAL_KEY_LEN);
+        st = copy_options(k, options, err);
+    }
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
@@ -426,6 +442,9 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
                                &k->decisions, err);
     if (st != OK)
         return st;
+    if (!secret_all_locked())
+        log_warn("kbs", "keys could not be locked into memory, so they may reach the swap space: "
+                        "raise RLIMIT_MEMLOCK");
     *out = TAKE(k);
     return OK;
 }
@@ -481,6 +500,22 @@ enum status kbs_reload(struct kbs *k, struct error *err)
     return OK;
 }
 
+/* Files that cannot be loaded are tried again, and told of, when they change. */
+static void follow_sealing_keys(struct kbs *k, const struct kbs_state *s)
+{
+    uint64_t version = seal_files_version(s->config);
+    if (s->config->seal_keys.len == 0 || version == s->seal_version || version == k->seal_failed)
+        return;
+    struct error err = ERROR_INIT;
+    if (kbs_reload(k, &err) == OK) {
+        k->seal_failed = 0;
+        log_info("kbs", "the sealing keys were loaded anew");
+        return;
+    }
+    k->seal_failed = version;
+    log_error("kbs", "%s; the old state serves on", err.text);
+}
+
 void kbs_refresh(struct kbs *k)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
@@ -494,12 +529,7 @@ void kbs_refresh(struct kbs *k)
     else if (changed)
         log_info("kbs", "the resource policy was loaded anew");
 
-    if (s->config->seal_keys.len > 0 && seal_files_version(s->config) != s->seal_version) {
-        if (kbs_reload(k, &err) != OK)
-            log_error("kbs", "%s; the old state serves on", err.text);
-        else
-            log_info("kbs", "the sealing keys were loaded anew");
-    }
+    follow_sealing_keys(k, s);
 }
 
 void kbs_stopping(struct kbs *k)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "attestation/attestation.h"
+#include "base/secret.h"
 #include "decision/decision.h"
 #include "kbs/admin.h"
 #include "kbs/kbs.h"
@@ -48,6 +49,7 @@ struct kbs {
     struct session_store *sessions;
     struct metrics metrics;
     struct secret *seal_key; /* made at start, for configurations without seal_keys */
+    uint64_t seal_failed;    /* version of sealing-key files that could not be loaded, or 0 */
     atomic_bool stopping;
     struct confine reach; /* what the process may read and write, once it is confined */
     struct arena urls;    /* what may be fetched then: */

@@ -222,14 +222,14 @@ void kbs_done(void *user, const struct http_exchange *x, size_t bytes_sent)
     int64_t took = clock_monotonic_ns() - x->start_ns;
     if (str_has_prefix(x->path, STR("/kbs"))) {
         metric_observe_duration(&k->metrics, took);
-        metric_observe_response(&k->metrics, x->out.len);
+        metric_observe_response(&k->metrics, x->body_len);
     }
     if (!log_enabled(LOG_INFO, "actix_web::middleware::logger"))
         return;
     log_info("actix_web::middleware::logger",
              "%.*s \"%.*s %s%s HTTP/1.%d\" %d %zu \"%s\" \"%s\" %lld.%06lld", STR_ARG(x->peer),
              STR_ARG(x->head->method), QUOTED(x->path), x->query.len > 0 ? "?..." : "",
-             x->head->minor, x->status, x->out.len, QUOTED(or_dash(http_header(x, "referer"))),
+             x->head->minor, x->status, x->body_len, QUOTED(or_dash(http_header(x, "referer"))),
              QUOTED(or_dash(http_header(x, "user-agent"))), (long long)(took / NS_PER_S),
              (long long)(took % NS_PER_S / 1000));
 }

@@ -72,6 +72,7 @@ struct http_exchange {
     struct buf headers; /* "Name: value\r\n" lines, by http_add_header() */
     struct buf out;     /* body; a secret buf */
     bool close;         /* answer with Connection: close */
+    size_t body_len;    /* of the answer, for done(): `out` may have moved into the head by then */
 
     void *state; /* the handler's, between quick and work */
 };

@@ -64,6 +64,7 @@ void answer_prepare(struct exchange *ex, struct reactor *r)
     ex->sent = 0;
     if (has_no_body(x->status) || x->method == HTTP_HEAD)
         buf_reset(&x->out);
+    x->body_len = x->out.len;
     if (x->out.len > 0 && x->out.len <= SMALL_BODY_MAX) {
         buf_add(&ex->wire, buf_str(&x->out));
         buf_reset(&x->out);

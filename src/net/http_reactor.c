@@ -118,6 +118,7 @@ void exchange_reset(struct exchange *ex)
     x->method = HTTP_GET;
     x->target = x->path = x->query = x->body = x->peer = STR_EMPTY;
     x->status = 0;
+    x->body_len = 0;
     x->close = false;
     x->state = NULL;
     ex->parsed_at = NULL;

@@ -110,8 +110,18 @@ static void on_log(int severity, const char *text)
         fprintf(stderr, "libevent: %s\n", text);
 }
 
+/*
+ * Blocks of this size and more are mapped and unmapped one by one.  glibc begins
+ * there, too, but raises its threshold to the size of the first such block that
+ * is freed: after a dozen bodies of 2 MiB, which anybody can send, 40 MiB of
+ * their values stayed resident for ever (9 MiB at rest, now 2 above it).
+ */
+#define MAPPED_MIN (128 * 1024)
+
 static void set_functions(void)
 {
+    mallopt(M_MMAP_THRESHOLD, MAPPED_MIN);
+    mallopt(M_TRIM_THRESHOLD, 2 * MAPPED_MIN);
     event_set_mem_functions(allocate, resize, release);
     event_set_log_callback(on_log);
 }

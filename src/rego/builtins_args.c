@@ -215,8 +215,21 @@ size_t text_find(struct str s, struct str needle, size_t from)
         return SIZE_MAX;
     if (needle.len == 0)
         return from;
-    /* glibc's memmem() is two-way: linear in the worst case, too */
-    const char *p = memmem(s.ptr + from, s.len - from, needle.ptr, needle.len);
+    /*
+     * Mostly the first byte of the needle is not there, or only where the needle is.
+     * glibc's memmem() prepares itself first; it is two-way, linear in the worst case, too.
+     */
+    const char *at = s.ptr + from;
+    const char *last = s.ptr + s.len - needle.len;
+    for (int i = 0; i < 4 && at <= last; i++, at++) {
+        at = memchr(at, needle.ptr[0], (size_t)(last - at) + 1);
+        if (at == NULL)
+            return SIZE_MAX;
+        if (memcmp(at, needle.ptr, needle.len) == 0)
+            return (size_t)(at - s.ptr);
+    }
+    const char *p =
+        at > last ? NULL : memmem(at, (size_t)(s.ptr + s.len - at), needle.ptr, needle.len);
     return p == NULL ? SIZE_MAX : (size_t)(p - s.ptr);
 }
 

@@ -57,6 +57,7 @@ struct crego_data {
     atomic_uint refs;
     struct arena arena;
     value v;
+    struct rego_indexes *indexes;
 };
 
 struct crego_ctx {
@@ -259,6 +260,8 @@ EXPORT crego_status crego_data_from_json(const char *text, size_t len, crego_dat
     enum status st = read_json(&d->arena, text, len, &d->v, NULL);
     if (st == OK && !value_is_object(d->v))
         st = ERR_INVALID;
+    if (st == OK && (d->indexes = rego_indexes_new(d->v, 0)) == NULL)
+        st = ERR_NOMEM;
     if (st != OK) {
         crego_data_unref(d);
         return status_of(st);
@@ -278,6 +281,7 @@ EXPORT void crego_data_unref(crego_data *d)
 {
     if (d == NULL || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
         return;
+    rego_indexes_free(d->indexes);
     arena_done(&d->arena);
     free(d);
 }
@@ -341,6 +345,7 @@ EXPORT void crego_ctx_set_data(crego_ctx *x, crego_data *d)
     crego_data_unref(x->data);
     x->data = d;
     x->params.data = d == NULL ? VALUE_UNDEFINED : d->v;
+    x->params.indexes = d == NULL ? NULL : d->indexes;
 }
 
 EXPORT crego_status crego_ctx_set_input_json(crego_ctx *x, const char *text, size_t len)

@@ -3,40 +3,13 @@
  *
  * Rules are typed after the rules that they use.  A variable has the type of
  * the first literal that says anything about it; later literals must overlap
- * with it.  Rules and messages are OPA's (v1/ast/check.go); three things are
- * simpler here, and each only refuses less: inside of a literal with `with` all
- * of `data` is `any`, a rule that some `with` may replace has no empty
- * collections, and JSON schemas of annotations are not read.
+ * with it.  Rules and messages are OPA's (v1/ast/check.go), but that JSON schemas
+ * of annotations are not read.
  */
-#include "rego/types.h"
+#include "rego/check_types.h"
 
 #include <stdlib.h>
 
-struct binding {
-    uint32_t id;
-    const struct type *before;
-};
-
-struct checker {
-    struct type_maker m;
-    struct rego_compiler *c;
-    struct module *module;
-    const struct type **vars; /* of the rule's variables, by id */
-    uint32_t var_cap;
-    /* What to undo when a nested body ends. */
-    struct binding *trail;
-    uint32_t trail_len, trail_cap;
-    bool any_data;    /* inside of a literal with modifiers */
-    bool data_mocked; /* some `with data...` is there */
-    bool nested;      /* inside of `every` or `not`, whose literals say nothing */
-    bool quiet;       /* typing again: errors were told */
-    bool nil_ref;     /* a reference of the literal was refused */
-    uint32_t found;   /* errors since it was reset */
-    bool in_query;
-};
-
-static const struct type *type_of(struct checker *k, struct term *t);
-static const struct type *part_type(struct checker *k, struct term *t);
 static void check_body(struct checker *k, struct body *b);
 
 /* ---- errors ---- */
@@ -44,8 +17,6 @@ static void check_body(struct checker *k, struct body *b);
 static void report(struct checker *k, struct pos pos, const char *format, struct str name)
 {
     k->found++;
-    if (k->quiet)
-        return;
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 65536);
     for (const char *p = format; *p != '\0'; p++) {
@@ -74,7 +45,7 @@ static struct str shown(struct checker *k, const struct term *ref)
     return arena_str(k->m.a, buf_str(&b));
 }
 
-static bool undefined_ref(struct checker *k, const struct term *ref)
+bool undefined_ref(struct checker *k, const struct term *ref)
 {
     k->nil_ref = true;
     report(k, ref->items[0]->pos, "undefined ref: @", shown(k, ref));
@@ -83,12 +54,12 @@ static bool undefined_ref(struct checker *k, const struct term *ref)
 
 /* ---- variables ---- */
 
-static const struct type *var_type(const struct checker *k, uint32_t id)
+const struct type *var_type(const struct checker *k, uint32_t id)
 {
     return id < k->var_cap ? k->vars[id] : NULL;
 }
 
-static void put_var(struct checker *k, uint32_t id, const struct type *t)
+void put_var(struct checker *k, uint32_t id, const struct type *t)
 {
     if (id >= k->var_cap || id < VAR_FIRST)
         return;
@@ -148,8 +119,8 @@ static bool is_pattern(const struct term *t)
            t->kind == TERM_OBJECT || t->kind == TERM_SET;
 }
 
-static const struct type *select_ref(struct checker *k, const struct type *t,
-                                     const struct term *ref, uint32_t i)
+const struct type *select_ref(struct checker *k, const struct type *t, const struct term *ref,
+                              uint32_t i)
 {
     for (; t != NULL && i < ref->len; i++) {
         const struct term *part = ref->items[i];
@@ -184,10 +155,13 @@ static const struct type *ref_type(struct checker *k, const struct term *ref)
     const struct term *head = ref->items[0];
     if (head->kind != TERM_VAR)
         return select_ref(k, type_of(k, ref->items[0]), ref, 1);
+    const struct type *t;
+    if (head->var.id < VAR_FIRST && layers_type(k, ref, &t))
+        return t;
     if (head->var.id == VAR_INPUT)
         return &type_any;
     if (head->var.id == VAR_DATA)
-        return k->any_data ? &type_any : data_type(k, ref);
+        return data_type(k, ref);
     return select_ref(k, var_type(k, head->var.id), ref, 1);
 }
 
@@ -254,7 +228,7 @@ static const struct type *comprehension_type(struct checker *k, struct term *t)
     return t->comp.type;
 }
 
-static const struct type *type_of(struct checker *k, struct term *t)
+const struct type *type_of(struct checker *k, struct term *t)
 {
     switch (t->kind) {
     case TERM_VALUE:
@@ -287,7 +261,7 @@ static bool is_hoisted(const struct term *t)
     return t->kind == TERM_REF || (t->kind >= TERM_ARRAY_COMP && t->kind <= TERM_OBJECT_COMP);
 }
 
-static const struct type *part_type(struct checker *k, struct term *t)
+const struct type *part_type(struct checker *k, struct term *t)
 {
     const struct type *type = type_of(k, t);
     bool unknown = t->kind == TERM_REF ? type_is_nil(type) : type == NULL && is_hoisted(t);
@@ -481,7 +455,7 @@ static bool check_empty_part(struct checker *k, const struct term *ref, const st
 }
 
 /* From part i on; `t` is the type of what is before it. */
-static bool check_parts(struct checker *k, const struct term *ref, const struct type *t, uint32_t i)
+bool check_parts(struct checker *k, const struct term *ref, const struct type *t, uint32_t i)
 {
     for (; i < ref->len; i++) {
         struct term *part = ref->items[i];
@@ -521,6 +495,19 @@ static bool check_parts(struct checker *k, const struct term *ref, const struct 
     return true;
 }
 
+bool check_computed_part(struct checker *k, const struct term *ref, const struct term *part,
+                         const struct type *keys)
+{
+    const struct type *have = part->kind == TERM_VAR ? var_type(k, part->var.id)
+                              : k->nested            ? NULL
+                                                     : ref_type(k, part);
+    if (have == NULL && part->kind == TERM_VAR)
+        put_var(k, part->var.id, keys);
+    else if (have != NULL && !type_overlap(&k->m, keys, have))
+        return undefined_ref(k, ref);
+    return true;
+}
+
 static bool check_data_ref(struct checker *k, const struct term *ref)
 {
     const struct tree_node *n = k->c->root;
@@ -528,20 +515,10 @@ static bool check_data_ref(struct checker *k, const struct term *ref)
         return check_parts(k, ref, &type_any, 1);
     for (uint32_t i = 1; i < ref->len; i++) {
         const struct term *part = ref->items[i];
-        bool computed =
-            part->kind == TERM_REF || (part->kind == TERM_VAR && part->var.id >= VAR_FIRST);
-        if (i <= 2 && !computed && !ast_is_string(part))
+        if (i <= 2 && !is_computed(part) && !ast_is_string(part))
             return undefined_ref(k, ref);
-        if (computed) {
-            const struct type *keys = type_keys(&k->m, extent(k, n));
-            const struct type *have = part->kind == TERM_VAR ? var_type(k, part->var.id)
-                                      : k->nested            ? NULL
-                                                             : ref_type(k, part);
-            if (have == NULL && part->kind == TERM_VAR)
-                put_var(k, part->var.id, keys);
-            else if (have != NULL && !type_overlap(&k->m, keys, have))
-                return undefined_ref(k, ref);
-        }
+        if (is_computed(part) && !check_computed_part(k, ref, part, type_keys(&k->m, extent(k, n))))
+            return false;
         const struct tree_node *child = typed_child(k, n, part);
         if (child == NULL)
             return check_parts(k, ref, &type_any, 1);
@@ -571,13 +548,18 @@ static bool check_ref(void *user, struct term *t)
     if (t->kind != TERM_REF || t->len == 0 || t->items[0]->kind != TERM_VAR)
         return true;
     const struct term *head = t->items[0];
-    if (head->var.id == VAR_DATA && !k->any_data) {
-        const struct type *whole = data_type(k, t);
+    if (head->var.id == VAR_DATA) {
+        const struct type *whole = ref_type(k, t);
         if (whole != NULL && whole->kind == TYPE_FUNCTION) {
             k->nil_ref = true;
             report(k, head->pos, "function @ used as reference, not called", shown(k, t));
             return false;
         }
+    }
+    bool ok;
+    if (head->var.id < VAR_FIRST && layers_check(k, t, &ok))
+        return true;
+    if (head->var.id == VAR_DATA) {
         (void)check_data_ref(k, t);
     } else {
         const struct type *of = head->var.id < VAR_FIRST ? &type_any : var_type(k, head->var.id);
@@ -593,7 +575,7 @@ static bool check_ref(void *user, struct term *t)
 static const struct type *callee_type(struct checker *k, const struct callee *f)
 {
     if (f->kind == CALLEE_RULE)
-        return f->group->node->type;
+        return layers_replace(k, f->group->node) ? &type_any : f->group->node->type;
     struct callee *own = (struct callee *)(uintptr_t)f;
     if (!own->typed) {
         own->typed = true;
@@ -703,8 +685,9 @@ static void check_references(struct checker *k, struct expr *e)
 
 static void check_expr(struct checker *k, struct expr *e)
 {
-    bool outer = k->any_data;
-    k->any_data |= e->with_count > 0;
+    const struct layer *outer = k->layers;
+    if (e->with_count > 0)
+        k->layers = layers_of(k, e);
     k->nil_ref = false;
     check_references(k, e);
     if (e->kind == EXPR_EVERY && type_is_nil(type_of(k, e->domain)))
@@ -716,7 +699,7 @@ static void check_expr(struct checker *k, struct expr *e)
         check_equality(k, e); /* == of a rule is an equality (4.3) */
     else if (e->kind == EXPR_CALL)
         check_call(k, e);
-    k->any_data = outer;
+    k->layers = outer;
 }
 
 static void check_body(struct checker *k, struct body *b)
@@ -782,14 +765,13 @@ static const struct type *insert_below(struct checker *k, const struct type *obj
                        type_or(&k->m, object->of, member));
 }
 
-#define PATH_MAX_LEN 128
-
 /* Types of the nodes below an object join it. */
 static const struct type *join_below(struct checker *k, const struct type *object,
                                      const struct tree_node *n, const struct tree_node **path,
                                      uint32_t len)
 {
-    for (const struct tree_node *c = n->children; c != NULL && len < PATH_MAX_LEN; c = c->sibling) {
+    for (const struct tree_node *c = n->children; c != NULL && len < TYPE_PATH_MAX;
+         c = c->sibling) {
         if (!c->typed)
             continue;
         path[len] = c;
@@ -803,12 +785,12 @@ static const struct type *join_below(struct checker *k, const struct type *objec
 
 static void insert_type(struct checker *k, struct tree_node *n, const struct type *t)
 {
-    const struct tree_node *path[PATH_MAX_LEN];
+    const struct tree_node *path[TYPE_PATH_MAX];
     uint32_t len = 0;
-    for (struct tree_node *p = n; p != NULL && p->parent != NULL && len < PATH_MAX_LEN;
+    for (struct tree_node *p = n; p != NULL && p->parent != NULL && len < TYPE_PATH_MAX;
          p = p->parent)
-        path[PATH_MAX_LEN - ++len] = p;
-    const struct tree_node **at = path + PATH_MAX_LEN - len;
+        path[TYPE_PATH_MAX - ++len] = p;
+    const struct tree_node **at = path + TYPE_PATH_MAX - len;
     for (uint32_t i = 0; i < len; i++) {
         struct tree_node *p = (struct tree_node *)(uintptr_t)at[i];
         p->typed = true;
@@ -850,7 +832,7 @@ static void check_rule(struct checker *k, struct rule *r)
         return;
     }
     const struct type *t = rule_type(k, r);
-    if (t != NULL && k->data_mocked)
+    if (t != NULL && r->group->replaced)
         t = type_relax(&k->m, t);
     if (t != NULL)
         insert_type(k, n, t);
@@ -887,22 +869,6 @@ static void check_group(struct checker *k, struct rule_group *g)
             n = n->parent;
         n = n == g->node ? NULL : n->sibling;
     }
-}
-
-static bool finds_data_with(const struct body *b)
-{
-    for (uint32_t i = 0; b != NULL && i < b->len; i++) {
-        const struct expr *e = b->items[i];
-        for (uint32_t n = 0; n < e->with_count; n++) {
-            const struct term *t = e->withs[n].target;
-            if (e->withs[n].callee == NULL && t->kind == TERM_REF &&
-                t->items[0]->kind == TERM_VAR && t->items[0]->var.id == VAR_DATA)
-                return true;
-        }
-        if (finds_data_with(e->body) || finds_data_with(e->right))
-            return true;
-    }
-    return false;
 }
 
 static int by_place(const void *x, const void *y)
@@ -946,10 +912,7 @@ static void check_all(struct checker *k)
 void pass_types(struct rego_compiler *c)
 {
     struct checker k = {.m = {.c = c, .a = &c->arena}, .c = c};
-    for (struct module *m = c->modules; m != NULL; m = m->next)
-        for (struct rule *r = m->rules; r != NULL; r = r->next)
-            for (struct rule *b = r; b != NULL; b = b->els)
-                k.data_mocked |= finds_data_with(b->body);
+    mark_replaced(&k);
     check_all(&k);
     if (c->query != NULL) {
         k.in_query = true;

@@ -15,6 +15,7 @@
 
 #define FIRST_REGISTERS 1024
 #define FIRST_FRAMES 16
+#define KEPT_BYTES ((size_t)64 << 10) /* of memory between evaluations, if it was needed once */
 
 /* ---- policies ---- */
 
@@ -203,7 +204,8 @@ void *rego_call_cache_get(struct rego_call *call, const char *kind, struct str k
     if (ctx->cache_len == 0)
         return NULL;
     /* A constant of the policy is at the same place each time; its hash costs more than a look. */
-    struct cached **hint = &ctx->cache_hints[((uintptr_t)key.ptr >> 4) % HINTS];
+    uint64_t place = (uint64_t)((uintptr_t)key.ptr >> 4) * 0x9e3779b97f4a7c15u;
+    struct cached **hint = &ctx->cache_hints[(place >> 32) % HINTS];
     struct cached *c = *hint;
     if (c == NULL || !is_cached(c, kind, key)) {
         uint64_t hash = hash_cached(kind, key);
@@ -269,6 +271,8 @@ static void forget(struct rego_ctx *ctx)
     ctx->params = (struct rego_eval){.input = VALUE_UNDEFINED, .data = VALUE_UNDEFINED};
     ctx->root = (struct view){.input = VALUE_UNDEFINED, .data = VALUE_UNDEFINED};
     ctx->view = &ctx->root;
+    ctx->places = NULL;
+    ctx->loops_seen = NULL;
     ctx->frame_count = 0;
     ctx->first.next = NULL;
     ctx->segment = &ctx->first;
@@ -286,7 +290,7 @@ static void forget(struct rego_ctx *ctx)
 void rego_ctx_reset(struct rego_ctx *ctx)
 {
     forget(ctx);
-    arena_reset(&ctx->arena);
+    arena_reset_keeping(&ctx->arena, KEPT_BYTES);
     ctx->steps_left = ctx->steps_max = ctx->limits.steps;
 }
 
@@ -362,10 +366,11 @@ static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
 {
     const struct rego_eval *have = &ctx->params;
     return ctx->policy == p->policy && have->input.word == p->input.word &&
-           have->data.word == p->data.word && have->now_ns == p->now_ns &&
-           have->random_seed[0] == p->random_seed[0] && have->random_seed[1] == p->random_seed[1] &&
-           have->strict_errors == p->strict_errors && have->trace == p->trace &&
-           have->user == p->user && have->print == p->print && ctx->status == OK;
+           have->data.word == p->data.word && have->indexes == p->indexes &&
+           have->now_ns == p->now_ns && have->random_seed[0] == p->random_seed[0] &&
+           have->random_seed[1] == p->random_seed[1] && have->strict_errors == p->strict_errors &&
+           have->trace == p->trace && have->user == p->user && have->print == p->print &&
+           ctx->status == OK;
 }
 
 /* Caches of an evaluation with equal parameters are kept (rego.h). */
@@ -499,6 +504,18 @@ static STATUS walk_path(struct rego_ctx *ctx, const value *keys, uint32_t len, v
     return fn == FN_NONE && !value_is_defined(*out) ? ERR_NOT_FOUND : OK;
 }
 
+/* A service asks for the same few rules again and again. */
+static bool find_rule(struct rego_ctx *ctx, struct str path, uint32_t *fn)
+{
+    const struct rego_policy *p = ctx->policy;
+    if (ctx->last_fn >= p->named_fn_count || !str_equal(p->fns[ctx->last_fn].name, path)) {
+        if (program_find(p, path, &ctx->last_fn) != OK)
+            return false;
+    }
+    *fn = ctx->last_fn;
+    return p->fns[*fn].kind != FN_FUNCTION;
+}
+
 STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, struct str path,
                       value *out)
 {
@@ -506,8 +523,7 @@ STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, stru
     uint32_t fn;
     value v = VALUE_UNDEFINED;
     enum status st;
-    if (program_find(params->policy, path, &fn) == OK &&
-        params->policy->fns[fn].kind != FN_FUNCTION) {
+    if (find_rule(ctx, path, &fn)) {
         st = rule_value(ctx, fn, &v);
     } else {
         value keys[64];

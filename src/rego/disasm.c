@@ -15,6 +15,29 @@ static void write_operand(struct buf *out, const struct rego_policy *p, uint16_t
         buf_add_format(out, "r%u", (unsigned)x);
 }
 
+static void write_keys(struct buf *out, const struct prog_path *path)
+{
+    for (uint32_t i = 0; i < path->len; i++) {
+        buf_add_byte(out, '[');
+        rego_text_write(out, path->keys[i]);
+        buf_add_byte(out, ']');
+    }
+}
+
+static void write_place(struct buf *out, const struct rego_policy *p, uint32_t place)
+{
+    uint32_t chain[UINT8_MAX + 1];
+    uint32_t n = 0;
+    buf_add_cstr(out, p->places[place].data ? "data" : "input");
+    for (; place != PLACE_NONE && n < ARRAY_LEN(chain); place = p->places[place].parent)
+        chain[n++] = place;
+    while (n > 0) {
+        buf_add_byte(out, '[');
+        rego_text_write(out, p->places[chain[--n]].key);
+        buf_add_byte(out, ']');
+    }
+}
+
 /* What the index operand of an instruction means. */
 static void write_index(struct buf *out, const struct rego_policy *p, const struct insn *i,
                         uint32_t k)
@@ -23,15 +46,19 @@ static void write_index(struct buf *out, const struct rego_policy *p, const stru
     case OP_LOADK:
         rego_text_write(out, p->consts[k]);
         break;
+    case OP_PLACE:
+        write_place(out, p, k);
+        break;
+    case OP_SCAN_BY:
+        write_keys(out, &p->loops[k].path);
+        break;
     case OP_PATH:
         buf_add_cstr(out, i->n == 1 ? "input" : i->n == 2 ? "data" : ".");
-        for (uint32_t n = 0; n < p->paths[k].len; n++) {
-            buf_add_byte(out, '[');
-            rego_text_write(out, p->paths[k].keys[n]);
-            buf_add_byte(out, ']');
-        }
+        write_keys(out, &p->paths[k]);
         break;
     case OP_CALL:
+    case OP_CALL_1:
+    case OP_CALL_2:
     case OP_CALL_ALL:
         buf_add(out, p->externals[k].name);
         break;

@@ -168,6 +168,37 @@ uint32_t add_path(struct plan *p, const value *keys, uint32_t len)
     return PLAN_PUSH(p, p->paths, ((struct prog_path){len, copy}));
 }
 
+static bool find_place(const struct plan *p, bool data, uint32_t parent, value key, uint32_t *out)
+{
+    for (uint32_t i = 0; i < p->places.len; i++) {
+        const struct prog_place *have = &p->places.items[i];
+        if (have->parent == parent && have->data == data && value_equal(have->key, key)) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool add_place(struct plan *p, bool data, const value *keys, uint32_t len, uint32_t *out)
+{
+    uint32_t parent = PLACE_NONE;
+    for (uint32_t i = 0; i < len; i++) {
+        uint32_t at;
+        if (find_place(p, data, parent, keys[i], &at)) {
+            parent = at;
+            continue;
+        }
+        if (p->failed || p->places.len == PLACES_MAX)
+            return false;
+        uint32_t k = constant_index(p, keys[i]);
+        value key = p->failed ? VALUE_NULL : p->consts.items[k];
+        parent = PLAN_PUSH(p, p->places, ((struct prog_place){key, (uint16_t)parent, data}));
+    }
+    *out = parent;
+    return !p->failed;
+}
+
 uint32_t external_index(struct plan *p, const struct callee *f)
 {
     for (uint32_t i = 0; i < p->externals.len; i++)

@@ -60,11 +60,14 @@ struct rule_group {
     struct rule *first, **end; /* in source order */
     struct rule *default_rule;
     uint32_t arity;
-    uint32_t index; /* function number of the program */
-    uint8_t mark;   /* recursion check: colour */
-    uint32_t seen;  /* recursion check: search that met it */
-    bool type_seen; /* type checker: reached */
-    bool absorbed;  /* its rules belong to the group of an inner node above */
+    uint32_t index;                /* function number of the program */
+    uint8_t mark;                  /* recursion check: colour */
+    uint32_t seen;                 /* recursion check: search that met it */
+    bool type_seen;                /* type checker: reached */
+    bool replaced;                 /* type checker: some `with` replaces it */
+    struct rule_group_user *users; /* type checker: groups that depend on it */
+    uint32_t user_mark;            /* type checker: search that met it */
+    bool absorbed;                 /* its rules belong to the group of an inner node above */
     struct callee callee;
     /* edges of the graph, for the recursion check */
     struct rule_group **deps;

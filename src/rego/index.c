@@ -31,11 +31,16 @@ static const struct index_slot *find_slot(const struct index_class *k, const val
     }
 }
 
-static value ref_value(const struct rego_ctx *ctx, const struct index_ref *r, const value *regs)
+static value ref_value(struct rego_ctx *ctx, const struct index_ref *r, const value *regs)
 {
-    value v = r->is_arg ? regs[r->arg] : ctx->view->input;
-    for (uint32_t i = 0; i < r->path.len && value_is_defined(v); i++)
-        v = value_lookup(v, r->path.keys[i]);
+    value v;
+    if (r->place != PLACE_NONE) {
+        v = vm_place(ctx, r->place);
+    } else {
+        v = r->is_arg ? regs[r->arg] : ctx->view->input;
+        for (uint32_t i = 0; i < r->path.len && value_is_defined(v); i++)
+            v = value_lookup(v, r->path.keys[i]);
+    }
     if (!r->exists || !value_is_defined(v))
         return v;
     return v.word == VALUE_FALSE.word ? VALUE_UNDEFINED : VALUE_TRUE;
@@ -79,6 +84,8 @@ bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value 
     value values[INDEX_CLASSES_MAX * INDEX_REFS_MAX];
     for (uint32_t i = 0; i < x->ref_count; i++)
         values[i] = ref_value(ctx, &x->refs[i], regs);
+    if (arena_status(&ctx->arena) != OK)
+        return false;
     struct index_list lists[INDEX_CLASSES_MAX];
     uint32_t n = 0;
     for (uint32_t i = 0; i < x->class_count; i++) {
@@ -149,10 +156,10 @@ static uint32_t ref_number(struct index_builder *x, const struct index_ref *r)
     return x->ref_count++;
 }
 
-/* A constant path into input, an argument, or a variable that names one of them. */
+/* A constant path into input or an argument, or a variable that names one of them. */
 static bool as_ref(struct index_builder *x, const struct term *t, struct index_ref *out)
 {
-    *out = (struct index_ref){0};
+    *out = (struct index_ref){.place = PLACE_NONE};
     if (t->kind == TERM_VAR) {
         for (uint32_t i = 0; i < x->rule->head.arg_count; i++) {
             const struct term *arg = x->rule->head.args[i];
@@ -165,21 +172,27 @@ static bool as_ref(struct index_builder *x, const struct term *t, struct index_r
         const struct term *named = t->var.id < x->alias_cap ? x->aliases[t->var.id] : NULL;
         return named != NULL && as_ref(x, named, out);
     }
-    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_INPUT ||
-        t->len < 2)
+    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->len < 2)
+        return false;
+    if (t->items[0]->var.id != VAR_INPUT && !as_ref(x, t->items[0], out))
         return false;
     value keys[64];
-    if (t->len > ARRAY_LEN(keys))
+    uint32_t len = out->path.len;
+    if (len + t->len > ARRAY_LEN(keys))
         return false;
+    if (len > 0)
+        memcpy(keys, out->path.keys, len * sizeof(value));
     for (uint32_t i = 1; i < t->len; i++) {
         if (t->items[i]->kind != TERM_VALUE)
             return false;
-        keys[i - 1] = t->items[i]->val;
+        keys[len++] = t->items[i]->val;
     }
-    uint32_t path = add_path(x->p, keys, t->len - 1);
+    uint32_t path = add_path(x->p, keys, len);
     if (x->p->failed)
         return false;
     out->path = x->p->paths.items[path];
+    if (out->is_arg || !add_place(x->p, false, keys, len, &out->place))
+        out->place = PLACE_NONE;
     return true;
 }
 
@@ -211,7 +224,7 @@ static bool finds_risk(void *user, struct term *t)
     return !*(bool *)user;
 }
 
-static bool is_harmless(const struct expr *e)
+bool index_is_harmless(const struct expr *e)
 {
     static const char *const names[] = {
         "equal", "neq", "lt", "lte", "gt", "gte", "internal.member_2"};
@@ -281,7 +294,7 @@ static void requirement_of(struct index_builder *x, const struct rule *r, struct
         return;
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         value v;
-        struct index_ref ref = {.is_arg = true, .arg = i};
+        struct index_ref ref = {.is_arg = true, .arg = i, .place = PLACE_NONE};
         if (constant_value(x->p, r->head.args[i], &v))
             require(x, q, &ref, &v, 1);
     }
@@ -289,7 +302,7 @@ static void requirement_of(struct index_builder *x, const struct rule *r, struct
         const struct expr *e = r->body->items[i];
         struct index_ref ref;
         value yes = VALUE_TRUE;
-        if (!is_harmless(e))
+        if (!index_is_harmless(e))
             return;
         if (e->negated)
             continue;

@@ -19,7 +19,8 @@ struct index_ref {
     bool exists; /* only: defined and not false */
     bool is_arg;
     uint32_t arg;
-    struct prog_path path; /* into input */
+    struct prog_path path; /* into input, or into the argument */
+    uint32_t place;        /* the same, of input; PLACE_NONE: there was no room for it */
 };
 
 struct index_list {
@@ -50,6 +51,10 @@ struct prog_index {
 };
 
 struct rego_ctx;
+struct expr;
+
+/* Evaluating the literal raises no error and enters no rule; all it can do is not to hold. */
+bool index_is_harmless(const struct expr *e);
 
 /* The rules that may apply; false when the arena is exhausted. */
 bool index_lookup(struct rego_ctx *ctx, const struct prog_index *x, const value *regs,

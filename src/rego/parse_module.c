@@ -35,7 +35,7 @@ static bool parse_package(struct parser *p)
 {
     struct pos pos = parser_pos(p);
     parser_scan(p);
-    if (p->s.tok.kind != TOK_IDENT && !parser_at_keyword_ref(p)) {
+    if (p->s.tok.kind != TOK_IDENT && !parser_allow_keyword_ref(p)) {
         parser_illegal(p, NULL);
         return false;
     }

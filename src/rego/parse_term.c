@@ -474,7 +474,7 @@ static struct term *parse_minus(struct parser *p)
 
 static struct term *parse_primary(struct parser *p, bool *finished)
 {
-    if (parser_at_keyword_ref(p))
+    if (p->s.keyword_end == p->s.tok.pos.end && parser_at_keyword_ref(p))
         return parse_var(p);
     switch (p->s.tok.kind) {
     case TOK_NULL:

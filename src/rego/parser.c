@@ -133,6 +133,14 @@ bool parser_at_keyword_ref(const struct parser *p)
     return at < p->s.lx.text.len && (p->s.lx.text.ptr[at] == '.' || p->s.lx.text.ptr[at] == '[');
 }
 
+bool parser_allow_keyword_ref(struct parser *p)
+{
+    if (!parser_at_keyword_ref(p))
+        return false;
+    p->s.keyword_end = p->s.tok.pos.end;
+    return true;
+}
+
 /* `in` as an operator; `in.x` on the next line begins a reference. */
 bool parser_at_in(const struct parser *p)
 {
@@ -215,7 +223,7 @@ static bool parse_with(struct parser *p, struct expr *e)
         struct with *w = &items[n++];
         *w = (struct with){.pos = parser_pos(p)};
         parser_scan(p);
-        if (p->s.tok.kind != TOK_IDENT && !parser_at_keyword_ref(p)) {
+        if (p->s.tok.kind != TOK_IDENT) {
             parser_illegal(p, "expected ident");
             return false;
         }
@@ -616,7 +624,7 @@ static struct expr *parse_or(struct parser *p)
 struct expr *parse_literal(struct parser *p)
 {
     struct pos pos = parser_pos(p);
-    bool keyword_ref = parser_at_keyword_ref(p);
+    bool keyword_ref = parser_allow_keyword_ref(p);
     struct expr *e = NULL;
     if (p->s.tok.kind == TOK_SOME && !keyword_ref)
         e = parse_some(p);

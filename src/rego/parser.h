@@ -12,6 +12,7 @@ struct parse_state {
     uint32_t last_end; /* end of the last token that was not white space */
     bool skipped_newline;
     uint32_t depth;
+    uint32_t keyword_end; /* end of the keyword that may begin a reference here, or 0 */
     size_t errors;
 };
 
@@ -49,6 +50,8 @@ void parser_illegal(struct parser *p, const char *note);
 
 /* The present token is a keyword that begins a reference: `if.x`, `not["a"]`. */
 bool parser_at_keyword_ref(const struct parser *p);
+/* If it is one, take it for a variable: where literals and paths of packages begin. */
+bool parser_allow_keyword_ref(struct parser *p);
 
 struct term *parse_term(struct parser *p);
 struct term *parse_infix(struct parser *p);         /* with `k, v in c` */

@@ -455,6 +455,95 @@ static void plan_group(struct plan *p, struct rule_group *g, struct prog_fn *f)
     end_function(p, f);
 }
 
+/* ---- functions whose results are not worth remembering ---- */
+
+/*
+ * To find a result that was remembered, all arguments are hashed and compared, and
+ * to remember one takes memory; a few comparisons are done in the same time.  Loops
+ * and calls of anything that is not itself cheap are worth it; the sum is taken over
+ * callees, too, or a chain of cheap functions could cost its exponential.
+ */
+#define CHEAP_MAX 48
+
+static uint32_t cost_of(const struct plan *p, uint32_t fn, uint8_t *costs, uint32_t depth);
+
+static uint32_t insn_cost(const struct plan *p, const struct insn *i, uint8_t *costs,
+                          uint32_t depth)
+{
+    switch ((enum opcode)i->op) {
+    case OP_CALL_RULE:
+        return 4 + cost_of(p, i->c, costs, depth + 1);
+    case OP_CALL:
+        return (p->externals.items[i->c].flags & REGO_CHEAP) != 0 ? 4 : CHEAP_MAX;
+    case OP_CALL_1:
+    case OP_CALL_2:
+        return (p->externals.items[i->n].flags & REGO_CHEAP) != 0 ? 4 : CHEAP_MAX;
+    case OP_RULE: /* remembered itself */
+        return 2;
+    case OP_IN:
+    case OP_ARRAY:
+    case OP_SET:
+    case OP_OBJECT:
+        return 8;
+    case OP_SCAN:
+    case OP_SCAN_BY:
+    case OP_COLLECT:
+    case OP_BUILD:
+    case OP_CALL_ALL:
+    case OP_RULE_KEY:
+    case OP_EXTENT:
+    case OP_TREE:
+    case OP_TREE_STEP:
+    case OP_TREE_END:
+    case OP_WITH:
+        return CHEAP_MAX;
+    default:
+        return 1;
+    }
+}
+
+/* 0 in `costs`: not known.  A long chain of calls costs too much, whatever is at its end. */
+static uint32_t cost_of(const struct plan *p, uint32_t fn, uint8_t *costs, uint32_t depth)
+{
+    if (depth > CHEAP_MAX / 4)
+        return CHEAP_MAX;
+    if (costs[fn] == 0) {
+        uint32_t sum = 1;
+        const struct prog_fn *f = &p->policy->fns[fn];
+        for (uint32_t pc = f->entry; pc < f->end && sum < CHEAP_MAX; pc++)
+            sum += insn_cost(p, &p->code.items[pc], costs, depth);
+        costs[fn] = sum < CHEAP_MAX ? (uint8_t)sum : CHEAP_MAX;
+    }
+    return costs[fn];
+}
+
+/* print() and the like; what it calls has effects of its own, or not. */
+static bool has_effects(const struct plan *p, const struct prog_fn *f)
+{
+    for (uint32_t pc = f->entry; pc < f->end; pc++) {
+        const struct insn *i = &p->code.items[pc];
+        bool call = i->op == OP_CALL || i->op == OP_CALL_ALL;
+        bool small = i->op == OP_CALL_1 || i->op == OP_CALL_2;
+        if ((call || small) && (p->externals.items[call ? i->c : i->n].flags & REGO_PURE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool find_cheap(struct plan *p)
+{
+    uint8_t *costs = arena_new_array(p->scratch, uint8_t, p->policy->fn_count);
+    if (costs == NULL)
+        return false;
+    for (uint32_t i = 0; i < p->policy->fn_count; i++) {
+        struct prog_fn *f = &p->policy->fns[i];
+        f->effects = has_effects(p, f);
+        f->cheap = f->kind == FN_FUNCTION && !f->keyed && !f->effects &&
+                   cost_of(p, i, costs, 0) < CHEAP_MAX;
+    }
+    return true;
+}
+
 /* ---- tables ---- */
 
 static bool plan_nodes(struct plan *p)
@@ -581,6 +670,8 @@ static bool copy_tables(struct plan *p)
     return COPY_TABLE(p, p->code, pol->code, pol->code_len) &&
            COPY_TABLE(p, p->consts, pol->consts, pol->const_count) &&
            COPY_TABLE(p, p->paths, pol->paths, pol->path_count) &&
+           COPY_TABLE(p, p->places, pol->places, pol->place_count) &&
+           COPY_TABLE(p, p->loops, pol->loops, pol->loop_count) &&
            COPY_TABLE(p, p->externals, pol->externals, pol->external_count) &&
            COPY_TABLE(p, p->withs, pol->withs, pol->with_count) &&
            COPY_TABLE(p, p->exprs, pol->exprs, pol->expr_count) &&
@@ -629,7 +720,8 @@ static bool plan_all(struct plan *p)
     p->policy->query_fn = FN_NONE;
     if (c->query != NULL && !p->failed)
         plan_query(p);
-    return !p->failed && plan_nodes(p) && plan_rules_table(p) && index_names(p) && copy_tables(p);
+    return !p->failed && find_cheap(p) && plan_nodes(p) && plan_rules_table(p) && index_names(p) &&
+           copy_tables(p);
 }
 
 STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)

@@ -33,6 +33,8 @@ struct plan {
     GROWING(struct insn) code;
     GROWING(value) consts;
     GROWING(struct prog_path) paths;
+    GROWING(struct prog_place) places;
+    GROWING(struct prog_loop) loops;
     GROWING(struct prog_external) externals;
     GROWING(struct prog_with) withs;
     GROWING(struct prog_expr) exprs;
@@ -59,7 +61,13 @@ struct plan {
     const struct term **origins; /* by variable: the term that it names, or NULL */
     uint32_t expr;               /* index in exprs of the present literal */
     bool whole;                  /* the sides of that are described from its origin */
+    const struct body *body;     /* the literal that is planned next is the one at `at` of it */
+    uint32_t at;
+    const struct term *narrowed; /* the part of its reference whose loop is narrowed, or NULL */
+    uint32_t narrowed_path;
+    operand narrowed_to;
     bool in_query;
+    bool again;       /* what is being planned will be once more: its claims are checked then */
     bool in_document; /* the reference being planned is one into base documents */
 };
 
@@ -87,6 +95,8 @@ operand constant(struct plan *p, value v);
 /* The operand in a register. */
 operand in_register(struct plan *p, operand x);
 uint32_t add_path(struct plan *p, const value *keys, uint32_t len);
+/* The place of a path; false: there is no room for more of them. */
+bool add_place(struct plan *p, bool data, const value *keys, uint32_t len, uint32_t *out);
 uint32_t external_index(struct plan *p, const struct callee *f);
 void plan_fail(struct plan *p, struct pos pos, const char *why);
 
@@ -102,6 +112,10 @@ void trail_undo(struct plan *p, uint32_t mark);
 /* All variables are bound, or are bound by references on the way. */
 bool can_evaluate(const struct plan *p, const struct term *t);
 operand plan_value(struct plan *p, struct term *t);
+/* The same for one that is planned again, in its own place. */
+operand plan_known(struct plan *p, struct term *t);
+/* A reference into base documents, and nothing else. */
+bool is_document(const struct plan *p, const struct term *t);
 /* The value must match the pattern. */
 void plan_match(struct plan *p, struct term *pattern, operand x);
 /*
@@ -119,6 +133,11 @@ struct term *plan_hoist(struct plan *p, struct term *t, bool top);
 
 void plan_body(struct plan *p, struct body *b);
 operand plan_comprehension(struct plan *p, struct term *t);
+
+/* ---- plan_loop.c ---- */
+
+/* Look for what narrows the loop of a literal that is planned next: p->narrowed. */
+void plan_narrow(struct plan *p, const struct body *body, uint32_t at);
 
 /* ---- explain.c: what explanations need ---- */
 

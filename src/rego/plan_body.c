@@ -111,6 +111,22 @@ static operand plan_operands(struct plan *p, struct term *call, uint32_t n)
     return first;
 }
 
+/* A built-in of one or two operands takes them where they are. */
+static bool plan_short_call(struct plan *p, struct term *call, uint32_t n, uint32_t external,
+                            operand *out)
+{
+    if (n == 0 || n > 2 || external > UINT8_MAX || call->callee->mocked)
+        return false;
+    operand xs[2] = {0, 0};
+    for (uint32_t i = 0; i < n; i++) {
+        xs[i] = plan_value(p, call->items[i + 1]);
+        describe_side(p, i == 1, call->items[i + 1], xs[i]);
+    }
+    *out = new_reg(p);
+    emit(p, n == 1 ? OP_CALL_1 : OP_CALL_2, external, *out, xs[0], xs[1], p->fail);
+    return true;
+}
+
 /* v > data.l[v]: operands in an order in which each has what it needs. */
 static struct term *order_operands(struct plan *p, struct term *call, uint32_t n)
 {
@@ -154,7 +170,7 @@ static void plan_call(struct plan *p, struct term *call)
         describe_side(p, false, call->items[1], x);
         operand y = plan_value(p, call->items[2]);
         describe_side(p, true, call->items[2], y);
-        emit(p, OP_IN, 0, x, y, 0, p->fail);
+        emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
     }
     operand r;
@@ -164,16 +180,18 @@ static void plan_call(struct plan *p, struct term *call)
         operand y = plan_value(p, call->items[2]);
         r = new_reg(p);
         emit(p, OP_ARITH, (uint8_t)sign, r, x, y, p->fail);
-    } else {
+    } else if (f->kind == CALLEE_RULE) {
         operand first = plan_operands(p, call, n);
         r = new_reg(p);
-        if (f->kind == CALLEE_RULE) {
-            emit(p, OP_CALL_RULE, n, r, first, f->group->index, p->fail);
-        } else {
-            if (f->kind == CALLEE_HOST || n == 1)
-                record_constant_call(p, call);
-            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external_index(p, f),
-                 p->fail);
+        emit(p, OP_CALL_RULE, n, r, first, f->group->index, p->fail);
+    } else {
+        uint32_t external = external_index(p, f);
+        if (f->kind == CALLEE_HOST || n == 1)
+            record_constant_call(p, call);
+        if (f->relation || !plan_short_call(p, call, n, external, &r)) {
+            operand first = plan_operands(p, call, n);
+            r = new_reg(p);
+            emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external, p->fail);
         }
     }
     if (f->relation) {
@@ -427,6 +445,10 @@ static void plan_or(struct plan *p, struct expr *e)
 
 static void plan_plain(struct plan *p, struct expr *e)
 {
+    const struct body *body = p->body;
+    uint32_t at = p->at;
+    p->body = NULL;
+    p->narrowed = NULL;
     p->expr = describe(p, e);
     mark_line(p, p->expr);
     if (p->c->options.coverage)
@@ -449,6 +471,8 @@ static void plan_plain(struct plan *p, struct expr *e)
             plan_negated(p, e);
         } else {
             bool part = describe_begin_part(p, e);
+            if (body != NULL)
+                plan_narrow(p, body, at);
             plan_core(p, e);
             if (part)
                 describe_end_part(p, e);
@@ -461,6 +485,8 @@ void plan_body(struct plan *p, struct body *b)
     for (uint32_t i = 0; i < b->len && !p->failed;) {
         uint32_t n = 1;
         if (b->items[i]->with_count == 0) {
+            p->body = b;
+            p->at = i;
             plan_plain(p, b->items[i]);
         } else {
             /* Neighbours with the same modifiers share them. */
@@ -472,8 +498,83 @@ void plan_body(struct plan *p, struct body *b)
     }
 }
 
+/* A loop over it is one over the members of a value, not over the tree of rules. */
+static bool is_value_ref(const struct plan *p, const struct term *ref)
+{
+    uint32_t used;
+    if (ref->items[0]->kind != TERM_VAR || ref->items[0]->var.id != VAR_DATA)
+        return true;
+    const struct tree_node *n = tree_walk(p->c, ref, &used);
+    return n->group != NULL ? n->group->kind != GROUP_FUNCTION : is_document(p, ref);
+}
+
+/*
+ * {x | some x in c}: what is looped over, c, when nothing else is done with it.
+ * NULL: it is none of these.
+ */
+static struct term *collected(struct plan *p, const struct term *t)
+{
+    const struct body *b = t->comp.body;
+    const struct expr *e = b->len == 1 ? b->items[0] : NULL;
+    if (e == NULL || t->kind == TERM_OBJECT_COMP || e->kind != EXPR_UNIFY || e->negated ||
+        e->with_count > 0 || p->c->options.coverage)
+        return NULL;
+    bool swapped = e->term->items[1]->kind == TERM_REF;
+    const struct term *x = e->term->items[swapped ? 2 : 1];
+    struct term *ref = e->term->items[swapped ? 1 : 2];
+    const struct term *head = t->comp.head;
+    if (x->kind != TERM_VAR || ref->kind != TERM_REF || ref->len < 2 || head->kind != TERM_VAR ||
+        head->var.id != x->var.id || x->var.id < VAR_FIRST || is_bound(p, x))
+        return NULL;
+    const struct term *key = ref->items[ref->len - 1];
+    if (key->kind != TERM_VAR || key->var.id < VAR_FIRST || key->var.id == x->var.id ||
+        is_bound(p, key))
+        return NULL;
+    for (uint32_t i = 0; i + 1 < ref->len; i++)
+        if (!can_evaluate(p, ref->items[i]))
+            return NULL;
+    struct term *c = ref->items[0];
+    if (ref->len > 2) {
+        c = ast_list(p->scratch, TERM_REF, ref->items, ref->len - 1, ref->pos);
+        p->failed |= c == NULL;
+    }
+    return c != NULL && c->kind == TERM_REF && is_value_ref(p, c)       ? c
+           : c != NULL && c->kind == TERM_VAR && c->var.id >= VAR_FIRST ? c
+                                                                        : NULL;
+}
+
+/* Undefined or no collection: nothing is collected, as nothing would be looped over. */
+static operand plan_collected(struct plan *p, struct term *t, struct term *from)
+{
+    value empty = t->kind == TERM_ARRAY_COMP ? VALUE_EMPTY_ARRAY(p->scratch) : VALUE_UNDEFINED;
+    if (t->kind == TERM_SET_COMP) {
+        struct value_builder b;
+        value_builder_init(&b, p->scratch, 0);
+        empty = value_set_finish(&b);
+    }
+    if (!value_is_defined(empty)) {
+        p->failed = true;
+        return 0;
+    }
+    operand r = new_reg(p);
+    emit(p, OP_MOVE, 0, r, constant(p, empty), 0, 0);
+    uint32_t end = new_label(p);
+    uint32_t expr = p->expr;
+    struct nest n = enter(p, end);
+    operand c = plan_value(p, from);
+    emit(p, OP_COLLECT, t->kind == TERM_SET_COMP, r, c, 0, 0);
+    leave(p, n);
+    place_label(p, end);
+    p->expr = expr;
+    mark_line(p, expr);
+    return r;
+}
+
 operand plan_comprehension(struct plan *p, struct term *t)
 {
+    struct term *from = collected(p, t);
+    if (from != NULL)
+        return plan_collected(p, t, from);
     uint32_t kind = t->kind == TERM_ARRAY_COMP ? 0 : t->kind == TERM_SET_COMP ? 1 : 2;
     operand builder = new_reg(p);
     emit(p, OP_BUILD, kind, builder, 0, 0, 0);

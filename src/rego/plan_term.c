@@ -4,6 +4,7 @@
 #include "rego/plan.h"
 
 #define PATH_MAX_KEYS 250
+#define PAIRS_SORTED_MAX 64
 
 static bool is_root(const struct term *t)
 {
@@ -62,13 +63,22 @@ bool constant_value(struct plan *p, const struct term *t, value *out)
 
 /* ---- references ---- */
 
-/* A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value is returned.
+/*
+ * A loop over a collection: the key goes to `key` (OPERAND_NONE: nowhere), the value
+ * is returned.  `part`: of the reference, that loops.
  */
-static operand plan_scan(struct plan *p, operand base, operand key)
+static operand plan_scan(struct plan *p, operand base, operand key, const struct term *part)
 {
     operand state = new_regs(p, 2);
     operand val = new_reg(p);
-    emit(p, OP_SCAN, 0, state, base, 0, p->fail);
+    if (part == p->narrowed && !p->failed) {
+        struct prog_loop loop = {p->paths.items[p->narrowed_path], p->in_document};
+        uint32_t number = PLAN_PUSH(p, p->loops, loop);
+        emit(p, OP_SCAN_BY, number, state, base, p->narrowed_to, p->fail);
+        p->narrowed = NULL;
+    } else {
+        emit(p, OP_SCAN, 0, state, base, 0, p->fail);
+    }
     uint32_t next = new_label(p);
     place_label(p, next);
     emit(p, OP_NEXT, 0, state, key, val, p->fail);
@@ -87,14 +97,14 @@ static operand plan_step(struct plan *p, operand base, struct term *part)
     }
     if (part->kind == TERM_VAR && !is_bound(p, part) && !is_root(part)) {
         operand key = part->wildcard ? OPERAND_NONE : new_reg(p);
-        operand val = plan_scan(p, base, key);
+        operand val = plan_scan(p, base, key, part);
         if (!part->wildcard)
             bind_slot(p, part, key);
         return val;
     }
     if (!can_evaluate(p, part)) {
         operand key = new_reg(p);
-        operand val = plan_scan(p, base, key);
+        operand val = plan_scan(p, base, key, part);
         plan_match(p, part, key);
         return val;
     }
@@ -122,7 +132,10 @@ static operand plan_path(struct plan *p, uint32_t n, operand base, const struct 
         emit(p, n == 1 ? OP_INPUT : OP_DATA, 0, r, 0, 0, p->fail);
         return r;
     }
-    if (n == 0 && len == 1)
+    uint32_t place;
+    if (n != 0 && add_place(p, n == 2, keys, len, &place))
+        emit(p, OP_PLACE, 0, r, 0, place, p->fail);
+    else if (n == 0 && len == 1)
         emit(p, OP_GET, p->in_document, r, base, constant(p, keys[0]), p->fail);
     else if (n == 0 && p->in_document)
         emit(p, OP_PATH, 3, r, in_register(p, base), add_path(p, keys, len), p->fail);
@@ -175,6 +188,8 @@ static operand plan_cursor(struct plan *p, const struct term *ref, const struct 
 
 static void record_read(struct plan *p, const struct term *ref, bool data)
 {
+    if (p->again)
+        return;
     uint32_t len = 1;
     while (len < ref->len && ref->items[len]->kind == TERM_VALUE)
         len++;
@@ -200,6 +215,17 @@ static operand plan_document(struct plan *p, const struct term *ref)
     base = plan_parts(p, base, ref, i);
     p->in_document = outer;
     return base;
+}
+
+bool is_document(const struct plan *p, const struct term *ref)
+{
+    uint32_t i;
+    if (ref->kind != TERM_REF || ref->items[0]->kind != TERM_VAR ||
+        ref->items[0]->var.id != VAR_DATA)
+        return false;
+    const struct tree_node *n = tree_walk(p->c, ref, &i);
+    bool leaves_tree = i < ref->len && ref->items[i]->kind == TERM_VALUE;
+    return n->group == NULL && (leaves_tree || (n->children == NULL && n->package == NULL));
 }
 
 static operand plan_data_ref(struct plan *p, const struct term *ref)
@@ -258,11 +284,31 @@ static operand plan_ref(struct plan *p, const struct term *ref)
     p->in_document = false;
     operand x = plan_ref_parts(p, ref);
     p->in_document = outer;
-    claims_check(p, ref);
+    if (!p->again)
+        claims_check(p, ref);
     return x;
 }
 
 /* ---- values ---- */
+
+/* Constant keys in their order: then the object need not be sorted when it is made. */
+static void sort_pairs(struct term *const *items, operand *xs, uint32_t len)
+{
+    for (uint32_t i = 0; i < len; i += 2)
+        if (!ast_is_string(items[i]))
+            return;
+    value keys[PAIRS_SORTED_MAX];
+    for (uint32_t i = 0; i < len / 2; i++) {
+        uint32_t k = i;
+        operand pair[2] = {xs[2 * i], xs[2 * i + 1]};
+        for (; k > 0 && value_compare(keys[k - 1], items[2 * i]->val) > 0; k--) {
+            keys[k] = keys[k - 1];
+            memcpy(&xs[2 * k], &xs[2 * k - 2], sizeof(pair));
+        }
+        keys[k] = items[2 * i]->val;
+        memcpy(&xs[2 * k], pair, sizeof(pair));
+    }
+}
 
 static operand plan_collection(struct plan *p, struct term *t)
 {
@@ -273,6 +319,8 @@ static operand plan_collection(struct plan *p, struct term *t)
     }
     for (uint32_t i = 0; i < t->len; i++)
         items[i] = plan_value(p, t->items[i]);
+    if (t->kind == TERM_OBJECT && t->len <= 2 * PAIRS_SORTED_MAX)
+        sort_pairs(t->items, items, t->len);
     operand first = new_regs(p, t->len);
     for (uint32_t i = 0; i < t->len; i++)
         emit(p, OP_MOVE, 0, first + i, items[i], 0, 0);
@@ -321,6 +369,14 @@ operand plan_value(struct plan *p, struct term *t)
         return 0;
     }
     return plan_collection(p, t);
+}
+
+operand plan_known(struct plan *p, struct term *t)
+{
+    p->again = true;
+    operand x = plan_value(p, t);
+    p->again = false;
+    return x;
 }
 
 /* ---- patterns ---- */

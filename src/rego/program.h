@@ -63,6 +63,8 @@ struct prog_fn {
     uint16_t args;
     uint8_t kind;    /* enum fn_kind */
     bool mocked;     /* some `with` replaces it */
+    bool cheap;      /* calls are not remembered: that would cost as much */
+    bool effects;    /* calls something that is more than a function of its arguments */
     bool keyed;      /* lookup of one key of a partial rule: the argument */
     uint32_t by_key; /* of a partial rule: the function for that, or FN_NONE */
     struct prog_pos pos;
@@ -91,6 +93,24 @@ struct prog_external {
 struct prog_path {
     uint32_t len;
     const value *keys;
+};
+
+/*
+ * Constant paths into input and the base documents, as a tree: what one rule has
+ * found, the next one need not look for (places.c).
+ */
+struct prog_place {
+    value key;
+    uint16_t parent; /* PLACE_NONE: the key is one of the document itself */
+    bool data;       /* below the base documents, not input */
+};
+#define PLACES_MAX 1024u
+#define PLACE_NONE 0xffffu
+
+/* A loop that is narrowed by a member of its items (plan_loop.c). */
+struct prog_loop {
+    struct prog_path path;
+    bool document; /* over something in a base document */
 };
 
 enum with_kind {
@@ -178,6 +198,10 @@ struct rego_policy {
     uint32_t const_count;
     const struct prog_path *paths;
     uint32_t path_count;
+    const struct prog_place *places;
+    uint32_t place_count;
+    const struct prog_loop *loops;
+    uint32_t loop_count;
     struct prog_fn *fns;
     uint32_t fn_count;
     uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */

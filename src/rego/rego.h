@@ -217,7 +217,7 @@ rego_ctx_new(const struct rego_limits *limits); /* NULL: defaults; result NULL: 
 struct rego_ctx *rego_ctx_free(struct rego_ctx *ctx);
 DEFINE_CLEANUP(rego_ctx, struct rego_ctx, rego_ctx_free)
 
-/* Everything of the last evaluation is gone. The first memory chunk stays. */
+/* Everything of the last evaluation is gone.  Up to 64 KiB of memory stay. */
 void rego_ctx_reset(struct rego_ctx *ctx);
 
 /* Limits of the following evaluations. */
@@ -231,13 +231,25 @@ enum rego_trace_level {
     REGO_TRACE_RULES, /* each rule tried: the first expression that did not hold, both sides */
 };
 
+/*
+ * What evaluations have learnt about base documents: hash indexes for loops and
+ * membership, made when first needed, at most `max` bytes of them (0: 64 MiB).  Hand
+ * it in together with the same `data`, which must outlive it.  Threads may share it.
+ */
+#define REGO_INDEXES_MAX ((size_t)64 << 20)
+struct rego_indexes;
+struct rego_indexes *rego_indexes_new(value data, size_t max); /* NULL: no memory */
+struct rego_indexes *rego_indexes_free(struct rego_indexes *all);
+DEFINE_CLEANUP(rego_indexes, struct rego_indexes, rego_indexes_free)
+
 struct rego_eval {
     const struct rego_policy *policy;
-    value input;             /* VALUE_UNDEFINED: no input */
-    value data;              /* base documents, an object, or VALUE_UNDEFINED */
-    int64_t now_ns;          /* what time.now_ns() gives; 0: the system's clock at the start */
-    uint64_t random_seed[2]; /* for rand.intn, uuid; both 0: from the operating system */
-    bool strict_errors;      /* a built-in error ends the evaluation; else it is undefined */
+    value input;                  /* VALUE_UNDEFINED: no input */
+    value data;                   /* base documents, an object, or VALUE_UNDEFINED */
+    struct rego_indexes *indexes; /* over `data`; NULL: none are kept */
+    int64_t now_ns;               /* what time.now_ns() gives; 0: the system's clock at the start */
+    uint64_t random_seed[2];      /* for rand.intn, uuid; both 0: from the operating system */
+    bool strict_errors;           /* a built-in error ends the evaluation; else it is undefined */
     enum rego_trace_level trace;
     void *user;                                 /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */

@@ -60,9 +60,15 @@ static uint64_t table_size(const struct rego_policy *p, const struct insn *i)
     switch ((enum opcode)i->op) {
     case OP_LOADK:
         return p->const_count;
+    case OP_SCAN_BY:
+        return p->loop_count;
+    case OP_PLACE:
+        return p->place_count;
     case OP_PATH:
         return p->path_count;
     case OP_CALL:
+    case OP_CALL_1:
+    case OP_CALL_2:
     case OP_CALL_ALL:
         return p->external_count;
     case OP_CALL_RULE:

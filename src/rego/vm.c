@@ -69,7 +69,7 @@ struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
 
 /* ---- steps ---- */
 
-static bool spend(struct rego_ctx *ctx, uint64_t units)
+static bool spend_slowly(struct rego_ctx *ctx, uint64_t units)
 {
     if (ctx->steps_left < units) {
         ctx->steps_left = 0;
@@ -88,6 +88,20 @@ static bool spend(struct rego_ctx *ctx, uint64_t units)
         return false;
     }
     return true;
+}
+
+static inline bool spend(struct rego_ctx *ctx, uint64_t units)
+{
+    if (UNLIKELY(ctx->steps_left < units || ctx->until_deadline <= units))
+        return spend_slowly(ctx, units);
+    ctx->steps_left -= units;
+    ctx->until_deadline -= (uint32_t)units;
+    return true;
+}
+
+bool vm_spend(struct rego_ctx *ctx, uint64_t units)
+{
+    return spend(ctx, units);
 }
 
 bool rego_call_charge(struct rego_call *call, uint64_t units)
@@ -138,7 +152,8 @@ static struct frame *push_frame(struct rego_ctx *ctx, uint32_t fn)
         return NULL;
     }
     struct frame *fr = &ctx->frames[ctx->frame_count++];
-    *fr = (struct frame){.regs = ctx->regs, .top = top, .view = ctx->view, .fn = fn};
+    *fr = (struct frame){
+        .regs = ctx->regs, .top = top, .view = ctx->view, .fn = fn, .steps = ctx->steps_left};
     ctx->regs = ctx->top;
     ctx->top += f->regs;
     if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF))
@@ -171,22 +186,23 @@ static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
     return true;
 }
 
-static uint64_t call_hash(uint32_t fn, const value *args, uint32_t n)
+static uint32_t call_hash(uint32_t fn, const value *args, uint32_t n)
 {
     uint64_t h = 0x9e3779b97f4a7c15u ^ fn;
     for (uint32_t i = 0; i < n; i++)
         h = hash_mix(h, value_hash(args[i]));
-    return h ^ h >> 29;
+    return (uint32_t)(h ^ h >> 29);
 }
 
-static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t fn,
+/* The call's entry, or the free one where it belongs. */
+static struct call_entry *find_call(struct call_memo *m, uint32_t hash, uint32_t fn,
                                     const value *args, uint32_t n)
 {
-    for (uint64_t at = hash;; at++) {
+    for (uint32_t at = hash;; at++) {
         struct call_entry *e = &m->slots[at & (m->cap - 1)];
-        if (e->n == UINT32_MAX)
+        if (e->args == NULL)
             return e;
-        if (e->hash != hash || e->fn != fn || e->n != n)
+        if (e->hash != hash || e->fn != fn)
             continue;
         uint32_t i = 0;
         while (i < n && value_equal(e->args[i], args[i]))
@@ -196,42 +212,63 @@ static struct call_entry *find_call(struct call_memo *m, uint64_t hash, uint32_t
     }
 }
 
-static bool lookup_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+static bool lookup_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
                         uint32_t n, value *out)
 {
     struct call_memo *m = &ctx->view->calls;
     if (m->cap == 0)
         return false;
     struct call_entry *e = find_call(m, hash, fn, args, n);
-    if (e->n == UINT32_MAX)
+    if (e->args == NULL)
         return false;
     *out = e->result;
     return true;
 }
 
-static bool store_call(struct rego_ctx *ctx, uint64_t hash, uint32_t fn, const value *args,
+static bool grow_calls(struct rego_ctx *ctx, struct call_memo *m)
+{
+    struct call_memo bigger = {.cap = m->cap == 0 ? 32 : m->cap * 4, .len = m->len};
+    bigger.slots = arena_new_array(&ctx->arena, struct call_entry, bigger.cap);
+    if (bigger.slots == NULL)
+        return false;
+    for (uint32_t i = 0; i < m->cap; i++) {
+        uint32_t at = m->slots[i].hash;
+        while (m->slots[i].args != NULL && bigger.slots[at & (bigger.cap - 1)].args != NULL)
+            at++;
+        if (m->slots[i].args != NULL)
+            bigger.slots[at & (bigger.cap - 1)] = m->slots[i];
+    }
+    *m = bigger;
+    return true;
+}
+
+static bool store_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
                        uint32_t n, value result)
 {
     struct call_memo *m = &ctx->view->calls;
-    if (m->len * 2 >= m->cap) {
-        struct call_memo bigger = {.cap = m->cap == 0 ? 16 : m->cap * 2};
-        bigger.slots = arena_alloc(&ctx->arena, bigger.cap * sizeof(*bigger.slots));
-        if (bigger.slots == NULL)
-            return false;
-        for (uint32_t i = 0; i < bigger.cap; i++)
-            bigger.slots[i].n = UINT32_MAX;
-        for (uint32_t i = 0; i < m->cap; i++)
-            if (m->slots[i].n != UINT32_MAX)
-                *find_call(&bigger, m->slots[i].hash, m->slots[i].fn, m->slots[i].args,
-                           m->slots[i].n) = m->slots[i];
-        bigger.len = m->len;
-        *m = bigger;
-    }
+    value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
+    if (copy == NULL || (m->len * 2 >= m->cap && !grow_calls(ctx, m)))
+        return false;
+    memcpy(copy, args, n * sizeof(value));
     struct call_entry *e = find_call(m, hash, fn, args, n);
-    if (e->n == UINT32_MAX)
-        m->len++;
-    *e = (struct call_entry){hash, fn, n, args, result};
+    m->len += e->args == NULL;
+    *e = (struct call_entry){hash, fn, copy, result};
     return true;
+}
+
+/* What took fewer steps is done again as quickly as it is found. */
+#define REMEMBERED_STEPS 4
+
+/* The value that the frame's function returns; its arguments are still in their registers. */
+static bool remember_result(struct rego_ctx *ctx, const struct frame *fr, value v)
+{
+    const struct prog_fn *f = &ctx->policy->fns[fr->fn];
+    if (f->kind != FN_FUNCTION)
+        return store_memo(ctx, fr->fn, v);
+    /* An explanation tells of each call once; what has effects has them once. */
+    bool worth = fr->steps - ctx->steps_left >= REMEMBERED_STEPS || f->effects ||
+                 ctx->params.trace != REGO_TRACE_OFF;
+    return !fr->remember || !worth || store_call(ctx, fr->hash, fr->fn, ctx->regs, f->args, v);
 }
 
 /* ---- external calls ---- */
@@ -265,7 +302,7 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         (void)rego_call_error(&call, "built-in function is not available");
     else
         got = e->fn(&call, args, out);
-    if (arena_status(&ctx->arena) != OK)
+    if (UNLIKELY(ctx->arena.failed != OK))
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
     case REGO_VALUE:
@@ -296,16 +333,16 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
     if (!e->host || (e->flags & REGO_PURE) == 0)
         return call_external(ctx, e, args, pc, out);
     uint32_t key = index | REPLACEMENT_EXTERNAL;
-    uint64_t hash = call_hash(key, args, n);
+    uint32_t hash = call_hash(key, args, n);
     if (lookup_call(ctx, hash, key, args, n, out))
         return true;
-    value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
-    if (copy == NULL) {
+    if (!call_external(ctx, e, args, pc, out))
+        return false;
+    if (!store_call(ctx, hash, key, args, n, *out)) {
         vm_no_memory(ctx);
         return false;
     }
-    memcpy(copy, args, n * sizeof(value));
-    return call_external(ctx, e, copy, pc, out) && store_call(ctx, hash, key, copy, n, *out);
+    return true;
 }
 
 /* ---- slow paths of single instructions ---- */
@@ -342,10 +379,27 @@ static bool is_item(const value *items, size_t n, value x)
     return false;
 }
 
-static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
+/* In an array of the base documents, by an index that is kept. */
+static bool is_indexed(const struct loop_index *items, value x)
+{
+    const value *all = value_items(loop_collection(items));
+    uint32_t i = loop_first(items, x);
+    while (i != LOOP_END && !value_equal(all[i], x))
+        i = loop_next(items, i);
+    return i != LOOP_END;
+}
+
+static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, bool *out)
 {
     size_t n = value_len(c);
     *out = false;
+    if (document && n >= 16 && value_is_array(c) && loop_is_kept(ctx)) {
+        const struct loop_index *items = loop_find(ctx, c, NULL, 0, true);
+        if (items != NULL)
+            *out = is_indexed(items, x);
+        if (items != NULL || ctx->status != OK)
+            return ctx->status == OK;
+    }
     switch (value_kind(c)) {
     case VALUE_KIND_SET:
         *out = value_set_has(c, x);
@@ -363,7 +417,22 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool *out)
     return n < 256 || spend(ctx, n / 256);
 }
 
-/* The next key and value of a loop; false at its end. */
+static void *untag(value v)
+{
+    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
+}
+
+static value tag(const void *p)
+{
+    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
+}
+
+static bool is_tagged(value v)
+{
+    return (v.word & 15) == VM_TAG;
+}
+
+/* The next key and value of a collection; false at its end. */
 static bool next_item(value c, size_t i, value *key, value *val)
 {
     if (i >= value_len(c))
@@ -383,13 +452,39 @@ static bool next_item(value c, size_t i, value *key, value *val)
     }
 }
 
+/* A loop's two registers: collection and next number; or index and next item. */
+static bool next_of_loop(value *state, value *key, value *val)
+{
+    int64_t k = value_small(state[1]);
+    if (LIKELY(!is_tagged(state[0]))) {
+        state[1] = value_small_int(k + 1);
+        return next_item(state[0], (size_t)k, key, val);
+    }
+    const struct loop_index *x = untag(state[0]);
+    if (k == LOOP_END)
+        return false;
+    state[1] = value_small_int(loop_next(x, (uint32_t)k));
+    return next_item(loop_collection(x), (size_t)k, key, val);
+}
+
+/* What SCAN_BY begins; false: no item can have the key, or (ctx->status) the evaluation ends. */
+static bool begin_narrowed(struct rego_ctx *ctx, const struct prog_loop *loop, value c, value key,
+                           value *state)
+{
+    const struct loop_index *x = loop_find(ctx, c, loop->path.keys, loop->path.len, loop->document);
+    state[0] = c;
+    state[1] = value_small_int(0);
+    if (x == NULL)
+        return ctx->status == OK;
+    uint32_t first = value_is_defined(key) ? loop_first(x, key) : LOOP_END;
+    state[0] = tag(x);
+    state[1] = value_small_int(first);
+    return first != LOOP_END;
+}
+
 static value make_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
 {
-    struct value_builder b;
-    value_builder_init(&b, &ctx->arena, n);
-    for (uint32_t i = 0; i < n; i++)
-        value_builder_put(&b, pairs[2 * i], pairs[2 * i + 1]);
-    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+    return value_object(&ctx->arena, (const struct value_pair *)pairs, n);
 }
 
 static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
@@ -399,6 +494,21 @@ static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         value_builder_add(&b, items[i]);
     return value_set_finish(&b);
+}
+
+/* What a comprehension over all items of a collection gives; `n`: 0 an array, 1 a set. */
+static value collect(struct rego_ctx *ctx, value c, int n)
+{
+    enum value_kind kind = value_kind(c);
+    if (kind == (n == 0 ? VALUE_KIND_ARRAY : VALUE_KIND_SET))
+        return c;
+    size_t len = value_len(c);
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, len);
+    for (size_t i = 0; i < len; i++)
+        value_builder_add(&b,
+                          kind == VALUE_KIND_OBJECT ? value_pairs(c)[i].val : value_items(c)[i]);
+    return n == 0 ? value_array_finish(&b) : value_set_finish(&b);
 }
 
 static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
@@ -442,7 +552,7 @@ static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, 
 {
     const struct rego_policy *p = ctx->policy;
     value base =
-        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key) : VALUE_UNDEFINED;
+        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key, 0) : VALUE_UNDEFINED;
     int64_t node = value_small(from[0]);
     uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
     *defined = true;
@@ -482,30 +592,13 @@ static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, va
     return true;
 }
 
-static void *untag(value v)
-{
-    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
-}
-
-static value tag(const void *p)
-{
-    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
-}
-
 /* ---- the loop ---- */
 
+/* An instruction ends with `break`: on to the next one; with `goto fail`: to its target; or with
+ * `continue`, when it has set pc itself. */
+
 #define X(operand) ((operand)&OPERAND_CONST ? consts[(operand) & ~OPERAND_CONST] : R[operand])
-#define FAIL                                                                                       \
-    {                                                                                              \
-        fail_pc = pc;                                                                              \
-        pc = i->d;                                                                                 \
-        continue;                                                                                  \
-    }
-#define NEXT                                                                                       \
-    {                                                                                              \
-        pc++;                                                                                      \
-        continue;                                                                                  \
-    }
+
 /* A constructor ran out of memory. */
 #define CHECK_BUILT(v)                                                                             \
     if (UNLIKELY(!value_is_defined(v))) {                                                          \
@@ -543,53 +636,86 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         switch ((enum opcode)i->op) {
         case OP_MOVE:
             R[i->a] = X(i->b);
-            NEXT case OP_LOADK : R[i->a] = consts[i->d];
-            NEXT case OP_UNDEF : R[i->a] = VALUE_UNDEFINED;
-            NEXT case OP_JUMP : pc = i->d;
+            break;
+        case OP_LOADK:
+            R[i->a] = consts[i->d];
+            break;
+        case OP_UNDEF:
+            R[i->a] = VALUE_UNDEFINED;
+            break;
+        case OP_JUMP:
+            pc = i->d;
             continue;
         case OP_FAIL:
-            FAIL case OP_INPUT : if (!value_is_defined(ctx->view->input)) FAIL R[i->a] =
-                                     ctx->view->input;
-            NEXT case OP_DATA : if (!value_is_defined(ctx->view->data)) FAIL R[i->a] =
-                                    ctx->view->data;
-            NEXT case OP_GET:
-            {
-                value v = i->n == 0 ? value_lookup(X(i->b), X(i->c))
-                                    : vm_document_lookup(ctx, X(i->b), X(i->c));
-                if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
-            }
+            goto fail;
+        case OP_INPUT:
+            if (!value_is_defined(ctx->view->input))
+                goto fail;
+            R[i->a] = ctx->view->input;
+            break;
+        case OP_DATA:
+            if (!value_is_defined(ctx->view->data))
+                goto fail;
+            R[i->a] = ctx->view->data;
+            break;
+        case OP_GET: {
+            value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc))
+                                : vm_document_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc));
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_PLACE: {
+            value v = vm_place(ctx, i->c);
+            if (UNLIKELY(v.word == 0))
+                return vm_no_memory(ctx);
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
         case OP_PATH: {
             value v = i->n == 1 ? ctx->view->input : i->n == 2 ? ctx->view->data : R[i->b];
             const struct prog_path *path = &p->paths[i->c];
             for (uint32_t k = 0; k < path->len && value_is_defined(v); k++)
-                v = i->n < 2 ? value_lookup(v, path->keys[k])
-                             : vm_document_lookup(ctx, v, path->keys[k]);
+                v = i->n < 2 ? vm_lookup(ctx, v, path->keys[k], NEAR_PC(pc + 67 * k))
+                             : vm_document_lookup(ctx, v, path->keys[k], NEAR_PC(pc + 67 * k));
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_TEST:
             if (X(i->a).word == VALUE_FALSE.word)
-                FAIL NEXT case OP_EQ : if (!value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_NEQ
-                    : if (value_equal(X(i->a), X(i->b))) FAIL NEXT case OP_LT : case OP_LE:
-                {
-                    value x = X(i->a);
-                    value y = X(i->b);
-                    int order =
-                        value_is_small(x) && value_is_small(y)
+                goto fail;
+            break;
+        case OP_EQ:
+            if (!value_equal(X(i->a), X(i->b)))
+                goto fail;
+            break;
+        case OP_NEQ:
+            if (value_equal(X(i->a), X(i->b)))
+                goto fail;
+            break;
+        case OP_LT:
+        case OP_LE: {
+            value x = X(i->a);
+            value y = X(i->b);
+            int order = value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
                             : value_compare(x, y);
-                    if (i->op == OP_LT ? order >= 0 : order > 0)
-                        FAIL NEXT
-                }
+            if (i->op == OP_LT ? order >= 0 : order > 0)
+                goto fail;
+            break;
+        }
         case OP_IN: {
             bool found;
-            if (!is_member(ctx, X(i->a), X(i->b), &found))
+            if (!is_member(ctx, X(i->a), X(i->b), i->n == 1, &found))
                 return ctx->status;
             if (!found)
-                FAIL NEXT
+                goto fail;
+            break;
         }
         case OP_COMPARE: {
             value x = X(i->b);
@@ -599,7 +725,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                          : i->n == 2 ? value_compare(x, y) < 0
                                      : value_compare(x, y) <= 0;
             R[i->a] = value_bool(holds);
-            NEXT
+            break;
         }
         case OP_ARITH: {
             value x = X(i->b);
@@ -612,90 +738,121 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                                   : __builtin_mul_overflow(value_small(x), value_small(y), &n);
                 if (!overflow && value_small_fits(n)) {
                     R[i->a] = value_small_int(n);
-                    NEXT
+                    break;
                 }
             }
             value v = VALUE_UNDEFINED;
             if (!slow_arith(ctx, (char)i->n, x, y, pc, &v))
                 return ctx->status;
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_SCAN: {
             value c = X(i->b);
             if (value_kind(c) < VALUE_KIND_ARRAY || (i->n == 0 && value_len(c) == 0))
-                FAIL R[i->a] = c;
+                goto fail;
+            R[i->a] = c;
             R[i->a + 1] = value_small_int(0);
-            NEXT
+            break;
+        }
+        case OP_SCAN_BY: {
+            value c = X(i->b);
+            if (value_kind(c) < VALUE_KIND_ARRAY || value_len(c) == 0)
+                goto fail;
+            if (!begin_narrowed(ctx, &p->loops[i->n], c, X(i->c), &R[i->a])) {
+                if (ctx->status != OK)
+                    return ctx->status;
+                goto fail;
+            }
+            break;
         }
         case OP_NEXT: {
             value key, val;
-            int64_t k = value_small(R[i->a + 1]);
-            if (!next_item(R[i->a], (size_t)k, &key, &val)) {
+            if (!next_of_loop(&R[i->a], &key, &val)) {
                 pc = i->d;
                 continue;
             }
             if (!spend(ctx, 1))
                 return ctx->status;
-            R[i->a + 1] = value_small_int(k + 1);
             if (i->b != OPERAND_NONE)
                 R[i->b] = key;
             if (i->c != OPERAND_NONE)
                 R[i->c] = val;
-            NEXT
+            break;
         }
         case OP_ARRAY: {
             value v = value_array(&ctx->arena, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_SET: {
             value v = make_set(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_OBJECT: {
             value v = make_object(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_IS_ARRAY:
             if (!value_is_array(R[i->a]) || value_len(R[i->a]) != i->c)
-                FAIL NEXT case OP_ITEM : R[i->a] = value_items(R[i->b])[i->c];
-            NEXT case OP_IS_OBJECT : if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
-                                         FAIL NEXT case OP_BUILD:
-            {
-                struct vm_builder *b = builder_new(ctx, i->n);
-                if (b == NULL)
-                    return vm_no_memory(ctx);
-                R[i->a] = tag(b);
-                NEXT
-            }
+                goto fail;
+            break;
+        case OP_ITEM:
+            R[i->a] = value_items(R[i->b])[i->c];
+            break;
+        case OP_IS_OBJECT:
+            if (!value_is_object(R[i->a]) || value_len(R[i->a]) != i->c)
+                goto fail;
+            break;
+        case OP_BUILD: {
+            struct vm_builder *b = builder_new(ctx, i->n);
+            if (b == NULL)
+                return vm_no_memory(ctx);
+            R[i->a] = tag(b);
+            break;
+        }
         case OP_ADD: {
             struct vm_builder *b = untag(R[i->a]);
             value_builder_add(&b->b, X(i->b));
             if (b->b.failed)
                 return vm_no_memory(ctx);
-            NEXT
+            break;
         }
         case OP_PUT:
             if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
                 return vm_no_memory(ctx);
-            NEXT case OP_NEST : case OP_NEST_ADD
-                : if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c),
-                                    i->op == OP_NEST_ADD, i->d)) return vm_no_memory(ctx);
-            NEXT case OP_FINISH:
-            {
-                value v = VALUE_UNDEFINED;
-                if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
-                    return vm_no_memory(ctx);
-                R[i->a] = v;
-                NEXT
-            }
+            break;
+        case OP_NEST:
+        case OP_NEST_ADD:
+            if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD,
+                              i->d))
+                return vm_no_memory(ctx);
+            break;
+        case OP_FINISH: {
+            value v = VALUE_UNDEFINED;
+            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
+                return vm_no_memory(ctx);
+            R[i->a] = v;
+            break;
+        }
+        case OP_COLLECT: {
+            value c = X(i->b);
+            if (value_kind(c) < VALUE_KIND_ARRAY)
+                break;
+            if (!spend(ctx, value_len(c)))
+                return ctx->status;
+            value v = collect(ctx, c, i->n);
+            CHECK_BUILT(v)
+            R[i->a] = v;
+            break;
+        }
         case OP_CALL:
         case OP_CALL_ALL: {
             const struct prog_external *e = &p->externals[i->c];
@@ -726,15 +883,26 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                     struct view *before = ctx->view;
                     ENTER(m->replacement, RETURN_VALUE)
                     ctx->frames[ctx->frame_count - 1].view = before;
-                    ctx->frames[ctx->frame_count - 1].memo_args = NULL;
                     ctx->view = view;
                     memcpy(R, args, n * sizeof(value));
                     continue;
                 }
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_CALL_1:
+        case OP_CALL_2: {
+            value args[2] = {X(i->b), i->op == OP_CALL_2 ? X(i->c) : VALUE_UNDEFINED};
+            value v = VALUE_UNDEFINED;
+            if (!spend(ctx, 1) || !call_cached(ctx, i->n, args, i->op == OP_CALL_2 ? 2 : 1, pc, &v))
+                return ctx->status;
+            if (!value_is_defined(v))
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_CALL_RULE: {
             uint32_t fn = i->c;
@@ -746,7 +914,7 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 const struct mock *m = find_mock(before, true, fn);
                 if (m != NULL && m->is_value) {
                     R[i->a] = m->val;
-                    NEXT
+                    break;
                 }
                 if (m != NULL) {
                     inside = view_without(ctx, true, fn);
@@ -765,25 +933,29 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 if (!ok)
                     return ctx->status;
                 if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
+                    goto fail;
+                R[i->a] = v;
+                break;
             }
-            uint64_t hash = call_hash(fn, args, n);
+            if (p->fns[fn].cheap && ctx->params.trace == REGO_TRACE_OFF) {
+                ENTER(fn, RETURN_VALUE)
+                ctx->view = inside;
+                memcpy(R, args, n * sizeof(value));
+                continue;
+            }
+            uint32_t hash = call_hash(fn, args, n);
             value known;
             if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
                 if (!value_is_defined(known))
-                    FAIL R[i->a] = known;
-                NEXT
+                    goto fail;
+                R[i->a] = known;
+                break;
             }
-            value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
-            if (copy == NULL)
-                return vm_no_memory(ctx);
-            memcpy(copy, args, n * sizeof(value));
             ENTER(fn, RETURN_VALUE)
             ctx->view = inside;
-            ctx->frames[ctx->frame_count - 1].memo_hash = hash;
-            ctx->frames[ctx->frame_count - 1].memo_args = copy;
-            memcpy(R, copy, n * sizeof(value));
+            ctx->frames[ctx->frame_count - 1].hash = hash;
+            ctx->frames[ctx->frame_count - 1].remember = true;
+            memcpy(R, args, n * sizeof(value));
             continue;
         }
         case OP_RULE: {
@@ -798,8 +970,9 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 continue;
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_RULE_KEY: {
             value key = X(i->b);
@@ -807,28 +980,25 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = p->fns[i->c].by_key;
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
                 v = vm_base(ctx, p->fns[fn].node);
-                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key) : v;
+                v = value_is_defined(v) ? vm_document_lookup(ctx, v, key, NEAR_PC(pc)) : v;
             } else if (v.word != 0) {
                 v = value_is_defined(v) ? value_lookup(v, key) : v;
             } else {
-                uint64_t hash = call_hash(fn, &key, 1);
+                uint32_t hash = call_hash(fn, &key, 1);
                 if (!lookup_call(ctx, hash, fn, &key, 1, &v)) {
-                    value *copy = arena_alloc(&ctx->arena, sizeof(value));
-                    if (copy == NULL)
-                        return vm_no_memory(ctx);
-                    *copy = key;
                     if (!spend(ctx, 1))
                         return ctx->status;
                     ENTER(fn, RETURN_VALUE)
-                    ctx->frames[ctx->frame_count - 1].memo_hash = hash;
-                    ctx->frames[ctx->frame_count - 1].memo_args = copy;
+                    ctx->frames[ctx->frame_count - 1].hash = hash;
+                    ctx->frames[ctx->frame_count - 1].remember = true;
                     R[0] = key;
                     continue;
                 }
             }
             if (!value_is_defined(v))
-                FAIL R[i->a] = v;
-            NEXT
+                goto fail;
+            R[i->a] = v;
+            break;
         }
         case OP_EXTENT: {
             uint32_t at = value_is_defined(R[i->b]) ? (uint32_t)value_small(R[i->b]) : i->c;
@@ -844,48 +1014,50 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (!value_is_defined(v)) {
                 if (arena_status(&ctx->arena) != OK)
                     return vm_no_memory(ctx);
-                FAIL
+                goto fail;
             }
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_TREE:
             R[i->a] = vm_is_hidden(ctx, i->c) ? CURSOR_VALUE : value_small_int(i->c);
             R[i->a + 1] = vm_base(ctx, i->c);
-            NEXT case OP_TREE_STEP:
-            {
-                bool defined;
-                uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
-                if (fn != FN_NONE) {
-                    if (!spend(ctx, 1))
-                        return ctx->status;
-                    ENTER(fn, RETURN_AGAIN)
-                    continue;
-                }
-                if (!defined)
-                    FAIL NEXT
+            break;
+        case OP_TREE_STEP: {
+            bool defined;
+            uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
+            if (fn != FN_NONE) {
+                if (!spend(ctx, 1))
+                    return ctx->status;
+                ENTER(fn, RETURN_AGAIN)
+                continue;
             }
+            if (!defined)
+                goto fail;
+            break;
+        }
         case OP_TREE_SCAN:
             R[i->a] = VALUE_NULL;
             R[i->a + 1] = value_small_int(0);
-            NEXT case OP_TREE_NEXT:
-            {
-                value key;
-                if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
-                    pc = i->d;
-                    continue;
-                }
-                if (!spend(ctx, 1))
-                    return ctx->status;
-                R[i->c] = key;
-                NEXT
+            break;
+        case OP_TREE_NEXT: {
+            value key;
+            if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
+                pc = i->d;
+                continue;
             }
+            if (!spend(ctx, 1))
+                return ctx->status;
+            R[i->c] = key;
+            break;
+        }
         case OP_TREE_END: {
             int64_t node = value_small(R[i->b]);
             if (node < 0) {
                 if (!value_is_defined(R[i->b + 1]))
-                    FAIL R[i->a] = R[i->b + 1];
-                NEXT
+                    goto fail;
+                R[i->a] = R[i->b + 1];
+                break;
             }
             value *scratch = &R[i->b + 2];
             uint32_t at =
@@ -902,10 +1074,10 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (!value_is_defined(v)) {
                 if (arena_status(&ctx->arena) != OK)
                     return vm_no_memory(ctx);
-                FAIL
+                goto fail;
             }
             R[i->a] = v;
-            NEXT
+            break;
         }
         case OP_WITH: {
             struct view *v = view_enter(ctx, &p->withs[i->c], &R[i->b]);
@@ -913,44 +1085,42 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 return ctx->status;
             ctx->view = v;
             R[i->a] = tag(v);
-            NEXT
+            break;
         }
         case OP_WITH_END:
             ctx->view = ctx->view->outer;
-            NEXT case OP_WITH_AGAIN : ctx->view = untag(R[i->a]);
-            NEXT case OP_RESULT:
-            {
-                value v = X(i->b);
-                if (!value_is_defined(R[i->a])) {
-                    R[i->a] = v;
-                } else if (!value_equal(R[i->a], v)) {
-                    conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
-                    return ctx->status;
-                }
-                NEXT
+            break;
+        case OP_WITH_AGAIN:
+            ctx->view = untag(R[i->a]);
+            break;
+        case OP_RESULT: {
+            value v = X(i->b);
+            if (!value_is_defined(R[i->a])) {
+                R[i->a] = v;
+            } else if (!value_equal(R[i->a], v)) {
+                conflict(ctx, ctx->frames[ctx->frame_count - 1].fn, i->d);
+                return ctx->status;
             }
+            break;
+        }
         case OP_RETURN: {
             value v = X(i->a);
-            struct frame fr = ctx->frames[ctx->frame_count - 1];
-            const struct prog_fn *f = &p->fns[fr.fn];
-            if (f->kind != FN_FUNCTION) {
-                if (!store_memo(ctx, fr.fn, v))
-                    return vm_no_memory(ctx);
-            } else if (fr.memo_args != NULL &&
-                       !store_call(ctx, fr.memo_hash, fr.fn, fr.memo_args, f->args, v)) {
+            const struct frame *fr = &ctx->frames[ctx->frame_count - 1];
+            if (!remember_result(ctx, fr, v))
                 return vm_no_memory(ctx);
-            }
+            enum frame_return how = (enum frame_return)fr->how;
+            pc = fr->back;
+            fail_pc = fr->fail_pc;
             pop_frame(ctx);
             R = ctx->regs;
-            pc = fr.back;
-            fail_pc = fr.fail_pc;
-            if (fr.how == RETURN_VALUE) {
+            if (how == RETURN_VALUE) {
                 i = &code[pc];
                 if (!value_is_defined(v))
-                    FAIL R[i->a] = v;
-                NEXT
+                    goto fail;
+                R[i->a] = v;
+                break;
             }
-            if (fr.how == RETURN_AGAIN)
+            if (how == RETURN_AGAIN)
                 continue;
             if (ctx->frame_count == bottom) {
                 *out = v;
@@ -965,23 +1135,25 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
                 (i->a == OPERAND_NONE || !value_is_defined(R[i->a])))
                 trace_miss(ctx, R, i->d, fail_pc);
-            NEXT case OP_VALUE : if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) &&
-                                     X(i->a).word == VALUE_FALSE.word)
-                                     trace_false(ctx, R, i->d, pc);
-            NEXT case OP_COVER : if (ctx->covered != NULL && ctx->covered_of == p)
-            {
+            break;
+        case OP_VALUE:
+            if (UNLIKELY(ctx->params.trace != REGO_TRACE_OFF) && X(i->a).word == VALUE_FALSE.word)
+                trace_false(ctx, R, i->d, pc);
+            break;
+        case OP_COVER:
+            if (ctx->covered != NULL && ctx->covered_of == p) {
                 uint32_t bit = i->d + (i->n == 0 ? 0 : p->expr_count);
                 ctx->covered[bit / 8] |= (uint8_t)(1u << (bit & 7));
             }
-            NEXT case OP_INDEX:
-            {
-                struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
-                if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
-                    return vm_no_memory(ctx);
-                R[i->a] = tag(l);
-                R[i->a + 1] = tag(p->indexes[i->d]);
-                NEXT
-            }
+            break;
+        case OP_INDEX: {
+            struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
+            if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
+                return vm_no_memory(ctx);
+            R[i->a] = tag(l);
+            R[i->a + 1] = tag(p->indexes[i->d]);
+            break;
+        }
         case OP_INDEX_NEXT: {
             struct index_list *l = untag(R[i->a]);
             if (l->len == 0) {
@@ -996,9 +1168,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_HALT:
         case OP_COUNT:
-            break;
+            return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
         }
-        return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
+        pc++;
+        continue;
+    fail:
+        fail_pc = pc;
+        pc = i->d;
     }
 }
 

@@ -40,10 +40,9 @@ struct call_memo {
     uint32_t cap, len;
 };
 struct call_entry {
-    uint64_t hash;
-    uint32_t fn; /* program function, or external with REPLACEMENT_EXTERNAL */
-    uint32_t n;  /* arguments; UINT32_MAX: free */
-    const value *args;
+    uint32_t hash;
+    uint32_t fn;       /* program function, or external with REPLACEMENT_EXTERNAL */
+    const value *args; /* NULL: free */
     value result;
 };
 
@@ -70,8 +69,9 @@ struct frame {
     uint32_t back; /* pc of the calling instruction */
     uint32_t fail_pc;
     uint8_t how;
-    uint64_t memo_hash; /* functions: where the result is remembered */
-    const value *memo_args;
+    bool remember;  /* functions: the result, if it took some work */
+    uint32_t hash;  /* of the call, for that */
+    uint64_t steps; /* that were left when it began */
 };
 
 struct segment {
@@ -96,6 +96,11 @@ struct memo_item {
     value val;
 };
 
+/* Where keys were found last, by the place in the program (value_get_near()). */
+#define NEAR_MAX 2048 /* a power of two */
+#define NEAR_PC(pc) (2 * (pc))
+#define NEAR_PLACE(place) (2 * (place) + 1)
+
 /* Found by its key's hash; the list is in order of use, the latest first. */
 struct cached {
     struct cached *next, *prev;
@@ -108,7 +113,7 @@ struct cached {
     void (*destroy)(void *);
 };
 #define CACHE_MAX 256 /* a power of two */
-#define HINTS 256     /* likewise */
+#define HINTS 1024    /* likewise */
 
 struct rego_ctx {
     struct arena arena;
@@ -116,6 +121,8 @@ struct rego_ctx {
     const struct rego_policy *policy;
     struct rego_eval params;
     struct view root;
+    struct loop_seen *loops_seen;
+    value *places; /* of the root view: word 0 = not known; NULL until needed */
     struct view *view;
 
     struct frame *frames;
@@ -152,6 +159,8 @@ struct rego_ctx {
     int64_t now_ns;
     bool has_now;
     uint32_t pc; /* of the call that is being made */
+    uint32_t near[NEAR_MAX];
+    uint32_t last_fn; /* that rego_eval_path() found */
 
     struct rego_policy *query_policy; /* of the last rego_eval_query() */
     struct str query_text;
@@ -172,8 +181,16 @@ value vm_document(struct rego_ctx *ctx, uint32_t node);
 /* Base document at a node, or undefined. */
 value vm_base(struct rego_ctx *ctx, uint32_t node);
 
+/* base[key] at a place of the program. */
+static inline value vm_lookup(struct rego_ctx *ctx, value base, value key, uint32_t place)
+{
+    if (LIKELY(value_is_object(base)))
+        return value_get_near(base, key, &ctx->near[place % NEAR_MAX]);
+    return value_lookup(base, key);
+}
+
 /* A member of a base document: a number also finds the member of that name, as in OPA's store. */
-static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key)
+static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value key, uint32_t place)
 {
     char scratch[VALUE_NUMBER_SCRATCH];
     if (UNLIKELY(value_kind(key) == VALUE_KIND_NUMBER) && value_is_object(base)) {
@@ -181,7 +198,7 @@ static inline value vm_document_lookup(struct rego_ctx *ctx, value base, value k
         if (value_is_defined(v))
             return v;
     }
-    return value_lookup(base, key);
+    return vm_lookup(ctx, base, key, place);
 }
 
 /* The next function at or after node `at` that is needed for the document at `top`; FN_NONE: all
@@ -198,6 +215,40 @@ enum status vm_no_memory(struct rego_ctx *ctx);
 
 /* Position of the literal at `pc`. */
 struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc);
+
+/* ---- places.c ---- */
+
+/* What stands at a place of the present view's documents, or undefined; word 0: no memory. */
+value place_find(struct rego_ctx *ctx, uint32_t place);
+
+static inline value vm_place(struct rego_ctx *ctx, uint32_t place)
+{
+    if (LIKELY(ctx->view == &ctx->root && ctx->places != NULL && ctx->places[place].word != 0))
+        return ctx->places[place];
+    return place_find(ctx, place);
+}
+
+/* ---- loops.c ---- */
+
+struct loop_index;
+#define LOOP_END UINT32_MAX
+
+/*
+ * Index of a collection by what its items have at a path of names; NULL: go through
+ * all of them, or (ctx->status) the evaluation has ended.  `document`: it is part of
+ * the base documents of the present view.
+ */
+const struct loop_index *loop_find(struct rego_ctx *ctx, value c, const value *path, uint32_t len,
+                                   bool document);
+/* Indexes over base documents of the present view are kept. */
+bool loop_is_kept(const struct rego_ctx *ctx);
+/* Numbers of items that may have the key, ascending; LOOP_END: no more. */
+uint32_t loop_first(const struct loop_index *x, value key);
+uint32_t loop_next(const struct loop_index *x, uint32_t item);
+value loop_collection(const struct loop_index *x);
+
+/* Steps that something took; false: the evaluation has ended. */
+bool vm_spend(struct rego_ctx *ctx, uint64_t units);
 
 /* ---- ctx.c ---- */
 

@@ -111,6 +111,8 @@ int tool_bench(struct tool_options *o)
     int status = tool_prepare(o, &f, &policy, &params, &query);
     if (status != EXIT_DONE)
         return status;
+    CLEANUP(rego_indexes_cleanup) struct rego_indexes *indexes = rego_indexes_new(params.data, 0);
+    params.indexes = indexes;
     struct bench b = {.params = &params, .query = buf_str(&query), .limits = tool_limits(o)};
     CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(&b.limits);
     value set = VALUE_UNDEFINED;

@@ -217,7 +217,12 @@ enum status admin_set_sample_reference_value(struct admin_client *c, struct str 
                                              struct error *err)
 {
     struct value_pair pair = {value_string(c->arena, name), v};
-    struct str payload = json_text(c->arena, value_object(c->arena, &pair, 1), JSON_COMPACT);
+    return admin_set_reference_values(c, value_object(c->arena, &pair, 1), err);
+}
+
+enum status admin_set_reference_values(struct admin_client *c, value object, struct error *err)
+{
+    struct str payload = json_text(c->arena, object, JSON_COMPACT);
     if (payload.ptr == NULL)
         return error_nomem(err);
     CLEANUP(buf_done) struct buf body;

@@ -43,6 +43,8 @@ STATUS admin_set_attestation_policy(struct admin_client *c, const char *type, co
 STATUS admin_set_resource_policy(struct admin_client *c, struct str text, struct error *err);
 STATUS admin_set_sample_reference_value(struct admin_client *c, struct str name, value v,
                                         struct error *err);
+/* Each member of an object, as `measure -f json` prints it, in one message. */
+STATUS admin_set_reference_values(struct admin_client *c, value object, struct error *err);
 
 /* The built-in choices of set-resource-policy. */
 extern const char policy_allow_all[], policy_deny_all[], policy_affirming[], policy_default[];

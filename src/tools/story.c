@@ -1,8 +1,38 @@
 #include "tools/story.h"
 
+#include "base/utf8.h"
 #include "value/json.h"
 
 #define VALUE_SHOWN 100 /* characters of a value in the text */
+
+/*
+ * Strangers choose paths, names and values: what would act on the reader's
+ * terminal is written as JSON would.
+ */
+static void add_visible(struct buf *out, struct str s)
+{
+    while (s.len > 0) {
+        uint32_t rune = (uint8_t)s.ptr[0];
+        size_t n = utf8_decode(s, &rune);
+        if (n > 0 && rune_is_visible(rune))
+            buf_add(out, str_slice(s, 0, n));
+        else
+            buf_add_format(out, "\\u%04x", rune);
+        s = str_from(s, n == 0 ? 1 : n);
+    }
+}
+
+/* The first so many characters. */
+static struct str first_characters(struct str s, size_t count)
+{
+    size_t at = 0;
+    for (; count > 0 && at < s.len; count--) {
+        uint32_t rune;
+        size_t n = utf8_decode(str_from(s, at), &rune);
+        at += n == 0 ? 1 : n;
+    }
+    return str_slice(s, 0, at);
+}
 
 static void shorten(struct buf *out, value v)
 {
@@ -17,9 +47,10 @@ static void shorten(struct buf *out, value v)
         return;
     }
     struct str s = buf_str(&text);
-    buf_add(out, str_slice(s, 0, VALUE_SHOWN));
-    if (s.len > VALUE_SHOWN)
-        buf_add_format(out, "... (%zu characters)", s.len);
+    struct str shown = first_characters(s, VALUE_SHOWN);
+    add_visible(out, shown);
+    if (shown.len < s.len)
+        buf_add_format(out, "... (%zu characters)", utf8_count(s));
 }
 
 static struct str member(value v, const char *key)
@@ -29,8 +60,11 @@ static struct str member(value v, const char *key)
 
 static void line(struct buf *out, const char *indent, const char *label, struct str text)
 {
-    if (text.len > 0)
-        buf_add_format(out, "%s%-10s%.*s\n", indent, label, STR_ARG(text));
+    if (text.len == 0)
+        return;
+    buf_add_format(out, "%s%-10s", indent, label);
+    add_visible(out, text);
+    buf_add_byte(out, '\n');
 }
 
 static void value_line(struct buf *out, const char *indent, const char *label, value v)
@@ -53,17 +87,36 @@ void story_operation(struct buf *out, value operation)
         bool append = str_has_suffix(name, STR("/-"));
         if (append)
             name.len -= 2;
-        buf_add_format(out, "reference value %.*s: ", STR_ARG(name));
+        buf_add_cstr(out, "reference value ");
+        add_visible(out, name);
+        buf_add_cstr(out, ": ");
         buf_add_cstr(out, append                 ? "also accept "
                           : str_is(op, "add")    ? "register "
                           : str_is(op, "remove") ? "remove"
                                                  : "set to ");
     } else {
-        buf_add_format(out, "%.*s: ", STR_ARG(path));
+        add_visible(out, path);
+        buf_add_cstr(out, ": ");
         buf_add_cstr(out, str_is(op, "remove") ? "remove" : "should have been ");
     }
     if (value_is_defined(v))
         shorten(out, v);
+}
+
+/* An absent side was undefined; where both are, the expression was no comparison. */
+static void sides(struct buf *out, value left, value right)
+{
+    if (!value_is_defined(left) && !value_is_defined(right))
+        return;
+    static const char indent[] = "        ";
+    if (value_is_defined(left))
+        value_line(out, indent, "left", left);
+    else
+        line(out, indent, "left", STR("undefined"));
+    if (value_is_defined(right))
+        value_line(out, indent, "right", right);
+    else
+        line(out, indent, "right", STR("undefined"));
 }
 
 static void rules(struct buf *out, value list)
@@ -75,11 +128,14 @@ static void rules(struct buf *out, value list)
         value r = value_at(list, i);
         int64_t row = 0;
         value_get_int64(value_get_lit(r, "row"), &row);
-        buf_add_format(out, "    %.*s (%.*s:%lld)\n      %.*s\n", STR_ARG(member(r, "rule")),
-                       STR_ARG(member(r, "file")), (long long)row,
-                       STR_ARG(member(r, "expression")));
-        value_line(out, "        ", "left", value_get_lit(r, "left"));
-        value_line(out, "        ", "right", value_get_lit(r, "right"));
+        buf_add_cstr(out, "    ");
+        add_visible(out, member(r, "rule"));
+        buf_add_cstr(out, " (");
+        add_visible(out, member(r, "file"));
+        buf_add_format(out, ":%lld)\n      ", (long long)row);
+        add_visible(out, member(r, "expression"));
+        buf_add_byte(out, '\n');
+        sides(out, value_get_lit(r, "left"), value_get_lit(r, "right"));
     }
 }
 
@@ -87,8 +143,11 @@ static void expired(struct buf *out, value list)
 {
     for (size_t i = 0; i < value_len(list); i++) {
         value e = value_at(list, i);
-        buf_add_format(out, "  expired   reference value %.*s, on %.*s\n",
-                       STR_ARG(member(e, "name")), STR_ARG(member(e, "expiration")));
+        buf_add_cstr(out, "  expired   reference value ");
+        add_visible(out, member(e, "name"));
+        buf_add_cstr(out, ", on ");
+        add_visible(out, member(e, "expiration"));
+        buf_add_byte(out, '\n');
     }
 }
 
@@ -112,9 +171,14 @@ static void strings(struct buf *out, const char *label, value list)
 
 static void tell(struct buf *out, value d)
 {
-    buf_add_format(out, "%.*s %.*s at %.*s, decision %.*s\n", STR_ARG(member(d, "kind")),
-                   STR_ARG(member(d, "outcome")), STR_ARG(member(d, "time")),
-                   STR_ARG(member(d, "id")));
+    static const struct {
+        const char *before, *key;
+    } head[] = {{"", "kind"}, {" ", "outcome"}, {" at ", "time"}, {", decision ", "id"}};
+    for (size_t i = 0; i < ARRAY_LEN(head); i++) {
+        buf_add_cstr(out, head[i].before);
+        add_visible(out, member(d, head[i].key));
+    }
+    buf_add_byte(out, '\n');
     line(out, "  ", "status", member(d, "status"));
     line(out, "  ", "check", member(d, "check"));
     line(out, "  ", "reason", member(d, "message"));

@@ -111,6 +111,25 @@ int value_compare(value a, value b)
     }
 }
 
+static inline bool same_word(const char *a, const char *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x == y;
+}
+
+/* Names are short: comparing them word by word takes less time than calling memcmp(). */
+static inline bool same_text(const char *a, const char *b, size_t len)
+{
+    if (len < 8 || len > 64)
+        return memcmp(a, b, len) == 0;
+    for (size_t i = 0; i + 8 < len; i += 8)
+        if (!same_word(a + i, b + i))
+            return false;
+    return same_word(a + len - 8, b + len - 8);
+}
+
 bool value_equal_slow(value a, value b)
 {
     if (value_is_heap(a) && value_is_heap(b)) {
@@ -119,7 +138,8 @@ bool value_equal_slow(value a, value b)
         if (x->hash != y->hash || x->kind != y->kind)
             return false;
         if (x->kind == VALUE_KIND_STRING)
-            return x->len == y->len && memcmp(x + 1, y + 1, x->len) == 0;
+            return x->len == y->len &&
+                   same_text((const char *)(x + 1), (const char *)(y + 1), x->len);
         if (x->kind >= VALUE_KIND_ARRAY && x->len != y->len)
             return false;
     }
@@ -140,16 +160,17 @@ static inline bool key_matches(value k, value key, uint32_t hash)
 
 static ptrdiff_t find_linear(const value *keys, size_t words, size_t stride, value key)
 {
-    for (size_t i = 0; i < words; i += stride)
-        if (keys[i].word == key.word)
-            return (ptrdiff_t)(i / stride);
-
     if (value_is_heap(key)) {
         uint32_t hash = value_heap(key)->hash;
         for (size_t i = 0; i < words; i += stride)
             if (key_matches(keys[i], key, hash))
                 return (ptrdiff_t)(i / stride);
-    } else if (value_is_small(key)) { /* "1.0" among the keys equals 1 */
+        return -1;
+    }
+    for (size_t i = 0; i < words; i += stride)
+        if (keys[i].word == key.word)
+            return (ptrdiff_t)(i / stride);
+    if (value_is_small(key)) { /* "1.0" among the keys equals 1 */
         for (size_t i = 0; i < words; i += stride)
             if (value_is_heap(keys[i]) && value_equal_slow(keys[i], key))
                 return (ptrdiff_t)(i / stride);
@@ -182,6 +203,15 @@ value value_get(value object, value key)
         return VALUE_UNDEFINED;
     ptrdiff_t i = find_key(value_heap(object), 2, key);
     return i < 0 ? VALUE_UNDEFINED : value_pairs(object)[i].val;
+}
+
+value value_get_far(value object, value key, uint32_t *hint)
+{
+    ptrdiff_t i = find_key(value_heap(object), 2, key);
+    if (i < 0)
+        return VALUE_UNDEFINED;
+    *hint = (uint32_t)i;
+    return value_pairs(object)[i].val;
 }
 
 static inline bool key_is_str(value k, struct str s)

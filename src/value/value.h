@@ -237,14 +237,30 @@ static inline bool value_equal(value a, value b)
 {
     if (a.word == b.word)
         return true;
-    if (value_is_small(a) && value_is_small(b))
-        return false;
-    if (!value_is_heap(a) && !value_is_heap(b))
-        return false;
-    return value_equal_slow(a, b);
+    if (value_is_heap(a))
+        return value_is_heap(b)
+                   ? value_heap(a)->hash == value_heap(b)->hash && value_equal_slow(a, b)
+                   : value_is_small(b) && value_equal_slow(a, b);
+    return value_is_small(a) && value_is_heap(b) && value_equal_slow(a, b);
 }
 
 uint32_t value_hash(value v);
+
+/*
+ * As value_get(), for a place in a program that reads the same key from objects of
+ * the same shape: *hint is where it was found last, and any number at first.
+ */
+value value_get_far(value object, value key, uint32_t *hint);
+
+static inline value value_get_near(value object, value key, uint32_t *hint)
+{
+    if (!value_is_object(object))
+        return VALUE_UNDEFINED;
+    const struct value_pair *pairs = value_pairs(object);
+    if (*hint < value_heap(object)->len && value_equal(pairs[*hint].key, key))
+        return pairs[*hint].val;
+    return value_get_far(object, key, hint);
+}
 
 /* ---- builders ---- */
 

@@ -66,6 +66,7 @@ struct workload {
     struct str want;        /* of the result, as JSON; empty: any */
     const struct rego_policy *compiled;
     value input_value, data_value;
+    struct rego_indexes *indexes;
 };
 
 static struct rego_eval parameters(const struct workload *w)
@@ -74,6 +75,7 @@ static struct rego_eval parameters(const struct workload *w)
         .policy = w->compiled,
         .input = w->input_value,
         .data = w->data_value,
+        .indexes = w->indexes,
         .now_ns = 1767225600000000000,
         .trace = w->trace,
     };
@@ -119,6 +121,8 @@ static void prepare(struct workload *w)
     w->compiled = policy;
     w->input_value = parse(w->input);
     w->data_value = parse(w->data);
+    w->indexes = rego_indexes_new(w->data_value, 0);
+    MUST(w->indexes != NULL);
     if (w->want.len == 0)
         return;
     /* A benchmark of a wrong answer is none. */
@@ -183,6 +187,7 @@ static void cold(struct workload *w)
     MUST(fresh != NULL);
     struct rego_eval e = parameters(w);
     e.policy = policy;
+    e.indexes = NULL;
     value result = VALUE_UNDEFINED;
     MUST(rego_eval_path(fresh, &e, w->path, &result) == OK);
     rego_policy_unref(policy);

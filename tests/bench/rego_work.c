@@ -170,6 +170,18 @@ static void add_defaults(struct maker *m)
 
 /* ---- general policies ---- */
 
+static void add_permissions(struct buf *b)
+{
+    buf_add_cstr(b, ",'permissions':{");
+    for (int i = 0; i < ROLES; i++) {
+        buf_add_format(b, "%s'role%d':[", comma(i), i);
+        for (int k = 0; k < 5; k++)
+            buf_add_format(b, "%s{'action':'act%d','type':'type%d'}", comma(k), k, (i + k) % 9);
+        buf_add_cstr(b, "]");
+    }
+    buf_add_cstr(b, "}}");
+}
+
 static void add_rbac(struct maker *m)
 {
     struct buf b = text();
@@ -177,18 +189,31 @@ static void add_rbac(struct maker *m)
     for (int i = 0; i < USERS; i++)
         buf_add_format(&b, "%s'user%d':['role%d','role%d']", comma(i), i, i % ROLES,
                        (i + 7) % ROLES);
-    buf_add_cstr(&b, "},'permissions':{");
-    for (int i = 0; i < ROLES; i++) {
-        buf_add_format(&b, "%s'role%d':[", comma(i), i);
-        for (int k = 0; k < 5; k++)
-            buf_add_format(&b, "%s{'action':'act%d','type':'type%d'}", comma(k), k, (i + k) % 9);
-        buf_add_cstr(&b, "]");
-    }
-    buf_add_cstr(&b, "}}");
+    buf_add_cstr(&b, "}");
+    add_permissions(&b);
     add(m, (struct rego_work){
                .name = "10,000 role bindings",
                .policy = module(m, "rbac"),
                .path = STR("data.app.rbac.allow"),
+               .input = STR("{\"user\":\"user7777\",\"action\":\"act3\",\"type\":\"type1\"}"),
+               .data = done(m, &b),
+               .want = STR("true"),
+           });
+}
+
+static void add_bindings(struct maker *m)
+{
+    struct buf b = text();
+    buf_add_cstr(&b, "{'bindings':[");
+    for (int i = 0; i < USERS; i++)
+        buf_add_format(&b, "%s{'user':'user%d','role':'role%d'},{'user':'user%d','role':'role%d'}",
+                       comma(i), i, i % ROLES, i, (i + 7) % ROLES);
+    buf_add_cstr(&b, "]");
+    add_permissions(&b);
+    add(m, (struct rego_work){
+               .name = "20,000 bindings in a list",
+               .policy = module(m, "bindings"),
+               .path = STR("data.app.bindings.allow"),
                .input = STR("{\"user\":\"user7777\",\"action\":\"act3\",\"type\":\"type1\"}"),
                .data = done(m, &b),
                .want = STR("true"),
@@ -514,6 +539,7 @@ const struct rego_work *rego_work_make(struct arena *a, const char *dir, const s
     add_resource(&m);
     add_defaults(&m);
     add_rbac(&m);
+    add_bindings(&m);
     add_rules(&m);
     add_kata(&m);
     add_aci(&m);

@@ -77,7 +77,7 @@ static struct kbs *start(void)
              "[policy_engine]\npolicy_path = \"%s/policy.rego\"\n",
              dir, dir, dir);
     write_file("kbs.toml", config);
-    if (log_init("off", LOG_TEXT, NULL) != OK)
+    if (log_init("off", NULL) != OK)
         abort();
     char path[256];
     snprintf(path, sizeof(path), "%s/kbs.toml", dir);
@@ -168,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init_secret(&x.out, 16 << 20);
     if (kbs_quick(kbs, &x) == HTTP_WORK)
         kbs_work(kbs, &x);
+    x.body_len = x.out.len;
     kbs_done(kbs, &x, x.out.len);
     judge(&x);
     buf_done(&x.headers);

@@ -4,28 +4,9 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 
-python=$(command -v python3) || skip_all no-python "a PCCS"
-service=$work/service
-mkdir -p "$service/vcek" "$work/store/kbs" "$work/store/repository" "$work/cache"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$service/tls.key" -out "$service/tls.crt" \
-    -days 2 -subj "/CN=localhost" -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" 2>/dev/null
-cp -r "$pki/collateral" "$service/collateral"
-mode() { printf '%s' "$1" >"$service/mode.new" && mv "$service/mode.new" "$service/mode"; }
-mode ok
-: >"$service/asked"
-"$python" "$(dirname "$0")/collateral-server.py" "$service" 2>"$work/service.log" &
-service_pid=$!
-trap 'stop_kbs; kill $service_pid ${second_pid:-} 2>/dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 1500); do [ -s "$service/port" ] && break; sleep 0.02; done
-[ -s "$service/port" ] || { cat "$work/service.log"; exit 99; }
-at=https://localhost:$(cat "$service/port")
-
-asked() { grep -c "${1:-.}" "$service/asked"; }
-forget() { : >"$service/asked"; }
-until_true() { # COMMAND...: as long as it takes, within reason
-    for _ in $(seq 3000); do "$@" >/dev/null 2>&1 && return 0; sleep 0.02; done
-    "$@"
-}
+. "$(dirname "$0")/collateral-setup.sh"
+mkdir -p "$work/store/kbs" "$work/store/repository"
+start_service DNS:localhost,IP:127.0.0.1
 
 printf 'package policy\nallow := true\n' >"$work/store/kbs/resource-policy.rego"
 printf 'secret' >"$work/store/repository/r\\x2Ft\\x2Fk"
@@ -116,16 +97,16 @@ check "429: another machine, which needs nothing from there" equal "$(guest --te
 stop_kbs
 
 # ---- a failure that passes ----
+forget
 mode 500
 check "500: kbs starts" start "$work/memory.toml"
 guest --tee tdx >"$work/patient" &
 patient=$!
-until_true [ "$(asked)" -ge 2 ]
+until_true asked_some
 mode ok
 wait $patient
-out=$(cat "$work/patient")
-[ "$out" = secret ] || until_true eval '[ "$(guest --tee tdx)" = secret ]'
-check "500: released once it is well again" equal "$(guest --tee tdx)" secret
+released() { [ "$(guest --tee tdx)" = secret ]; }
+check "500: released once it is well again" until_true released
 stop_kbs
 
 # ---- the folder: shared by processes, read after a restart and without a network ----
@@ -167,7 +148,7 @@ url=$first_url && guest --tee tdx >"$work/one" &
 one=$!
 url=$second_url && virtual-tee get-resource --pki "$pki" --url "$second_url" --tee tdx r/t/k >"$work/two" 2>&1 &
 two=$!
-until_true [ -s "$service/asked" ]
+until_true asked_some
 sleep 0.3 # for the second to come to the same point; the outcome does not hang on it
 mode ok
 wait $one $two
@@ -175,6 +156,136 @@ check "two processes: both have their secret" equal "$(cat "$work/one") $(cat "$
 check "two processes: each item was asked for once" equal "$(asked):$(sort -u "$service/asked" | wc -l)" 4:4
 kill -INT "$first_pid" 2>/dev/null
 wait "$first_pid"
+stop_kbs
+
+# ---- what the makers issue anew: revoked, out of date ----
+reissue=$build/tests/integration/reissue
+date_in() { date -u -d "@$(($(date +%s) + $1))" +%FT%TZ; } # SECONDS from now
+issue() { # OPTION...: the service has this from now on
+    rm -rf "$work/issued"
+    "$reissue" "$pki" "$work/issued" "$@" && cp "$work/issued"/* "$service/collateral/"
+}
+back() { cp "$pki/collateral"/* "$service/collateral/"; }
+
+issue --issued "$(date_in -60)" --revoke 6101 || exit 99
+check "revoked PCK: kbs starts" start "$work/memory.toml"
+check "revoked PCK: refused" refused --tee tdx
+check "revoked PCK: by the check revocation" has "$(story)" '"check":"revocation"'
+check "revoked PCK: on Azure, too" refused --tee az-tdx-vtpm
+check "revoked PCK: the other CA's list has its number, too" equal "$(guest --tee tdx --set pck_ca=processor)" ""
+stop_kbs
+issue --issued "$(date_in -60)" --root-revoke 6002
+check "revoked CA: kbs starts" start "$work/memory.toml"
+check "revoked CA: refused" refused --tee tdx
+check "revoked CA: by the check revocation" has "$(story)" '"check":"revocation"'
+check "revoked CA: the other CA's machine is well" equal "$(guest --tee tdx --set pck_ca=processor)" secret
+stop_kbs
+
+for what in --tcb-next --next; do
+    issue --issued 2024-01-01T00:00:00Z $what 2025-01-01T00:00:00Z
+    check "expired ($what): kbs starts" start "$work/memory.toml"
+    check "expired ($what): refused, fail closed" refused --tee tdx
+    check "expired ($what): and said since when" has "$(story)" "is out of date since 2025-01-01T00:00:00Z"
+    stop_kbs
+done
+config "$work/grace.toml" "$(own 'grace_hours = 1')"
+issue --issued 2024-01-01T00:00:00Z --tcb-next "$(date_in -600)"
+check "a grace time: kbs starts" start "$work/grace.toml"
+check "a grace time: serves a while longer" equal "$(guest --tee tdx)" secret
+stop_kbs
+issue --issued 2024-01-01T00:00:00Z --tcb-next "$(date_in -7200)"
+check "past the grace time: kbs starts" start "$work/grace.toml"
+check "past the grace time: refused" refused --tee tdx
+stop_kbs
+
+# Renewed while it is used: asked for again before it ends, without any evidence.  (The grace time is
+# for a machine on which even this takes longer.)
+forget
+issue --issued "$(date_in -60)" --tcb-next "$(date_in 20)"
+check "renewal: kbs starts" start "$work/grace.toml"
+check "renewal: cold" equal "$(guest --tee tdx)" secret
+issue --issued "$(date_in -30)"
+renewed() { [ "$(asked '/tcb?')" -ge 2 ]; }
+check "renewal: asked again before it ends" until_true renewed
+until_true released
+check "renewal: the new one serves" equal "$(guest --tee tdx)" secret
+stop_kbs
+back
+
+# ---- AMD: a VCEK that the guest did not send ----
+add_vcek || exit 99
+forget
+check "KDS: kbs starts" start "$work/disk.toml"
+check "KDS: a guest with its certificate needs nothing" equal "$(guest --tee snp):$(asked)" secret:0
+check "KDS: cold" equal "$(guest --tee snp --set cert_chain=none):$(asked)" secret:1
+check "KDS: warm" equal "$(guest --tee snp --set cert_chain=none):$(asked)" secret:1
+check "KDS: an unknown chip is refused" refused --tee snp --set cert_chain=none --set chip_id=01020304
+check "KDS: and asked for once" equal "$(refused --tee snp --set cert_chain=none --set chip_id=01020304; asked)" 2
+check "KDS: a TCB that AMD knows nothing of" refused --tee snp --set cert_chain=none --set reported_tcb_snp=25
+written() { grep -qs '/vcek/v1/Milan/' "$work/cache"/*.item; }
+check "KDS: the certificate that proved itself is in the folder" until_true written
+check "KDS: that of strangers is not" equal "$(grep -ls '/vcek/v1/Milan/' "$work/cache"/*.item | wc -l)" 1
+stop_kbs
+forget
+check "KDS, after a restart: kbs starts" start "$work/disk.toml"
+check "KDS, after a restart: warm from the folder" equal "$(guest --tee snp --set cert_chain=none):$(asked)" secret:0
+stop_kbs
+cp "$(ls "$service/vcek"/* | head -1)" "$service/vcek/other"
+virtual-tee evidence --pki "$pki" --tee snp --report-data 00 --set chip_id=0a0b >/dev/null
+mode swapped
+check "KDS, another chip's certificate: kbs starts" start "$work/memory.toml"
+check "KDS, another chip's certificate: refused" refused --tee snp --set cert_chain=none --set chip_id=0a0b
+check "KDS, another chip's certificate: said" has "$(story)" "it is of another chip or TCB than was asked for"
+mode ok
+stop_kbs
+
+# Revocation lists of AMD's: required, and if there is one.
+crl() { sed "s|^vcek_sources.*|&\ncrl = \"$1\"|" "$work/memory.toml" >"$work/crl.toml"; }
+crl required
+check "crl = required: kbs starts" start "$work/crl.toml"
+check "crl = required: fetched first" equal "$(guest --tee snp)" secret
+stop_kbs
+issue --amd-revoke 00
+check "crl = required, revoked: kbs starts" start "$work/crl.toml"
+check "crl = required, revoked: refused" refused --tee snp
+check "crl = required, revoked: by the check revocation" has "$(story)" '"check":"revocation"'
+check "crl = required, revoked: on Azure, too" refused --tee az-snp-vtpm
+stop_kbs
+issue --issued 2024-01-01T00:00:00Z --next 2025-01-01T00:00:00Z
+check "crl = required, out of date: kbs starts" start "$work/crl.toml"
+check "crl = required, out of date: refused" refused --tee snp
+check "crl = required, out of date: said" has "$(story)" "revocation list is out of date"
+stop_kbs
+mode 404
+check "crl = required, none: kbs starts" start "$work/crl.toml"
+check "crl = required, none: refused" refused --tee snp
+stop_kbs
+crl if-available
+check "crl = if-available, none: kbs starts" start "$work/crl.toml"
+check "crl = if-available, none: not waited for" equal "$(guest --tee snp)" secret
+stop_kbs
+mode ok
+issue --amd-revoke 00
+check "crl = if-available, revoked: kbs starts" start "$work/crl.toml"
+guest --tee snp >/dev/null # the first one asks for it
+denied() { [ -z "$(guest --tee snp)" ]; }
+check "crl = if-available, revoked: refused once the list is there" until_true denied
+check "crl = if-available, revoked: by the check revocation" has "$(story)" '"check":"revocation"'
+stop_kbs
+back
+
+# ---- a cold fetch holds up nobody else ----
+mode slow
+check "a slow service: kbs starts" start "$work/memory.toml"
+forget
+guest --tee tdx >"$work/slow" &
+slow=$!
+until_true asked_some
+check "a slow service: others are served meanwhile" equal "$(guest --tee az-snp-vtpm)" secret
+check "a slow service: and the one waits" [ ! -s "$work/slow" ]
+mode ok
+wait $slow
+check "a slow service: until it has what it needs" equal "$(cat "$work/slow")" secret
 stop_kbs
 
 # ---- the host is trusted by its certificate only ----

@@ -41,6 +41,7 @@ pki=$build/demo-pki
 start_kbs() { # CONFIG [OPTION...]
     local config=$1
     shift
+    cat "$work/kbs.log" >>"$work/all.log" 2>/dev/null
     : >"$work/kbs.log" # or the address of the last one might be read
     kbs -c "$config" "$@" >"$work/kbs.log" 2>&1 &
     kbs_pid=$!

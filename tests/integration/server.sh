@@ -2,6 +2,7 @@
 # The server as an operator meets it: TLS, reload, broken files, SIGTERM, kill -9.
 set -u
 . "$(dirname "$0")/lib.sh"
+export RUST_LOG=trace # whatever the level, no secret in it
 
 kills=${CLAVIGER_KILLS:-12}
 openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
@@ -54,6 +55,7 @@ check "TLS 1.2 and 1.3, nothing older" sh -c "for v in 1.2 1.3; do curl -s --tls
     ! curl -s --tls-max 1.1 --cacert '$work/tls.crt' $url/healthz"
 
 printf 'a secret' >"$work/secret"
+check "a guest attests, a token is given" has "$(client attest)" eyJ
 check "an administrator stores a secret" admin set-resource --path a/b/c --resource-file "$work/secret"
 check "and a policy" admin set-resource-policy --allow-all
 check "a guest gets it" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
@@ -62,6 +64,11 @@ check "the store has upstream's layout" cmp "$work/store/repository/a\\x2Fb\\x2F
 head -c 1100000 /dev/zero >"$work/large"
 check "a body over the limit is 413" equal "$(code -X POST --data-binary "@$work/large" "$url/kbs/v0/auth")" 413
 check "and says so" has "$(curl -s --cacert "$work/tls.crt" -X POST --data-binary "@$work/large" "$url/kbs/v0/auth")" "payload reached size limit"
+
+curl -s --cacert "$work/tls.crt" -X POST -d '{}' "$url/kbs/v0/auth" >/dev/null
+check "an access line has the size of the answer" sh -c "grep -q '\"POST /kbs/v0/auth HTTP/1.1\" 401 [1-9][0-9]* ' '$work/kbs.log' &&
+    ! grep 'HTTP/1.1\" 401 0 ' '$work/kbs.log'"
+check "and so has /metrics" sh -c "curl -s --cacert '$work/tls.crt' $url/metrics | grep -q '^kbs_http_response_size_bytes_sum [1-9]'"
 
 # Reload: a client in a loop sees no failed request.
 (
@@ -163,6 +170,11 @@ printf '[http_server]\ninsecure_htp = true\n[admin]\ninsecure_api = true\n' >"$w
 check "a misspelt key is named beside the error that it leads to" \
     has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "did you mean http_server.insecure_http"
 
+check "--log-format json: an object a line" sh -c "kbs -c '$work/typo.toml' --check-config --log-format json 2>&1 | grep -v ^Error: >'$work/json.log'
+    [ \$(grep -c '^{\"timestamp\":\"2.*\",\"level\":\"[a-z]*\",\"target\":\"[a-z:_]*\",\"message\":\".*\"}\$' '$work/json.log') = \$(wc -l <'$work/json.log') ]
+    [ -s '$work/json.log' ]"
+check "--log-format of another kind is wrong usage" equal "$(kbs -c "$work/kbs.toml" --log-format xml 2>/dev/null; echo $?)" 2
+
 # A path with a typing error is no deployment without policies.
 printf '[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n[policy_engine]\npolicy_path = "%s/absent.rego"\n' \
     "$work" >"$work/typo.toml"
@@ -174,6 +186,9 @@ check "--claims of something else is wrong usage" sh -c "'$build/programs/kbs' -
 check "a policy_path that does not exist is named" \
     has "$(kbs -c "$work/typo.toml" --check-config 2>&1)" "absent.rego\" does not exist: the built-in resource policy applies"
 
-log=$(cat "$work/kbs.log")
+log=$(cat "$work/all.log" "$work/kbs.log")
+check "the logs of all starts are here" has "$log" "the resource policy was replaced"
 check "no secret is in the log" lacks "$log" "a secret"
+check "no session id" lacks "$log" kbs-session-id
+check "no token" lacks "$log" eyJ
 finish

@@ -68,6 +68,14 @@ var programs = []string{
 	// operands that nothing is known of, read twice
 	"f(c) if { c[\"x-status\"] == \"good\"; c[\"y-status\"] == \"valid\" } ⏎ p if { input.n; f(input.n[\"x-chain\"]) }", "f(c) if { c.a == \"x\"; c.b == 1; c.a == 2 } ⏎ p if f(input.n)",
 	"f(c) if { c.a == \"x\"; c.b == \"y\" } ⏎ p if f({\"a\": \"x\"})", "f(c) if { c[0] == \"x\"; c[1] == 2 } ⏎ g(c) if f(c.l) ⏎ p if every n in [\"a\"] { g(input[n]) }",
+	// modifiers
+	`p if 1 + input == 2 with input.a as 1`, `p if 1 + input.a == 2 with input.a as "x"`, `p if input[2] with input.a as 1`, `p if input.b.c with input.a as 1`,
+	"q := 1 ⏎ p if q == \"a\" with data.t.q as \"b\"", "q := 1 ⏎ p if q == \"a\" with data.t.q as 2", "q := 1 ⏎ p if q == \"a\" with input as 2", "q := {\"a\": 1} ⏎ p if q.b with data.t.q as {\"b\": 2}",
+	"q := {\"a\": 1} ⏎ p if q.b with data.t.q as {\"c\": 2}", "q := 1 ⏎ r := q ⏎ p if r == \"a\" with data.t.q as 2", "q := 1 ⏎ r := 1 ⏎ p if r == \"a\" with data.t.q as \"a\"", "q := 1 ⏎ p if data.t == 3 with data.t.q as 1",
+	"q := 1 ⏎ p if data.t.s with data.t.q as 1", "q := 1 ⏎ p if q == \"a\" with data.t as {}", "q := 1 ⏎ p if q == \"a\" with data.u as {}", "f(x) := x + 1 ⏎ p if f(\"a\") with data.t.f as 1", "f(x) := x + 1 ⏎ g(x) := f(x) ⏎ p if g(1) == \"a\" with data.t.f as \"a\"",
+	"f(x) := x + 1 ⏎ p if f(\"a\") == 1 with count as 1", `p if count(1) == 2 with count as 2`, `p if count(input) == "x" with count as "x"`, "q := set() ⏎ p if q == {1} with data.t.q as {1}", "q := set() ⏎ r if q == {1} with data.t.q as {1} ⏎ p := 1 + q",
+	"q := [set(), 1] ⏎ r if is_set(1) with data.d as q ⏎ p := 1 + q", "q := {} ⏎ r if true with data.t as 1 ⏎ p := q.a", "q := {} ⏎ r if true with data.u as 1 ⏎ p := q.a", `p if [x | x := input + 1] == [] with input.a as 1`, `p if { x := input with input.a as 1; x + 1 == 2 }`,
+	"q := 1 ⏎ p if [x | x := data.t.q; x == \"a\"] == [] with data.t.q as \"a\"", "q := 1 ⏎ p if not q == \"a\" with data.t.q as \"a\"", "q := 1 ⏎ p if { every x in [1] { q == \"a\" } } ", "q[x] := 1 if some x in [1] ⏎ p if data.t.q[\"a\"] with data.t.q as {\"a\": 1}",
 	// comprehensions and nesting
 	`p := [x | x := 1; x == "a"]`, `p := {x | x := 1; x == "a"}`, `p := {x: y | x := 1; y := x + "a"}`, `p := [y | x := {"a": 1}; y := x.b]`, `p := count([x | x := 1])`, `p := sum([x | x := "a"])`,
 	`p := sum([x | x := 1])`, `p := concat(",", [x | x := 1])`, `p := concat(",", {x | x := "a"})`, `p if [x | x := 1] == ["a"]`, `p := {"a": [x | x := 1]}["b"]`, `p if { y := [x | x := 1]; y[0] == "a" }`,

@@ -504,9 +504,14 @@ static void test_configurations(void)
         const char *warns; /* or NULL */
     } rows[] = {
         {"nothing", "{}", ERA_NEW, OK, NULL},
-        {"unknown key", "{\"x\":1}", ERA_NEW, OK, "unknown key x is ignored"},
+        {"unknown key", "{\"x\":1}", ERA_NEW, OK, "configuration: x: unknown key"},
         {"unknown key below", "{\"attestation_token_broker\":{\"y\":1}}", ERA_NEW, OK,
-         "unknown key attestation_token_broker.y"},
+         "configuration: attestation_token_broker.y: unknown key"},
+        {"a protection that would be off",
+         "{\"verifier_config\":{\"snp_verifier\":{\"enforce_vek_dates\":\"true\"}}}", ERA_NEW,
+         ERR_INVALID, NULL},
+        {"a broker that is a number", "{\"attestation_token_broker\":5}", ERA_NEW, ERR_INVALID,
+         NULL},
         {"numbers in strings", "{\"attestation_token_broker\":{\"duration_min\":\"7\"}}", ERA_NEW,
          OK, NULL},
         {"no minutes", "{\"attestation_token_broker\":{\"duration_min\":0}}", ERA_NEW, ERR_INVALID,
@@ -644,6 +649,40 @@ static void test_simple(void)
     CHECK_STR(checks.reason.message, STR("Reject by policy default"));
 }
 
+/* The worst of all; and what has no opinion is no affirmation of the whole. */
+static void test_status_of_the_whole(void)
+{
+    const struct {
+        const char *cpu, *device, *status;
+    } rows[] = {
+        {"2", "2", "affirming"},
+        {"2", "0", "none"},
+        {"0", "2", "none"},
+        {"0", "0", "none"},
+        {"2", "33", "warning"},
+        {"33", "2", "warning"},
+        {"33", "97", "contraindicated"},
+        {"97", "0", "contraindicated"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        char name[64];
+        snprintf(name, sizeof(name), "%s and %s", rows[i].cpu, rows[i].device);
+        CHECK_STATUS(with_init(&w, NEW, ERA_NEW, NOW, &err), OK, &err);
+        struct str cpu = arena_format(&w.a, P "hardware := %s", rows[i].cpu);
+        struct str device = arena_format(&w.a, P "hardware := %s", rows[i].device);
+        CHECK_STATUS(with_policy(&w, "default_cpu", cpu.ptr, &err), OK, &err);
+        CHECK_STATUS(with_policy(&w, "default_gpu", device.ptr, &err), OK, &err);
+        struct attestation_request r[] = {with_sample(&w, "sample", "7", "{}"),
+                                          with_sample(&w, "sampledevice", "2", "{}")};
+        struct checks checks;
+        struct attestation_result out = evaluate(&w, r, 2, &checks, OK, name);
+        CHECK_STR_ROW(out.status, str_of(rows[i].status), name);
+        CHECK_ROW(out.affirming == str_is(out.status, "affirming"), name);
+    }
+}
+
 /* S9: the era's name, the other, or both as equal entries; devices are numbered in each. */
 static void test_naming(void)
 {
@@ -680,7 +719,8 @@ static void test_naming(void)
 static void test_cpu0_names(void)
 {
     const char *config =
-        "{\"attestation_token_broker\":{\"type\":\"Ear\",\"policy_dir\":\"%s/cpu0\"}}";
+        "{\"attestation_token_broker\":{\"type\":\"Ear\",\"policy_dir\":\"%s/cpu0\"},"
+        "\"rvps_config\":{\"storage\":{\"type\":\"LocalJson\",\"file_path\":\"%s/cpu0.json\"}}}";
     CLEANUP(with_done) struct with_service w;
     struct error err = ERROR_INIT;
     with_file("cpu0/opa/default_cpu.rego", STR(P "hardware := 2"));
@@ -787,6 +827,7 @@ int main(void)
     test_configurations();
     test_claim_warnings();
     test_simple();
+    test_status_of_the_whole();
     test_naming();
     test_cpu0_names();
     test_no_memory();

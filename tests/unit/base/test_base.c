@@ -76,6 +76,15 @@ static void test_error(void)
     CHECK(err.line == 3);
     error_set(NULL, "nobody asks");
 
+    /* What would act on the terminal of whoever reads it: here C1's CSI, NEL, a bidi override. */
+    CHECK_STR(str_of(QUOTED(STR("\xc2\x9b"
+                                "1m\xc2\x85\xe2\x80\xae\xc3\xa9\xc2\xa0"))),
+              STR("\\xc2\\x9b1m\\xc2\\x85\\xe2\\x80\\xae\xc3\xa9\xc2\xa0"));
+    char worst[QUOTE_MAX * 2 + 1];
+    for (size_t i = 0; i < QUOTE_MAX; i++)
+        memcpy(worst + 2 * i, "\xc2\x9b", 3);
+    CHECK(strlen(QUOTED(str_of(worst))) == QUOTE_MAX * 4 + 3);
+
     char longer[ERROR_TEXT_MAX * 2];
     memset(longer, 'a', sizeof(longer));
     memcpy(longer + ERROR_TEXT_MAX - 2, "\xe2\x82\xac", 3); /* a character across the cut */
@@ -96,6 +105,11 @@ static void test_buf(void)
     CHECK(buf_status(&b) == OK && b.len == 100);
     buf_add_byte(&b, 'x');
     CHECK(buf_status(&b) == ERR_LIMIT && b.len == 100);
+    CLEANUP(buf_done) struct buf small; /* smaller than the first allocation */
+    buf_init(&small, 3);
+    for (int i = 0; i < 4; i++)
+        buf_add_byte(&small, 'x');
+    CHECK(buf_status(&small) == ERR_LIMIT && small.len == 3);
     buf_reset(&b);
     buf_add(&b, STR("again"));
     CHECK_STR(buf_str(&b), STR("again"));
@@ -364,16 +378,28 @@ static void test_log(void)
     int fd[2];
     if (!CHECK(pipe(fd) == 0))
         return;
-    CHECK(log_init("warn,kbs=debug", LOG_TEXT, NULL) == OK);
+    CHECK(log_init("warn,kbs=debug", NULL) == OK);
     CHECK(log_enabled(LOG_DEBUG, "kbs::http") && !log_enabled(LOG_INFO, "rvps"));
-    CHECK(log_init("kbs=loud", LOG_TEXT, NULL) == ERR_INVALID);
-    CHECK(log_init("info", LOG_TEXT, NULL) == OK);
+    CHECK(log_init("kbs=loud", NULL) == ERR_INVALID);
+    CHECK(log_init("info", NULL) == OK);
     log_set_fd(fd[1]);
     log_info("kbs", "forged\nline %s", "\xff");
     char line[256];
     ssize_t n = read(fd[0], line, sizeof(line));
     CHECK_STR(str_from(str_bytes(line, (size_t)n), TIME_RFC3339_US_LEN),
               STR("  INFO kbs: forged\\x0aline \\xff\n"));
+    log_info("kbs", "\xc2\x9bm\xe2\x80\xae\xc3\xa9");
+    n = read(fd[0], line, sizeof(line));
+    CHECK_STR(str_from(str_bytes(line, (size_t)n), TIME_RFC3339_US_LEN),
+              STR("  INFO kbs: \\xc2\\x9bm\\xe2\\x80\\xae\xc3\xa9\n"));
+    CHECK(log_set_format("json") && !log_set_format("JSON") && !log_set_format(""));
+    log_info("kbs", "a \"b\"\n\xc2\x9b\xff");
+    n = read(fd[0], line, sizeof(line));
+    CHECK_STR(
+        str_from(str_bytes(line, (size_t)n), strlen("{\"timestamp\":\"") + TIME_RFC3339_US_LEN),
+        STR("\",\"level\":\"info\",\"target\":\"kbs\",\"message\":\"a \\\"b\\\"\\u000a\\u009b"
+            "\\ufffd\"}\n"));
+    CHECK(log_set_format("text"));
     log_set_fd(2);
     close(fd[0]);
     close(fd[1]);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "collateral/item.h"
+#include "collateral/pack.h"
 #include "verifier/snp/amd_item.h"
 #include "with_pki.h"
 
@@ -54,6 +55,46 @@ static void test_records(void)
         buf_add_cstr(&b, rows[i].text);
         CHECK_ROW(collateral_item_parse(buf_str(&b), &back, NULL) == rows[i].want, rows[i].name);
     }
+}
+
+static void test_packs(void)
+{
+    static const enum key_kind kinds[] = {KEY_ED25519, KEY_EC_P256, KEY_EC_P384, KEY_RSA};
+    const struct collateral_item items[] = {
+        {STR(TCB), STR("chain"), STR("body"), 1764028800, {0, 0}},
+        {STR("https://x/sgx/certification/v4/rootcacrl"), STR_EMPTY, STR("\0\n"), 1, {0, 0}},
+    };
+    CLEANUP(buf_done) struct buf pack;
+    buf_init(&pack, COLLATERAL_PACK_MAX);
+    CLEANUP(privkey_cleanup) struct privkey *other = NULL;
+    CHECK(privkey_generate(KEY_ED25519, 0, &other, NULL) == OK);
+    struct collateral_pack p;
+    struct collateral_item back;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+        buf_reset(&pack);
+        CHECK(privkey_generate(kinds[i], 2048, &key, NULL) == OK);
+        CHECK(collateral_pack_write(&pack, items, 2, 1764028800, key, NULL) == OK);
+        CHECK(collateral_pack_open(buf_str(&pack), privkey_public(key), &p, NULL) == OK);
+        CHECK(p.count == 2 && p.made_s == 1764028800);
+        for (size_t k = 0; k < 2; k++) {
+            CHECK(collateral_pack_next(&p, &back) && back.fetched_s == items[k].fetched_s);
+            CHECK_STR(back.body, items[k].body);
+        }
+        CHECK(!collateral_pack_next(&p, &back));
+        CHECK(collateral_pack_open(buf_str(&pack), privkey_public(other), &p, NULL) == ERR_DENIED);
+        for (size_t n = 0; n < pack.len; n += 7)
+            CHECK(collateral_pack_open(str_slice(buf_str(&pack), 0, n), privkey_public(key), &p,
+                                       NULL) == ERR_INVALID);
+        buf_add_byte(&pack, '\n');
+        CHECK(collateral_pack_open(buf_str(&pack), privkey_public(key), &p, NULL) != OK);
+    }
+    CHECK(collateral_pack_write(&pack, items, COLLATERAL_PACK_ITEMS + 1, 0, other, NULL) ==
+          ERR_LIMIT);
+    buf_reset(&pack);
+    CHECK(collateral_pack_write(&pack, items, 0, 0, other, NULL) == OK);
+    CHECK(collateral_pack_open(buf_str(&pack), privkey_public(other), &p, NULL) == OK &&
+          p.count == 0);
 }
 
 #define CHIP                                                                                       \
@@ -208,6 +249,7 @@ static void test_bytes(void)
 int main(void)
 {
     test_records();
+    test_packs();
     test_names();
     test_vcek_urls();
     if (!make_pki(0))

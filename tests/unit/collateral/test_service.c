@@ -390,6 +390,7 @@ static void test_folder(void)
 
     snprintf(own, sizeof(own), "\"cache_dir\":\"%s\"", pki_path("anchors/intel-sgx-root-ca.pem"));
     CLEANUP(collateral_service_cleanup) struct collateral_service *none = service(own, "");
+    CHECK(none != NULL);
     CHECK(strstr(net.told, "kept in memory only") != NULL);
 }
 

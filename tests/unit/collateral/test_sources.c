@@ -154,7 +154,7 @@ static void test_apply(void)
         snprintf(path, sizeof(path), "%s/qcnl-%zu", tap_tmpdir(), i);
         if (rows[i].file != NULL)
             CHECK(file_write(path, str_of(rows[i].file), 0644, NULL) == OK);
-        value config, want;
+        value config, want = VALUE_UNDEFINED;
         CHECK(json_parse(&a, str_of(rows[i].config), NULL, &config, NULL) == OK &&
               json_parse(&a, str_of(rows[i].want), NULL, &want, NULL) == OK);
         CHECK_ROW(qcnl_apply(&a, path, &config, NULL) == rows[i].status, rows[i].name);

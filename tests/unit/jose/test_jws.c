@@ -39,6 +39,16 @@ static const char *base64url(const char *text)
 #define EC "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\""
 #define ED "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ED_X "\""
 
+/* 65537^129: as all moduli of CVE-2017-15361, a power of 65537 modulo each small prime. */
+static const char roca[] =
+    "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\""
+    "AQCBIEVV6A3JEYH6ld58f6EIVsU2Nji5v7PEomRpbGSm4eL0lqsdbIyKs_OmKSusfrtS32B-MGS51-Ws"
+    "5hg0ashlEyRlJgvTHyTpkNSo3T7IlB5O3CxkNX2YsWp80jGpcvBI3zAhq6bOeSMRzYSmNcji_va60iwM"
+    "zW8Ev-FBybUzWvx4QQu1p6sxngnyhunqYwyiP32sf97Bq7009C8gr5ukWoFwrdxysZxdgz7YSPGEDteX"
+    "12Svdfu5upiLKFBj7ObKaVjpG7LvtOYMjm3Ao0qmjcu-PH0VlA0cd53_e2xfr16Z62-8jFDSjuLo0SNZ"
+    "n6LkO8rEJ78H_WVVQCBAAIEAAQ"
+    "\"}";
+
 static void test_jwk(void)
 {
     const struct {
@@ -50,6 +60,7 @@ static void test_jwk(void)
         {"kid and alg", "{" EC ",\"kid\":\"1\",\"alg\":\"ES256\"}", OK},
         {"private member", "{" EC ",\"d\":\"AAAA\"}", OK},
         {"for signatures", "{" EC ",\"use\":\"sig\",\"key_ops\":[\"sign\",\"verify\"]}", OK},
+        {"ROCA", roca, ERR_INVALID},
         {"for encryption", "{" EC ",\"use\":\"enc\"}", ERR_UNSUPPORTED},
         {"use is no string", "{" EC ",\"use\":1}", ERR_UNSUPPORTED},
         {"other operations", "{" EC ",\"key_ops\":[\"deriveKey\"]}", ERR_UNSUPPORTED},

@@ -6,6 +6,9 @@
 
 #define OLD_ADMIN "[admin]\ninsecure_api = true\n"
 #define NEW_ADMIN "[admin]\nauthorization_mode = \"DenyAll\"\n"
+#define AS "[attestation_service]\ntype = \"coco_as_builtin\"\n"
+#define AZ AS "[attestation_service.verifier_config.az_vtpm]\n"
+#define SNP AS "[attestation_service.verifier_config.snp_verifier]\n"
 #define PLAIN "[http_server]\ninsecure_http = true\n"
 
 struct warnings {
@@ -119,6 +122,35 @@ static void test_refused(void)
          "expected at least 65536 bytes"},
         {"a ring of no machine's size", PLAIN OLD_ADMIN "[claviger]\ndecision_ring = 1073741825\n",
          "claviger.decision_ring"},
+        /* Of the attestation service, with the line, too. */
+        {"minutes of another kind",
+         PLAIN OLD_ADMIN AS
+         "[attestation_service.attestation_token_broker]\nduration_min = \"x\"\n",
+         "c.toml:8: attestation_service.attestation_token_broker.duration_min: expected a number "
+         "of minutes"},
+        {"an RVPS of another kind",
+         PLAIN OLD_ADMIN AS "[attestation_service.rvps_config]\ntype = \"Builtin\"\n",
+         "c.toml:8: attestation_service.rvps_config.type: expected one of \"BuiltIn\""},
+        /* Read as `false` these would be protections that are off without a word. */
+        {"a switch in words", PLAIN OLD_ADMIN AZ "require_user_data = \"true\"\n",
+         "az_vtpm.require_user_data: expected true or false, got a string"},
+        {"a switch that is a number", PLAIN OLD_ADMIN SNP "enforce_vek_dates = 1\n",
+         "snp_verifier.enforce_vek_dates: expected true or false, got 1"},
+        {"one measurement outside of a list",
+         PLAIN OLD_ADMIN AZ "paravisor_measurements = \"00\"\n",
+         "az_vtpm.paravisor_measurements: expected an array of strings, got a string"},
+        {"no measurement", PLAIN OLD_ADMIN AZ "paravisor_measurements = [\"00\", 1]\n",
+         "az_vtpm.paravisor_measurements.1: expected a string, got a number"},
+        {"a mode that nobody has", PLAIN OLD_ADMIN SNP "crl = \"always\"\n",
+         "snp_verifier.crl: expected one of \"if-available\", \"required\""},
+        {"a table that is none",
+         PLAIN OLD_ADMIN AS "[attestation_service.verifier_config]\nsnp_verifier = true\n",
+         "verifier_config.snp_verifier: expected a table, got a boolean"},
+        {"a list of words where tables belong", PLAIN OLD_ADMIN SNP "vcek_sources = [\"KDS\"]\n",
+         "vcek_sources.0: expected a table, got a string"},
+        {"a table where a list of them belongs",
+         PLAIN OLD_ADMIN SNP "vcek_sources = { type = \"KDS\" }\n",
+         "vcek_sources.type: expected a table, got a string"},
         {"broken TOML", "[http_server\n", "line 1, column"},
         {"NUL in a path", PLAIN "[admin]\nauth_public_key = \"/a\\u0000b\"\n", "contains a NUL"},
     };
@@ -208,6 +240,46 @@ static void test_storage(void)
     }
 }
 
+/* A misspelt key is told, wherever it stands; a word that is right is not. */
+static void test_unknown(void)
+{
+    const struct {
+        const char *text, *warning; /* NULL: none */
+    } rows[] = {
+        {AZ "paravisor_mesurements = []\n",
+         "c.toml:8: attestation_service.verifier_config.az_vtpm.paravisor_mesurements: unknown "
+         "key, "
+         "ignored; did you mean "
+         "attestation_service.verifier_config.az_vtpm.paravisor_measurements"},
+        {AS "[attestation_service.verifier_config.sample_verfier]\n",
+         "did you mean attestation_service.verifier_config.sample_verifier\n"},
+        {AS "[attestation_service.verifier_config.snp_verifer]\ncrl = \"required\"\n",
+         "did you mean attestation_service.verifier_config.snp_verifier\n"},
+        {AS "[attestation_service.attestation_token_broker]\ndurration_min = 3\n",
+         "did you mean attestation_service.attestation_token_broker.duration_min"},
+        {AS "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\ndirpath = \"/x\"\n",
+         "plugins.0.dirpath: unknown key, ignored; did you mean plugins.[].dir_path"},
+        {AZ "paravisor_measurements = [\"00\"]\nrequire_user_data = true\n", NULL},
+        {SNP "vcek_sources = [{type = \"KDS\"}, {type = \"OfflineStore\", path = \"/x\"}]\n", NULL},
+        {AS "[attestation_service.verifier_config.sample_verifier]\nx = 1\n", NULL},
+        {AS "[attestation_service.attestation_token_broker]\nduration_min = \"7\"\n"
+            "verbose_token = \"True\"\n",
+         NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct error err = ERROR_INIT;
+        struct warnings w = {"", 0};
+        char text[1024];
+        snprintf(text, sizeof(text), "%s%s", PLAIN OLD_ADMIN, rows[i].text);
+        CLEANUP(kbs_config_cleanup) struct kbs_config *c = parse(text, &w, &err);
+        CHECK_STATUS_ROW(c == NULL ? ERR_INVALID : OK, OK, &err, rows[i].text);
+        CHECK_ROW(w.count == (rows[i].warning != NULL), rows[i].text);
+        if (rows[i].warning != NULL &&
+            !CHECK_ROW(strstr(w.text, rows[i].warning) != NULL, rows[i].text))
+            printf("#   got \"%s\"\n", w.text);
+    }
+}
+
 /* YAML and JSON carry the same keys. */
 static void test_formats(void)
 {
@@ -231,6 +303,7 @@ int main(void)
     test_refused();
     test_values();
     test_storage();
+    test_unknown();
     test_formats();
     return tap_done();
 }

@@ -2,10 +2,13 @@
  * Handshakes with sample evidence against a whole kbs: what a guest may do in
  * which order, what a decision tells, and that the change that it names is true.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "jose/jose.h"
 #include "value/json.h"
 #include "virtualtee/rcar.h"
@@ -39,6 +42,7 @@ static const char new_config[] = COMMON "[admin]\ntype = \"Simple\"\n[[admin.per
 static const char foreign_config[] =
     COMMON "[admin]\nauth_public_key = \"@DIR@/admin.pub\"\ninsecure_api = true\n"
            "[attestation_token]\ninsecure_key = true\naccept_foreign_header_keys = true\n"
+           "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n"
            "[claviger]\nera = \"new\"\n"
            "[[plugins]]\nname = \"resource\"\n";
 
@@ -184,26 +188,34 @@ static void test_additional_evidence(void)
     struct world w;
     if (!start(&w, new_config, NULL))
         return;
-    static const char *const refused[] = {
-        "{\"sample\":{\"svn\":\"1\",\"report_data\":\"\"}}",
-        "{\"snp\":{}}",
-        "{\"az-snp-vtpm\":{}}",
-        "{\"nothing\":{}}",
-        "{\"sampledevice\":{},\"sampledevice\":{}}",
-        "{\"nvidia-dpu\":{},\"nvidiadpu\":{}}",
-        "[]",
-        "\"sampledevice\"",
-        "{",
-        "{\"sampledevice\":{\"svn\":\"2\",\"report_data\":\"AAAA\"}}", /* not bound to the key */
+    static const struct {
+        const char *text, *check;
+    } refused[] = {
+        {"{\"sample\":{\"svn\":\"1\",\"report_data\":\"\"}}", "additional-evidence"},
+        {"{\"snp\":{}}", "additional-evidence"},
+        {"{\"az-snp-vtpm\":{}}", "additional-evidence"},
+        {"{\"nothing\":{}}", "additional-evidence"},
+        {"{\"sampledevice\":{},\"sampledevice\":{}}", "additional-evidence"},
+        {"{\"nvidia-dpu\":{},\"nvidiadpu\":{}}", "additional-evidence"},
+        {"[]", "additional-evidence"},
+        {"\"sampledevice\"", "additional-evidence"},
+        {"{", "additional-evidence"},
+        {"{\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,\"8\":0,\"9\":0,\"10\":0,\"11\":"
+         "0,"
+         "\"12\":0,\"13\":0,\"14\":0,\"15\":0,\"16\":0,\"17\":0}",
+         "additional-evidence"},
+        /* not bound to the key */
+        {"{\"sampledevice\":{\"svn\":\"2\",\"report_data\":\"AAAA\"}}", "report-data"},
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         struct guest g = new_guest(&w, RCAR_0_4_0);
         auth(&g);
-        struct answer a = attest_with(&g, RCAR_0_4_0, str_of(refused[i]));
-        CHECK_ROW(a.status == 401, refused[i]);
+        struct answer a = attest_with(&g, RCAR_0_4_0, str_of(refused[i].text));
+        CHECK_ROW(a.status == 401, refused[i].text);
+        CHECK_ROW(check_is(decision_of(&w, &a), refused[i].check), refused[i].text);
         CHECK_ROW(strstr(a.body.ptr, "/AttestationError\",\"detail\":\"Attestation error: RCAR "
                                      "handshake Attest failed\"") != NULL,
-                  refused[i]);
+                  refused[i].text);
         privkey_unref(g.key);
     }
     world_stop(&w);
@@ -278,6 +290,42 @@ static void test_session_order(void)
     privkey_unref(h.key);
     privkey_unref(o.key);
     world_stop(&w);
+}
+
+/* A session lives as long as the token that stands behind it, and no longer. */
+static void test_session_ends_with_token(void)
+{
+    const struct {
+        const char *config; /* minutes of a token, of a session */
+        int last_s;
+    } rows[] = {
+        {"duration_min = 1\n", 60},
+        {"duration_min = 9\n", 300},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char config[8192];
+        snprintf(config, sizeof(config),
+                 COMMON "[admin]\ninsecure_api = true\nauth_public_key = \"@DIR@/admin.pub\"\n"
+                        "[attestation_service.attestation_token_broker]\ntype = \"Ear\"\n"
+                        "policy_dir = \"@DIR@/as\"\n%s"
+                        "[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\n"
+                        "file_path = \"@DIR@/rv.json\"\n"
+                        "[[plugins]]\nname = \"resource\"\ntype = \"LocalFs\"\n"
+                        "dir_path = \"@DIR@/repo\"\n"
+                        "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n",
+                 rows[i].config);
+        struct world w;
+        if (!start(&w, config, "package policy\nallow := true\n"))
+            return;
+        struct guest g = new_guest(&w, RCAR_0_4_0);
+        CHECK(attest(&g).status == 200);
+        w.now_ns += rows[i].last_s * NS_PER_S;
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == 200, rows[i].config);
+        w.now_ns += NS_PER_S;
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == 401, rows[i].config);
+        privkey_unref(g.key);
+        world_stop(&w);
+    }
 }
 
 static struct str foreign_token(struct world *w, const struct privkey *signer, const char *submods,
@@ -428,6 +476,73 @@ static void test_vanished_policy(void)
     world_stop(&w);
 }
 
+static int lines_with(const char *path, const char *text)
+{
+    CLEANUP(buf_done) struct buf log;
+    buf_init(&log, 1 << 20);
+    int n = 0;
+    if (file_read(path, &log, NULL) != OK)
+        return -1;
+    buf_add_byte(&log, '\0');
+    for (const char *at = log.ptr; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* DESIGN: the current key and the previous one; files are followed, a broken one is told once. */
+static void test_sealing_keys(void)
+{
+    static const char allow[] = "package policy\nimport rego.v1\ndefault allow := true\n";
+    static const char keys[] =
+        "[claviger]\nseal_keys = [\"@DIR@/current.key\", \"@DIR@/previous.key\"]\n";
+    char config[8192], log[8192];
+    snprintf(config, sizeof(config), "%s%s", old_config, keys);
+    struct world w;
+    struct error err = ERROR_INIT;
+    world_prepare(&w, config, NOW);
+    world_write(&w, "policy.rego", allow);
+    world_write(&w, "current.key", "the first key, and longer than 32 bytes");
+    world_write(&w, "previous.key", "the key before it, also longer than 32 bytes");
+    snprintf(log, sizeof(log), "%s/log", w.dir);
+    int fd = open(log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    log_set_fd(fd);
+    if (!CHECK(world_run(&w, &err))) {
+        printf("# %s\n", err.text);
+        return;
+    }
+    CHECK(world_send(&w, "POST", "/kbs/v0/resource/r/t/k", NULL, STR("x")).status == 200);
+    struct guest g = new_guest(&w, RCAR_0_2_0);
+    CHECK(attest(&g).status == 200);
+    const struct {
+        const char *name, *current, *previous;
+        int status;
+        int told; /* in all, how often */
+    } rows[] = {
+        {"as they were", "the first key, and longer than 32 bytes",
+         "the key before it, also longer than 32 bytes", 200, 0},
+        {"rotated", "the second key, and longer than 32 bytes",
+         "the first key, and longer than 32 bytes", 200, 0},
+        {"too short", "short", "the first key, and longer than 32 bytes", 200, 1},
+        {"too short in another way", "shorter", "the first key, and longer than 32 bytes", 200, 2},
+        {"whole again", "the second key, and longer than 32 bytes",
+         "the first key, and longer than 32 bytes", 200, 2},
+        {"rotated away", "the third key, and longer than 32 bytes",
+         "the second key, and longer than 32 bytes", 401, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        world_write(&w, "previous.key", rows[i].previous);
+        world_write(&w, "current.key", rows[i].current);
+        for (int k = 0; k < 3; k++)
+            kbs_refresh(w.kbs);
+        CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == rows[i].status, rows[i].name);
+        CHECK_ROW(lines_with(log, "it holds fewer than 32 bytes") == rows[i].told, rows[i].name);
+    }
+    log_set_fd(STDERR_FILENO);
+    close(fd);
+    privkey_unref(g.key);
+    world_stop(&w);
+}
+
 /* HARDEN kbs-11: a quote in the path is a character of a string, whatever follows it. */
 static void test_path_in_policy(void)
 {
@@ -520,9 +635,11 @@ int main(void)
     test_version_is_sealed();
     test_additional_evidence();
     test_session_order();
+    test_session_ends_with_token();
     test_foreign_tokens();
     test_submodules();
     test_vanished_policy();
+    test_sealing_keys();
     test_path_in_policy();
     test_path_is_the_change();
     test_change_is_true();

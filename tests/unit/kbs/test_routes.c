@@ -536,6 +536,7 @@ static void test_replaced_token_key(void)
     static const char config[] =
         "[http_server]\ninsecure_http = true\n[admin]\ninsecure_api = true\n"
         "[attestation_service]\ntype = \"coco_as_builtin\"\n"
+        "[policy_engine]\npolicy_path = \"@DIR@/policy.rego\"\n"
         "[attestation_service.attestation_token_broker]\n"
         "signer = { key_path = \"@DIR@/token.key\" }\n";
     struct world w;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "jose/jose.h"
+#include "kbs/config.h"
 #include "value/json.h"
 #include "tap.h"
 
@@ -81,6 +82,18 @@ void world_prepare(struct world *w, const char *config, int64_t now_s)
     write_config(w, config);
 }
 
+/* A default path of upstream's is one of the machine's own: no test reads or writes there. */
+static bool stays_inside(const struct world *w, const struct kbs_config *c)
+{
+    struct str dir = str_of(w->dir);
+    for (size_t i = 0; i < c->plugin_count; i++)
+        if (c->plugins[i].kind == PLUGIN_RESOURCE && c->plugins[i].backend == RESOURCE_NESTED &&
+            !str_has_prefix(c->plugins[i].dir_path, dir))
+            return false;
+    return (!c->has_policy_path || c->has_storage_backend || str_has_prefix(c->policy_path, dir)) &&
+           (c->storage_kind == STORAGE_KIND_MEMORY || str_has_prefix(c->storage_path, dir));
+}
+
 bool world_run(struct world *w, struct error *err)
 {
     char path[8192];
@@ -93,7 +106,8 @@ bool world_run(struct world *w, struct error *err)
         .clock = &w->clock,
         .random = &w->random,
     };
-    return kbs_new(&options, &w->kbs, err) == OK;
+    return kbs_new(&options, &w->kbs, err) == OK &&
+           CHECK(stays_inside(w, kbs_current_config(w->kbs)));
 }
 
 bool world_start(struct world *w, const char *config, int64_t now_s, struct error *err)
@@ -165,6 +179,7 @@ struct answer world_send(struct world *w, const char *method, const char *target
     buf_init_secret(&x.out, 64 << 20);
     if (kbs_quick(w->kbs, &x) == HTTP_WORK)
         kbs_work(w->kbs, &x);
+    x.body_len = x.out.len;
     kbs_done(w->kbs, &x, x.out.len);
 
     struct answer a = {

@@ -83,6 +83,7 @@ static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
 {
     struct fixture *f = user;
     atomic_store(&f->last_sent, bytes_sent);
+    atomic_store(&f->last_body, x->body_len);
     atomic_fetch_add(&f->done_calls, 1);
 }
 

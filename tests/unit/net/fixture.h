@@ -31,7 +31,7 @@ struct fixture {
     char address[64];
     enum status result;
     atomic_int done_calls, released, counter, slow;
-    atomic_size_t last_sent;
+    atomic_size_t last_sent, last_body; /* of done(): all bytes, those of the body */
 };
 
 /*

@@ -1,4 +1,5 @@
 /* The server over loopback, plain: hostile traffic and what it gets, keep-alive, limits, stop. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,6 +325,43 @@ static void test_held_bodies(void)
         CHECK(WAIT_UNTIL(http_server_stats(f.server).buffered == 0));
     }
     raw_answer_done(&a);
+    CHECK(fixture_stop(&f));
+}
+
+/* done() is told how long the body was, wherever it stood when it was written. */
+static void test_lengths(void)
+{
+    const struct {
+        struct str send;
+        size_t want;
+        bool no_body;
+    } rows[] = {
+        {STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"), 5, false},
+        {STR("POST /work HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"), 5, false},
+        {STR("GET /big?14336 HTTP/1.1\r\n" H "\r\n"), 14336, false},
+        {STR("GET /big?14337 HTTP/1.1\r\n" H "\r\n"), 14337, false},
+        {STR("HEAD /big?14337 HTTP/1.1\r\n" H "\r\n"), 0, true},
+        {STR("GET /none HTTP/1.1\r\n" H "\r\n"), 0, true},
+    };
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    int fd = raw_connect(f.address);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct raw_answer a;
+        raw_answer_init(&a);
+        raw_send(fd, rows[i].send);
+        CHECK_ROW(raw_read_answer(fd, &text, rows[i].no_body, &a), rows[i].send.ptr);
+        /* Called when the last byte is handed over, which is before we have read it, or just after.
+         */
+        for (int k = 0; atomic_load(&f.done_calls) <= (int)i && k < 5000; k++)
+            usleep(200);
+        CHECK_ROW(atomic_load(&f.last_body) == rows[i].want, rows[i].send.ptr);
+        raw_answer_done(&a);
+    }
+    close(fd);
     CHECK(fixture_stop(&f));
 }
 
@@ -749,6 +787,26 @@ static void test_addresses(void)
     CHECK(http_server_new(&o, &second, NULL) == ERR_INVALID && second == NULL);
 }
 
+/*
+ * A large block that was freed does not move the size from which blocks are
+ * mapped: what bodies of strangers take goes back to the system.
+ */
+static void test_large_blocks(void)
+{
+    if (!tap_malloc_can_fail())
+        return; /* a sanitizer's malloc, which keeps what it likes */
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, fixture_limits(), NULL, 1)))
+        return;
+    void *volatile block = malloc(8 << 20);
+    free(block);
+    size_t before = mallinfo2().hblkhd;
+    block = malloc(1 << 20);
+    CHECK(mallinfo2().hblkhd >= before + (1 << 20));
+    free(block);
+    CHECK(fixture_stop(&f));
+}
+
 /* ---- hooks ---- */
 
 struct ticks {
@@ -792,6 +850,7 @@ int main(void)
     test_bytes();
     test_head_limit();
     test_held_bodies();
+    test_lengths();
     test_big_bodies();
     test_many_pipelined();
     test_timeouts();
@@ -801,6 +860,7 @@ int main(void)
     test_stop();
     test_stop_is_bounded();
     test_addresses();
+    test_large_blocks();
     test_hooks();
     return tap_done();
 }

@@ -120,6 +120,12 @@ static void test_errors(void)
          "import data.q unused", 2, 1, true},
         {"v0 in v1", "package p\nx { true }", "rego_parse_error",
          "`if` keyword is required before rule body", 2, 1, false},
+        {"a constant is no head of a reference", "package p\nx if not true[0]", "rego_parse_error",
+         "illegal ref (head cannot be boolean)", 2, 10, false},
+        {"but a keyword is, where a literal begins", "package p\nx if true[0]",
+         "rego_unsafe_var_error", "var true is unsafe", 2, 6, false},
+        {"and nowhere else", "package p\nx := in.y", "rego_parse_error", "unexpected in keyword", 2,
+         6, false},
         {"too deep", NULL, "rego_parse_error", "expression is nested too deeply", 2, 0, false},
     };
     CLEANUP(buf_done) struct buf deep;

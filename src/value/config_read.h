@@ -5,6 +5,9 @@
  * The first error stays; later reads do nothing, so a loader checks once.
  * Scalars are read as leniently as upstream's loader does (kbs.md 13.1): numbers
  * and booleans may be written as strings, integers are accepted for strings.
+ *
+ * A table of keys says which there are, and for those that nobody reads through
+ * a reader (a table that is handed on whole) also what they hold.
  */
 #pragma once
 
@@ -13,12 +16,15 @@
 #include "value/document.h"
 #include "value/value.h"
 
-struct str_list;
+struct str_list {
+    struct str *items;
+    size_t len;
+};
 
 struct reader {
     struct arena *arena;
     struct str file;
-    const struct positions *positions;
+    const struct positions *positions; /* NULL: texts name the file and the key alone */
     enum status failed;
     struct error *err;
     void (*warn)(void *user, const char *text);
@@ -47,13 +53,32 @@ bool reader_array(struct reader *r, value table, struct str at, const char *key,
  */
 int reader_choice(struct reader *r, struct str at, struct str text, const char *const *choices);
 
+enum config_kind {
+    CONFIG_ANY,     /* somebody else reads it */
+    CONFIG_TEXT,    /* a string, or a number in its place */
+    CONFIG_FLAG,    /* true or false, also as a string */
+    CONFIG_SWITCH,  /* true or false and nothing else: a protection that must not be off by mistake
+                     */
+    CONFIG_MINUTES, /* an integer from 1 on, also as a string */
+    CONFIG_COUNT,   /* an integer from 0 on, also as a string */
+    CONFIG_TEXTS,   /* an array of strings */
+    CONFIG_TABLE,   /* a table of anything */
+};
+
+struct config_key {
+    const char *path; /* dotted; "[]" stands for any element, a last "*" for anything below */
+    enum config_kind kind;
+    const char *const *choices; /* of CONFIG_TEXT: the words that it may be, up to NULL; or NULL */
+};
+
 /*
- * Warn about each key that `known` does not have.  Patterns are dotted paths;
- * "[]" stands for any element, a last "*" for anything below.  Keys whose path
- * begins with `strict` (may be NULL) fail instead.
+ * Check what stands below `table`, which is at `at`, against `keys` (up to one
+ * whose path is NULL; paths begin below `at`): warn about each key that they do
+ * not have, fail where a value is of another kind or no table leads to it.
+ * Unknown keys whose path begins with `strict` (may be NULL) fail, too.
  */
-void reader_unknown_keys(struct reader *r, value root, const char *const *known,
-                         const char *strict);
+void reader_check_keys(struct reader *r, value table, struct str at, const struct config_key *keys,
+                       const char *strict);
 
 /* "admin.roles[0].id" for "/admin/roles/0/id". */
 struct str reader_dotted(struct reader *r, struct str pointer);

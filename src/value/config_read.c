@@ -1,10 +1,8 @@
-#include "kbs/config_read.h"
+#include "value/config_read.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
-
-#include "kbs/config.h"
 
 struct str reader_dotted(struct reader *r, struct str pointer)
 {
@@ -24,6 +22,16 @@ static uint32_t line_of(struct reader *r, struct str pointer)
     return p == NULL ? 0 : p->line;
 }
 
+/* "file:line: key: text" */
+static void describe(struct reader *r, struct str pointer, const char *text, struct error *out)
+{
+    char line[16] = "";
+    if (r->positions != NULL)
+        snprintf(line, sizeof(line), ":%u", line_of(r, pointer));
+    error_set(out, "%.*s%s: %.*s: %s", STR_ARG(r->file), line, STR_ARG(reader_dotted(r, pointer)),
+              text);
+}
+
 void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
 {
     if (r->failed != OK)
@@ -35,8 +43,9 @@ void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
-    error_set_at(r->err, line_of(r, pointer), 0, "%.*s:%u: %.*s: %s", STR_ARG(r->file),
-                 line_of(r, pointer), STR_ARG(reader_dotted(r, pointer)), text);
+    struct error line = ERROR_INIT;
+    describe(r, pointer, text, &line);
+    error_set_at(r->err, line_of(r, pointer), 0, "%s", line.text);
 }
 
 void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
@@ -50,8 +59,7 @@ void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
     va_end(ap);
 
     struct error line = ERROR_INIT;
-    error_set(&line, "%.*s:%u: %.*s: %s", STR_ARG(r->file), line_of(r, pointer),
-              STR_ARG(reader_dotted(r, pointer)), text);
+    describe(r, pointer, text, &line);
     r->warn(r->user, line.text);
 }
 
@@ -232,25 +240,27 @@ int reader_choice(struct reader *r, struct str at, struct str text, const char *
     return -1;
 }
 
-/* ---- unknown keys ---- */
+/* ---- a table of keys ---- */
 
-/* Does a dotted path match a pattern of the known list? */
-static bool pattern_matches(const char *pattern, const char *path)
+enum match { MATCH_NONE, MATCH_ON_THE_WAY, MATCH_WHOLE, MATCH_BELOW };
+
+/* How a dotted path meets one of the table's. */
+static enum match match_path(const char *pattern, const char *path)
 {
     for (;;) {
         if (strcmp(pattern, "*") == 0)
-            return true;
+            return MATCH_BELOW;
         size_t n = strcspn(pattern, ".");
         size_t m = strcspn(path, ".");
         bool any = n == 2 && memcmp(pattern, "[]", 2) == 0;
         if (!any && (n != m || memcmp(pattern, path, n) != 0))
-            return false;
+            return MATCH_NONE;
         pattern += n;
         path += m;
         if (*path == '\0')
-            return true; /* a table on the way to a known key is known */
+            return *pattern == '\0' ? MATCH_WHOLE : MATCH_ON_THE_WAY;
         if (*pattern == '\0')
-            return false;
+            return MATCH_NONE;
         pattern++;
         path++;
     }
@@ -278,59 +288,170 @@ static size_t edit_distance(struct str a, struct str b)
     return row[b.len];
 }
 
-/* The known key of the same table that is spelt most like it, or NULL. */
-static const char *nearest(struct reader *r, const char *const *known, struct str dotted)
+/* As much of a path as has `parts` parts. */
+static struct str path_head(const char *path, size_t parts)
+{
+    size_t n = 0;
+    while (path[n] != '\0' && (path[n] != '.' || --parts > 0))
+        n++;
+    return str_bytes(path, n);
+}
+
+/* The known key, or table on the way to one, that is spelt most like it; empty: none is near. */
+static struct str nearest(const struct config_key *keys, struct str dotted)
 {
     size_t best = 4; /* further away it is no typo */
-    const char *found = NULL;
-    for (size_t i = 0; known[i] != NULL; i++) {
-        size_t d = edit_distance(dotted, str_of(known[i]));
-        if (d < best) {
+    struct str found = STR_EMPTY;
+    size_t parts = 1;
+    for (size_t i = 0; i < dotted.len; i++)
+        parts += dotted.ptr[i] == '.';
+    for (; keys->path != NULL; keys++) {
+        struct str head = path_head(keys->path, parts);
+        size_t d = edit_distance(dotted, head);
+        if (d < best && !str_has_suffix(head, STR("*"))) {
             best = d;
-            found = known[i];
+            found = head;
         }
     }
     return found;
 }
 
+static bool is_flag(value v, bool strictly)
+{
+    struct str s = value_str(v);
+    return value_kind(v) == VALUE_KIND_BOOLEAN ||
+           (!strictly && ((s.len == 4 && strncasecmp(s.ptr, "true", 4) == 0) ||
+                          (s.len == 5 && strncasecmp(s.ptr, "false", 5) == 0)));
+}
+
+static bool is_count(value v, int64_t least)
+{
+    int64_t n;
+    return (value_get_int64(v, &n) || (value_is_string(v) && digits(value_str(v), &n))) &&
+           n >= least;
+}
+
+static void check_texts(struct reader *r, value v, struct str at)
+{
+    for (size_t i = 0; i < value_len(v); i++)
+        if (!value_is_string(value_at(v, i)))
+            reader_fail(r, reader_item(r, at, i), "expected a string, got %s",
+                        article(value_at(v, i)));
+}
+
+static void check_kind(struct reader *r, value v, struct str at, const struct config_key *key)
+{
+    const char *expected = NULL;
+    if (value_kind(v) == VALUE_KIND_NULL && key->kind != CONFIG_SWITCH)
+        return; /* as if it were absent */
+    switch (key->kind) {
+    case CONFIG_ANY:
+        break;
+    case CONFIG_TEXT:
+        if (value_is_string(v) && key->choices != NULL)
+            reader_choice(r, at, value_str(v), key->choices);
+        else if (!value_is_string(v) &&
+                 (key->choices != NULL || value_kind(v) != VALUE_KIND_NUMBER))
+            expected = "a string";
+        break;
+    case CONFIG_FLAG:
+    case CONFIG_SWITCH:
+        expected = is_flag(v, key->kind == CONFIG_SWITCH) ? NULL : "true or false";
+        break;
+    case CONFIG_MINUTES:
+        expected = is_count(v, 1) ? NULL : "a number of minutes, at least 1";
+        break;
+    case CONFIG_COUNT:
+        expected = is_count(v, 0) ? NULL : "an integer from 0 on";
+        break;
+    case CONFIG_TEXTS:
+        if (value_is_array(v))
+            check_texts(r, v, at);
+        else
+            expected = "an array of strings";
+        break;
+    case CONFIG_TABLE:
+        expected = value_is_object(v) ? NULL : "a table";
+        break;
+    }
+    if (expected != NULL && value_kind(v) == VALUE_KIND_NUMBER) {
+        char scratch[VALUE_NUMBER_SCRATCH];
+        reader_fail(r, at, "expected %s, got %s", expected, QUOTED(value_number_text(v, scratch)));
+    } else if (expected != NULL) {
+        reader_fail(r, at, "expected %s, got %s", expected, article(v));
+    }
+}
+
 struct key_walk {
     struct reader *r;
-    const char *const *known;
+    struct str at; /* of what the table of keys begins below */
+    const struct config_key *keys;
     const char *strict;
 };
 
-static void walk_keys(const struct key_walk *w, value v, struct str pointer, unsigned depth)
+static void check_table(const struct key_walk *w, value table, struct str pointer, unsigned depth);
+
+static void unknown(const struct key_walk *w, struct str pointer, struct str dotted)
+{
+    struct str guess = nearest(w->keys, dotted);
+    struct str above = w->at.len > 0 ? reader_dotted(w->r, w->at) : STR_EMPTY;
+    struct str hint = STR_EMPTY;
+    if (guess.len > 0)
+        hint = arena_format(w->r->arena, "; did you mean %.*s%s%.*s", STR_ARG(above),
+                            above.len > 0 ? "." : "", STR_ARG(guess));
+    if (w->strict != NULL && str_has_prefix(dotted, str_of(w->strict)))
+        reader_fail(w->r, pointer, "unknown key%.*s", STR_ARG(hint));
+    else
+        reader_warn(w->r, pointer, "unknown key, ignored%.*s", STR_ARG(hint));
+}
+
+static void check_member(const struct key_walk *w, value v, struct str pointer, unsigned depth)
+{
+    struct str dotted = reader_dotted(w->r, str_from(pointer, w->at.len));
+    const struct config_key *way = NULL;
+    for (const struct config_key *key = w->keys; key->path != NULL; key++) {
+        switch (match_path(key->path, dotted.ptr)) {
+        case MATCH_WHOLE:
+            check_kind(w->r, v, pointer, key);
+            return;
+        case MATCH_BELOW:
+            return;
+        case MATCH_ON_THE_WAY:
+            way = key;
+            break;
+        case MATCH_NONE:
+            break;
+        }
+    }
+    /* A table on the way to a known key is known, and null is no table as absence is none. */
+    if (way == NULL)
+        unknown(w, pointer, dotted);
+    else if (value_is_object(v) || value_is_array(v))
+        check_table(w, v, pointer, depth + 1);
+    else if (value_kind(v) != VALUE_KIND_NULL && way->kind != CONFIG_ANY)
+        reader_fail(w->r, pointer, "expected a table, got %s", article(v));
+}
+
+static void check_table(const struct key_walk *w, value table, struct str pointer, unsigned depth)
 {
     struct reader *r = w->r;
     if (depth > 16)
         return;
-    for (size_t i = 0; value_is_array(v) && i < value_len(v); i++)
-        walk_keys(w, value_at(v, i), reader_item(r, pointer, i), depth + 1);
-    if (!value_is_object(v))
-        return;
-
-    for (size_t i = 0; i < value_len(v); i++) {
-        struct str key = value_str(value_pairs(v)[i].key);
-        struct str at = arena_format(r->arena, "%.*s/%.*s", STR_ARG(pointer), STR_ARG(key));
-        struct str dotted = reader_dotted(r, at);
-        bool is_known = false;
-        for (size_t k = 0; w->known[k] != NULL && !is_known; k++)
-            is_known = dotted.ptr != NULL && pattern_matches(w->known[k], dotted.ptr);
-        if (is_known) {
-            walk_keys(w, value_pairs(v)[i].val, at, depth + 1);
-            continue;
-        }
-        const char *guess = nearest(r, w->known, dotted);
-        const char *before = guess == NULL ? "" : "; did you mean ";
-        if (w->strict != NULL && str_has_prefix(dotted, str_of(w->strict)))
-            reader_fail(r, at, "unknown key%s%s", before, guess == NULL ? "" : guess);
-        else
-            reader_warn(r, at, "unknown key, ignored%s%s", before, guess == NULL ? "" : guess);
+    for (size_t i = 0; value_is_array(table) && i < value_len(table); i++)
+        check_member(w, value_at(table, i), reader_item(r, pointer, i), depth);
+    for (size_t i = 0; value_is_object(table) && i < value_len(table); i++) {
+        const struct value_pair *p = &value_pairs(table)[i];
+        struct str at =
+            arena_format(r->arena, "%.*s/%.*s", STR_ARG(pointer), STR_ARG(value_str(p->key)));
+        if (at.ptr == NULL)
+            return; /* the arena remembers */
+        check_member(w, p->val, at, depth);
     }
 }
 
-void reader_unknown_keys(struct reader *r, value root, const char *const *known, const char *strict)
+void reader_check_keys(struct reader *r, value table, struct str at, const struct config_key *keys,
+                       const char *strict)
 {
-    struct key_walk w = {r, known, strict};
-    walk_keys(&w, root, STR_EMPTY, 0);
+    struct key_walk w = {r, at, keys, strict};
+    check_table(&w, table, at, 0);
 }
