@@ -438,15 +438,15 @@ static enum status confine_us(struct program *p, struct error *err)
         .allow = attestation_allowed_urls(p->service),
         .ca_files = {attestation_ca_file(p->service)},
     };
-    enum status st = o.allow[0] == NULL ? OK : helper_new(&o, &p->helper, err);
-    if (st != OK)
-        return st;
-    if (p->helper != NULL)
+    if (o.allow[0] != NULL) {
+        if (helper_new(&o, &p->helper, err) != OK)
+            log_warn("restful-as", "nothing can be fetched: %s", err->text);
         fetch_start_with(helper_start_fetch, p->helper);
+    }
     CLEANUP(confine_done) struct confine list = {.failed = OK};
     attestation_confine(p->service, &list);
     struct confined done;
-    st = confine_all(&list, CONFINE_SERVER, p->confinement_required, &done, err);
+    enum status st = confine_all(&list, CONFINE_SERVER, p->confinement_required, &done, err);
     if (st == OK && !(done.files && done.calls))
         log_warn("restful-as", "NOT FULLY CONFINED: %s", done.lacks.text);
     else if (st == OK)

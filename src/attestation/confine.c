@@ -17,20 +17,21 @@ static void add_text(struct confine *c, struct str text, bool folder)
 
 /*
  * Verifiers have tables of their own, with stores of endorsements and the like:
- * whatever stands there as an absolute path or a file:// URL, at any depth.
+ * whatever stands there as an absolute path or a file:// URL, at any depth, or
+ * under a key that ends in "path".
  */
-static void add_paths(struct confine *c, value v)
+static void add_paths(struct confine *c, struct str key, value v)
 {
     for (size_t i = 0; value_is_object(v) && i < value_len(v); i++)
-        add_paths(c, value_pairs(v)[i].val);
+        add_paths(c, value_str(value_pairs(v)[i].key), value_pairs(v)[i].val);
     for (size_t i = 0; value_is_array(v) && i < value_len(v); i++)
-        add_paths(c, value_at(v, i));
+        add_paths(c, key, value_at(v, i));
     if (!value_is_string(v))
         return;
     struct str text = value_str(v);
     if (str_has_prefix(text, STR("file:///")))
         text = str_from(text, 7);
-    if (str_has_prefix(text, STR("/")) && text.len > 1)
+    if ((str_has_prefix(text, STR("/")) && text.len > 1) || str_has_suffix(key, STR("path")))
         add_text(c, text, true);
 }
 
@@ -42,7 +43,7 @@ void attestation_confine(const struct attestation_service *s, struct confine *c)
     add_text(c, s->config.key_path, false);
     add_text(c, s->config.cert_path, false);
     add_text(c, s->config.deny_list, false);
-    add_paths(c, s->config.verifier_config);
+    add_paths(c, STR_EMPTY, s->config.verifier_config);
     if (s->options.qcnl_path != NULL)
         confine_add_file(c, s->options.qcnl_path, CONFINE_READ);
     collateral_confine(s->endorsements, c);

@@ -63,7 +63,10 @@ void confine_done(struct confine *c);
 /* A file or everything below a folder, and nothing else.  One that is not there is left out. */
 void confine_add(struct confine *c, const char *path, unsigned access);
 
-/* A file or folder that the configuration names; it need not be there yet. */
+/*
+ * A file or folder that the configuration names; it need not be there yet.  The
+ * folders of a file that is to be written are made.
+ */
 void confine_add_file(struct confine *c, const char *path, unsigned access);
 void confine_add_folder(struct confine *c, const char *path, unsigned access);
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/module.h"
 #include "confine/landlock.h"
 
@@ -194,7 +195,14 @@ static bool resolve(struct confine *c, const char *path, char out[PATH_MAX])
 void confine_add_file(struct confine *c, const char *path, unsigned access)
 {
     char end[PATH_MAX];
-    if (!resolve(c, path, end)) {
+    bool found = resolve(c, path, end);
+    if (!found && (access & CONFINE_WRITE) != 0 && make_absolute(path, end)) {
+        /* Later there would be no right to make them. */
+        to_parent(end);
+        status_ignore(file_make_dirs(end, NULL));
+        found = resolve(c, path, end);
+    }
+    if (!found) {
         if (end[0] != '\0')
             add_own_folder(c, end, access);
         return;

@@ -1,4 +1,5 @@
 /* What the service reads and writes once its process is confined. */
+#include "base/log.h"
 #include "kbs/kbs_internal.h"
 
 #define URLS_MEMORY (4 * (size_t)CONFIG_FILE_MAX)
@@ -85,10 +86,14 @@ static enum status start_helper(struct kbs *k, const struct kbs_state *s, struct
     if (s->config->fetch_ca.len > 0)
         o.ca_files[n++] = s->config->fetch_ca.ptr;
     o.ca_files[n] = attestation_ca_file(s->attestation);
-    enum status st = helper_new(&o, &k->helper, err);
-    if (st == OK)
-        fetch_start_with(helper_start_fetch, k->helper);
-    return st;
+    struct error why = ERROR_INIT;
+    enum status st = helper_new(&o, &k->helper, &why);
+    if (st == ERR_NOMEM)
+        return error_nomem(err);
+    if (st != OK)
+        log_warn("kbs", "nothing can be fetched: %s", why.text);
+    fetch_start_with(helper_start_fetch, k->helper);
+    return OK;
 }
 
 enum status kbs_confine(struct kbs *k, struct confined *out, struct error *err)
@@ -106,7 +111,7 @@ enum status kbs_confine(struct kbs *k, struct confined *out, struct error *err)
 
 void kbs_confine_done(struct kbs *k)
 {
-    if (k->helper != NULL)
+    if (k->allowed != NULL && k->allowed[0] != NULL)
         fetch_start_with(NULL, NULL);
     helper_free(k->helper);
     arena_done(&k->urls);

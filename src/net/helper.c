@@ -110,6 +110,10 @@ static ssize_t receive(int fd, char *text, size_t size, int *passed)
 int helper_start_fetch(void *user, uint32_t fetcher, struct error *err)
 {
     struct helper *h = user;
+    if (h == NULL) {
+        error_set(err, "nothing can be fetched: claviger-helper could not be started");
+        return -1;
+    }
     char question[5] = {'F'};
     store_be32(question + 1, fetcher);
     char text[ERROR_TEXT_MAX];

@@ -37,8 +37,9 @@ struct helper *helper_free(struct helper *h); /* ends it */
 DEFINE_CLEANUP(helper, struct helper, helper_free)
 
 /*
- * For fetch_start_with(), `user` a struct helper: a socket to a new claviger-fetch,
- * or -1.  Any thread; blocks for the time that starting a program takes.
+ * For fetch_start_with(), `user` a struct helper, or NULL where none could be started: a
+ * socket to a new claviger-fetch, or -1.  Any thread; blocks for the time that starting a program
+ * takes.
  */
 int helper_start_fetch(void *user, uint32_t fetcher, struct error *err);
 

@@ -162,6 +162,9 @@ static void test_failures(void)
     CHECK(helper_start_fetch(h, 1, &err) == -1);
     helper_free(h);
 
+    CHECK(helper_start_fetch(NULL, 1, &err) == -1);
+    CHECK(strstr(err.text, "could not be started") != NULL);
+
     enum status st = ERR_NOMEM;
     for (long n = 1; st != OK && n < 100; n++) {
         const struct helper_options o = {.allow = allow, .program = program};
