@@ -277,8 +277,8 @@ static enum status read_config(const struct arguments *args, struct arena *a, va
     /* JSON only, whatever the file's name (2.1). */
     if (st == OK) {
         st = document_parse(a, buf_str(&text), DOCUMENT_JSON, out, &positions, err);
-        if (st != OK && err->line > 0)
-            error_prefix(err, "line %u, column %u: ", err->line, err->col);
+        if (st != OK)
+            error_place(err);
     }
     if (st != OK) {
         error_prefix(err, "configuration \"%s\": ", args->config);

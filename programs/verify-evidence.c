@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attestation/attestation.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/encode.h"
@@ -156,6 +157,24 @@ static int read_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
+static void warn(void *user, const char *text)
+{
+    fprintf(stderr, "verify-evidence: warning: %s\n", text);
+}
+
+/* A switch in words, or a misspelt deny_list, would be a protection that is off without a word. */
+static enum status check_verifier_config(struct arena *a, struct str path, value config,
+                                         struct str at, const struct positions *positions,
+                                         struct error *err)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, 1);
+    value_builder_put_str(&b, "verifier_config", config);
+    struct reader r = {a, path, positions, OK, err, warn, NULL};
+    attestation_config_check(&r, value_object_finish(&b, VALUE_DUP_LAST, NULL), at);
+    return r.failed;
+}
+
 /* verifier_config of any configuration of ours: at the root, or the KBS's attestation service. */
 static enum status read_config(struct arena *a, const char *path, value *out, struct error *err)
 {
@@ -168,16 +187,28 @@ static enum status read_config(struct arena *a, const char *path, value *out, st
         st = ERR_INVALID;
     }
     value root = VALUE_UNDEFINED;
+    struct positions positions = {0};
     if (st == OK)
-        st = document_parse(a, buf_str(&b), format, &root, NULL, err);
+        st = document_parse(a, buf_str(&b), format, &root, &positions, err);
     if (st != OK) {
+        error_place(err);
         error_prefix(err, "configuration %s: ", QUOTED(str_of(path)));
         return st;
     }
+    struct str at = STR_EMPTY;
     *out = value_get_lit(root, "verifier_config");
-    if (!value_is_defined(*out))
+    if (!value_is_defined(*out)) {
+        at = STR("/attestation_service");
         *out = value_get_lit(value_get_lit(root, "attestation_service"), "verifier_config");
-    return OK;
+    }
+    if (!value_is_defined(*out))
+        return OK;
+    value deny = value_get_lit(*out, "deny_list");
+    if (value_is_defined(deny) && value_str(deny).len == 0) {
+        error_set(err, "%s: verifier_config.deny_list: expected the path of a file", path);
+        return ERR_INVALID;
+    }
+    return check_verifier_config(a, str_of(path), *out, at, &positions, err);
 }
 
 /* ---- the answer ---- */
@@ -345,6 +376,7 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
     struct error err = ERROR_INIT;
     struct verifier_request *req = &in->req;
     *req = (struct verifier_request){.era = o->era,
+                                     .details = true,
                                      .now_s = clock_now_s(&clock_system),
                                      .has_report_data = o->report_data != NULL,
                                      .has_init_data = o->init_data != NULL,

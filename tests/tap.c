@@ -72,7 +72,11 @@ const char *tap_shared(const char *relative)
 {
     static char path[4096];
     const char *root = getenv("CLAVIGER_SHARED");
-    snprintf(path, sizeof(path), "%s/%s", root == NULL ? "../shared" : root, relative);
+    const char *source = getenv("CLAVIGER_SOURCE");
+    if (root == NULL || root[0] == '\0')
+        root = "../shared";
+    snprintf(path, sizeof(path), "%s%s%s/%s", root[0] == '/' || source == NULL ? "" : source,
+             root[0] == '/' || source == NULL ? "" : "/", root, relative);
     if (access(path, R_OK) == 0)
         return path;
     tap_skip("no-shared", relative);

@@ -22,6 +22,7 @@
 #include "verifier/verifier.h"
 
 struct attestation_service;
+struct collateral_service;
 
 enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
 
@@ -53,9 +54,6 @@ struct attestation_options {
     value storage_backend;         /* top-level table of the KBS, or undefined: that of config */
     /* Intel's sgx_default_qcnl.conf, below the configuration (spec/README.md 14); NULL: none. */
     const char *qcnl_path;
-    /* Another way to start claviger-fetch (net/fetch.h), for a process that may not; NULL: its own.
-     */
-    int (*start_fetch)(void *user, struct error *err);
     const struct clock *clock;
     const struct random_source *random;
     /* Texts for the log: warnings at start and on refresh; may be NULL. */
@@ -146,6 +144,9 @@ STATUS attestation_evaluate_waiting(struct attestation_service *s, struct arena 
                                     const struct str *policy_ids, size_t n_ids, int64_t now_s,
                                     bool explain, struct checks *checks,
                                     struct attestation_result *out, struct error *err);
+
+/* Where its endorsements come from; borrowed, for as long as the service lives. */
+const struct collateral_service *attestation_collateral(const struct attestation_service *s);
 
 /* A token newly signed over claims that were issued before (same iat and exp): kbs.md 3.10, 4. */
 STATUS attestation_sign(struct attestation_service *s, struct arena *a, value claims,

@@ -86,7 +86,7 @@ struct evidence_claims {
     value claims;                      /* canonical form */
     value runtime_claims, init_claims; /* VALUE_NULL: none */
     bool unpinned_paravisor;
-    value details; /* verifier.h; for policies, not in tokens; or undefined */
+    const value *details; /* verifier.h; for policies, not in tokens; NULL or undefined: none */
 };
 
 /* The key that a TEE's claims have in tokens of an era (S9). */
@@ -143,7 +143,8 @@ struct policy_set {
     struct arena arena;
     struct policy *items;
     size_t count;
-    bool readable; /* every source could be listed */
+    bool readable;      /* every source could be listed */
+    bool reads_details; /* some policy may read input.claviger */
 };
 
 struct policy_set *policy_set_unref(struct policy_set *s);

@@ -150,9 +150,9 @@ enum status claims_build(struct arena *a, const struct evidence_claims *e, enum 
 
 value claims_with_details(struct arena *a, const struct evidence_claims *e, value claims)
 {
-    return value_is_defined(e->details)
-               ? value_object_with(a, claims, value_cstring(a, DETAILS_KEY), e->details)
-               : claims;
+    if (e->details == NULL || !value_is_defined(*e->details))
+        return claims;
+    return value_object_with(a, claims, value_cstring(a, DETAILS_KEY), *e->details);
 }
 
 value claims_for_policy(struct arena *a, const struct evidence_claims *e, enum era era,

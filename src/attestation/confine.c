@@ -46,7 +46,9 @@ void attestation_confine(const struct attestation_service *s, struct confine *c)
     add_paths(c, STR_EMPTY, s->config.verifier_config);
     if (s->options.qcnl_path != NULL)
         confine_add_file(c, s->options.qcnl_path, CONFINE_READ);
-    collateral_confine(s->endorsements, c);
+    const char *cache = collateral_folder(s->endorsements);
+    if (cache != NULL)
+        confine_add_folder(c, cache, CONFINE_READ | CONFINE_WRITE);
     /* Where snp_verifier's OfflineStore is, unless it says so (verifiers-snp.md). */
     confine_add_folder(c, "/opt/confidential-containers/attestation-service/kds-store",
                        CONFINE_READ);
@@ -57,7 +59,7 @@ void attestation_confine(const struct attestation_service *s, struct confine *c)
 
 const char *const *attestation_allowed_urls(const struct attestation_service *s)
 {
-    return collateral_allowed_urls(s->endorsements);
+    return collateral_allowed(s->endorsements);
 }
 
 const char *attestation_ca_file(const struct attestation_service *s)

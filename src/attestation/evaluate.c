@@ -14,7 +14,7 @@
 struct call {
     struct attestation_service *s;
     struct arena *a;
-    struct policy_set *policies;
+    struct policy_set *policies; /* borrowed from whoever pinned it */
     struct rvps_snapshot *values;
     struct rego_ctx *ctx;
     int64_t now_s;
@@ -28,16 +28,16 @@ static void call_done(struct call *c)
     if (c->ctx != NULL)
         service_context_put(c->s, c->ctx);
     rvps_snapshot_unref(c->values);
-    policy_set_unref(c->policies);
 }
 
-static enum status call_init(struct call *c, struct attestation_service *s, struct arena *a,
+static enum status call_init(struct call *c, struct attestation_service *s,
+                             struct policy_set *policies, struct arena *a,
                              const struct str *policy_ids, size_t n_ids, int64_t now_s,
                              struct checks *checks, struct error *err)
 {
     *c = (struct call){.s = s, .a = a, .now_s = now_s, .checks = checks};
     value_builder_init(&c->notes, a, 0);
-    c->policies = service_policies(s);
+    c->policies = policies;
     c->values = rvps_snapshot_get(s->config.rvps);
     c->ctx = service_context_get(s);
     c->policy_id = n_ids > 0 ? policy_ids[0] : STR("default"); /* EAR looks at the first only */
@@ -372,11 +372,11 @@ static enum status appraise_all(struct call *c, const struct evidence_claims *cl
     return out->affirming || !explain ? OK : explain_worst(c, appraisals, n, out, err);
 }
 
-enum status attestation_appraise(struct attestation_service *s, struct arena *a,
-                                 const struct evidence_claims *claims, size_t n,
-                                 const struct str *policy_ids, size_t n_ids, int64_t now_s,
-                                 bool explain, struct checks *checks,
-                                 struct attestation_result *out, struct error *err)
+static enum status appraise_under(struct attestation_service *s, struct policy_set *policies,
+                                  struct arena *a, const struct evidence_claims *claims, size_t n,
+                                  const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                  bool explain, struct checks *checks,
+                                  struct attestation_result *out, struct error *err)
 {
     out->notes = VALUE_UNDEFINED;
     out->why = (struct explanation){.rules = VALUE_UNDEFINED,
@@ -391,10 +391,21 @@ enum status attestation_appraise(struct attestation_service *s, struct arena *a,
         return simple_appraise(s, a, claims, n, policy_ids, n_ids, now_s, checks, out, err);
 
     CLEANUP(call_done) struct call c;
-    enum status st = call_init(&c, s, a, policy_ids, n_ids, now_s, checks, err);
+    enum status st = call_init(&c, s, policies, a, policy_ids, n_ids, now_s, checks, err);
     if (st != OK)
         return st;
     return appraise_all(&c, claims, n, explain, out, err);
+}
+
+enum status attestation_appraise(struct attestation_service *s, struct arena *a,
+                                 const struct evidence_claims *claims, size_t n,
+                                 const struct str *policy_ids, size_t n_ids, int64_t now_s,
+                                 bool explain, struct checks *checks,
+                                 struct attestation_result *out, struct error *err)
+{
+    CLEANUP(policy_set_cleanup) struct policy_set *policies = service_policies(s);
+    return appraise_under(s, policies, a, claims, n, policy_ids, n_ids, now_s, explain, checks, out,
+                          err);
 }
 
 /* ---- requests through verifiers (6.1 to 6.4) ---- */
@@ -457,8 +468,9 @@ static enum status run_verifier(struct attestation_service *s, struct arena *a, 
 }
 
 static enum status verify(struct attestation_service *s, struct arena *a,
-                          const struct attestation_request *r, int64_t now_s, struct collected *all,
-                          struct checks *checks, struct attestation_result *out, struct error *err)
+                          const struct attestation_request *r, int64_t now_s, bool details,
+                          struct collected *all, struct checks *checks,
+                          struct attestation_result *out, struct error *err)
 {
     CLEANUP(deny_list_cleanup) struct deny_list *deny = deny_watch_get(s->deny);
     struct verifier_request v = {
@@ -469,6 +481,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         .anchors = s->options.anchors,
         .cache = s->checked,
         .deny = deny,
+        .details = details,
         .has_report_data = r->runtime_kind != RUNTIME_ABSENT,
     };
     value runtime_claims, init_claims;
@@ -501,7 +514,7 @@ static enum status verify(struct attestation_service *s, struct arena *a,
             .verifier = verifier_find(r->tee),
             .tee_class = result->items[i].tee_class,
             .claims = result->items[i].claims,
-            .details = result->items[i].details,
+            .details = &result->items[i].details,
             .runtime_claims = runtime_claims,
             .init_claims = init_claims,
             .unpinned_paravisor = result->unpinned_paravisor,
@@ -524,15 +537,18 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
     if (all == NULL)
         return error_nomem(err);
     value_builder_init(&all->anchors, a, 0);
+    /* The same policies throughout: what they may read decides what verifiers say. */
+    CLEANUP(policy_set_cleanup) struct policy_set *policies = service_policies(s);
+    bool details = policies != NULL && policies->reads_details;
     for (size_t i = 0; i < n; i++) {
-        enum status st = verify(s, a, &requests[i], now_s, all, checks, out, err);
+        enum status st = verify(s, a, &requests[i], now_s, details, all, checks, out, err);
         if (st != OK)
             return st;
     }
     if (all->anchors.len > 0)
         out->anchors = value_array_finish(&all->anchors);
-    return attestation_appraise(s, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
-                                checks, out, err);
+    return appraise_under(s, policies, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
+                          checks, out, err);
 }
 
 bool attestation_may_resolve(const struct attestation_service *s,

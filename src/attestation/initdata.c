@@ -67,8 +67,8 @@ enum status init_data_parse(struct arena *a, struct str toml, struct init_data *
     value root;
     enum status st = toml_parse(a, toml, &root, NULL, err);
     if (st != OK) {
-        if (err != NULL)
-            error_prefix(err, "init data is not TOML: line %u, column %u: ", err->line, err->col);
+        error_place(err);
+        error_prefix(err, "init data is not TOML: ");
         return st;
     }
 

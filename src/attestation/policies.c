@@ -11,6 +11,7 @@
 #define POLICY_TEXT_MAX (1024 * 1024)            /* as upstream's engine, 7.7 */
 #define POLICY_SET_MEMORY_MAX (64 * 1024 * 1024) /* texts and ids of all policies */
 #define POLICIES_MAX 4096
+#define POLICY_COMPILE_SECONDS 10
 
 static const struct rego_host_function host_functions[] = {
     {"query_reference_value", "(string) any", REGO_PURE, query_reference_value},
@@ -129,6 +130,7 @@ enum status policy_compile(struct arena *a, struct str id, struct str text, valu
     options.functions = host_functions;
     options.function_count = ARRAY_LEN(host_functions);
     options.source_max = POLICY_TEXT_MAX;
+    options.deadline_ns = clock_monotonic_ns() + POLICY_COMPILE_SECONDS * NS_PER_S;
     options.claim_schema = schema;
     struct notes notes = {.a = a};
     options.warn = add_note;
@@ -327,6 +329,10 @@ enum status policy_set_load(struct storage *const *sources, size_t n,
     if (st != OK)
         return st;
     s->readable = true;
+    const struct str details = STR(DETAILS_KEY);
+    for (size_t i = 0; i < s->count; i++)
+        s->reads_details |=
+            s->items[i].rego != NULL && rego_policy_may_read_input(s->items[i].rego, &details, 1);
     *out = TAKE(s);
     return OK;
 }

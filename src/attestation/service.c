@@ -190,12 +190,6 @@ static void tell(void *user, bool trouble, const char *text)
         warn_text(&s->options, "%s", text);
 }
 
-static int start_fetch(void *user, struct error *err)
-{
-    struct attestation_service *s = user;
-    return s->options.start_fetch(s->options.user, err);
-}
-
 /* The collateral that verifiers need, from where the configuration says. */
 static enum status open_endorsements(struct attestation_service *s, struct error *err)
 {
@@ -214,7 +208,6 @@ static enum status open_endorsements(struct attestation_service *s, struct error
         .anchors = o->anchors,
         .clock = o->clock,
         .keeper = true,
-        .start = o->start_fetch == NULL ? NULL : start_fetch,
         .tell = tell,
         .user = s,
     };
@@ -443,6 +436,11 @@ enum status attestation_sign(struct attestation_service *s, struct arena *a, val
                              struct str *token, struct error *err)
 {
     return token_sign(&s->signer, a, s->config.token, claims, token, err);
+}
+
+const struct collateral_service *attestation_collateral(const struct attestation_service *s)
+{
+    return s->endorsements;
 }
 
 struct pubkey *attestation_key(const struct attestation_service *s)

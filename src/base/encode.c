@@ -9,15 +9,16 @@ static bool form_is_url(enum base64_form form)
     return form == BASE64_URL || form == BASE64_URL_PAD || form == BASE64_URL_ANY;
 }
 
+/* Value of each hexadecimal digit plus one, 0 for what is none. */
+static const uint8_t hex_table[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
 int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    return hex_table[(unsigned char)c] - 1;
 }
 
 static void hex_encode(struct str bytes, char *out)
@@ -105,18 +106,23 @@ struct str base64_text(struct arena *a, struct str bytes, enum base64_form form)
     return (struct str){p, n};
 }
 
+/* One pass without a branch; where a text was wrong is looked for afterwards. */
 static enum status hex_decode(struct str text, char *out, struct error *err)
 {
+    unsigned wrong = 0;
     for (size_t i = 0; i < text.len; i += 2) {
-        int hi = hex_digit(text.ptr[i]);
-        int lo = hex_digit(text.ptr[i + 1]);
-        if (hi < 0 || lo < 0) {
-            error_set(err, "not a hexadecimal digit at offset %zu", hi < 0 ? i : i + 1);
-            return ERR_INVALID;
-        }
+        unsigned hi = hex_table[(unsigned char)text.ptr[i]] - 1u;
+        unsigned lo = hex_table[(unsigned char)text.ptr[i + 1]] - 1u;
+        wrong |= hi | lo; /* of what is no digit: all bits */
         out[i / 2] = (char)(hi << 4 | lo);
     }
-    return OK;
+    if (wrong < 16)
+        return OK;
+    size_t at = 0;
+    while (hex_digit(text.ptr[at]) >= 0)
+        at++;
+    error_set(err, "not a hexadecimal digit at offset %zu", at);
+    return ERR_INVALID;
 }
 
 static enum status hex_check_length(struct str text, struct error *err)

@@ -90,6 +90,14 @@ void error_prefix(struct error *err, const char *format, ...)
     trim_to_character(err->text + len, sizeof(err->text) - len, n);
 }
 
+void error_place(struct error *err)
+{
+    if (err == NULL || err->line == 0)
+        return;
+    error_prefix(err, "line %u, column %u: ", err->line, err->col);
+    err->line = err->col = 0; /* it is in the text now */
+}
+
 enum status error_nomem(struct error *err)
 {
     error_set(err, "out of memory");

@@ -35,6 +35,9 @@ void error_set_at(struct error *err, uint32_t line, uint32_t col, const char *fo
 /* Put context in front: "could not read policy \"x\": " + the present text. */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Put "line 3, column 5: " in front, once, when there is a position. */
+void error_place(struct error *err);
+
 /* Set the text for exhausted memory and return ERR_NOMEM. */
 STATUS error_nomem(struct error *err);
 

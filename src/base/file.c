@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/random.h"
 
 int (*file_fault)(const char *call);
@@ -206,6 +207,25 @@ enum status file_write(const char *path, struct str bytes, unsigned mode, struct
     if (dir_fd < 0)
         return error_errno(err, errno, "could not write \"%s\"", path);
     return file_write_at(dir_fd, name, bytes, mode, err);
+}
+
+uint64_t file_version_at(int dir_fd, const char *path)
+{
+    struct stat sb;
+    if (fstatat(dir_fd, path, &sb, 0) != 0)
+        return 0;
+    uint64_t h = hash_mix(1, (uint64_t)sb.st_ino);
+    h = hash_mix(h, (uint64_t)sb.st_dev);
+    h = hash_mix(h, (uint64_t)sb.st_size);
+    h = hash_mix(h, (uint64_t)sb.st_mtim.tv_sec);
+    h = hash_mix(h, (uint64_t)sb.st_mtim.tv_nsec);
+    h = hash_mix(h, (uint64_t)sb.st_ctim.tv_sec);
+    return hash_mix(h, (uint64_t)sb.st_ctim.tv_nsec);
+}
+
+uint64_t file_version(const char *path)
+{
+    return file_version_at(AT_FDCWD, path);
 }
 
 enum status file_make_dirs(const char *path, struct error *err)

@@ -56,6 +56,13 @@ void file_state_get(const char *path, struct file_state *out);
 bool file_state_equal(const struct file_state *a, const struct file_state *b);
 
 /*
+ * A number that changes when what stands behind the path may have changed, also
+ * through a symbolic link that was swapped; 0: nothing is there.
+ */
+uint64_t file_version(const char *path);
+uint64_t file_version_at(int dir_fd, const char *path);
+
+/*
  * Fault injection, for tests only: called before each write, fsync and rename
  * with the name of the call; a positive answer is the errno it fails with,
  * FILE_FAULT_SHORT lets a write take one byte only.

@@ -170,6 +170,7 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
     enum status st = get(s, url, &answer, err);
     if (st != OK) {
         *outcome = st == ERR_UNAVAILABLE ? FAILED : REFUSED;
+        error_prefix(err, "could not fetch collateral: ");
         return st == ERR_NOMEM ? st : ERR_UNAVAILABLE;
     }
     *retry_after_s = answer.retry_after_s;
@@ -289,7 +290,7 @@ static enum status obtain(struct collateral_service *s, struct str url, bool ren
                   folder.text[0] != '\0' && s->disk != NULL ? folder.text
                                                             : "the network is not to be asked");
         error_prefix(err, "collateral %s is missing: ", QUOTED(url));
-        return ERR_UNAVAILABLE;
+        return renew ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
     }
     int lock = become_first(s, url, end_ns);
     /* Whoever was first may have brought it, be it between our look and our turn. */

@@ -37,10 +37,12 @@ static int64_t deadline_ns(void)
 static void renew(struct collateral_service *s, struct collateral_entry *e)
 {
     struct error err = ERROR_INIT;
-    if (service_fetch(s, e->item.url, true, deadline_ns(), &err) == OK)
+    enum status st = service_fetch(s, e->item.url, true, deadline_ns(), &err);
+    if (st == OK)
         return;
     atomic_store(&e->renew_s, time_s(s) + RENEW_RETRY_S);
-    if (!atomic_load(&s->stop))
+    bool quiet = st == ERR_NOT_FOUND && s->sources.offline; /* nothing was imported yet */
+    if (!quiet && !atomic_load(&s->stop) && !atomic_exchange(&e->told, true))
         service_tell(s, true, err.text);
 }
 

@@ -55,15 +55,7 @@ void collateral_forget_failures(struct collateral_service *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- for a process that confines itself ---- */
-
-void collateral_confine(const struct collateral_service *s, struct confine *c)
-{
-    if (s->sources.cache_dir.len > 0)
-        confine_add_folder(c, s->sources.cache_dir.ptr, CONFINE_READ | CONFINE_WRITE);
-}
-
-const char *const *collateral_allowed_urls(const struct collateral_service *s)
+const char *const *collateral_allowed(const struct collateral_service *s)
 {
     static const char *const none[] = {NULL};
     return s->fetcher == NULL ? none : s->sources.allow;
@@ -71,7 +63,12 @@ const char *const *collateral_allowed_urls(const struct collateral_service *s)
 
 const char *collateral_ca_file(const struct collateral_service *s)
 {
-    return s->sources.ca_file.len > 0 ? s->sources.ca_file.ptr : NULL;
+    return s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr;
+}
+
+const char *collateral_folder(const struct collateral_service *s)
+{
+    return s->sources.cache_dir.len == 0 ? NULL : s->sources.cache_dir.ptr;
 }
 
 /* ---- life ---- */
@@ -97,12 +94,10 @@ static enum status open_network(struct collateral_service *s, struct error *err)
         return OK;
     const struct fetcher_options o = {
         .allow = s->sources.allow,
-        .program = s->options.fetch_program,
-        .ca_file = s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr,
+        .ca_file = collateral_ca_file(s),
         .body_max = COLLATERAL_BODY_MAX,
-        .timeout_ms = 15000,
-        .start = s->options.start,
-        .user = s->options.user,
+        .any_certificate = s->sources.any_certificate,
+        .timeout_ms = s->sources.timeout_ms,
     };
     return fetcher_new(&o, &s->fetcher, err);
 }

@@ -27,7 +27,6 @@
 
 #include "base/clock.h"
 #include "collateral/item.h"
-#include "confine/confine.h"
 #include "net/fetch.h"
 #include "verifier/verifier.h"
 
@@ -45,14 +44,11 @@ struct collateral_options {
     bool keeper;                   /* with a thread that renews; else call collateral_keep() */
     bool impatient; /* else who waits sits out a host's back-off of up to 3 s, and asks again */
 
-    /* Another way to start claviger-fetch, or another program: fetch.h. */
-    const char *fetch_program;
-    int (*start)(void *user, struct error *err);
     /* Another way to GET, for tests; NULL: claviger-fetch. */
     enum status (*get)(void *user, struct str url, struct fetch_answer *out, struct error *err);
     /* One line for the log; may be NULL. */
     void (*tell)(void *user, bool trouble, const char *text);
-    void *user; /* of start, get and tell */
+    void *user; /* of get and tell */
 };
 
 /* ERR_INVALID: the configuration.  A cache folder that cannot be used is told about, and done
@@ -63,12 +59,11 @@ STATUS collateral_service_new(const struct collateral_options *options,
 struct collateral_service *collateral_service_free(struct collateral_service *s);
 DEFINE_CLEANUP(collateral_service, struct collateral_service, collateral_service_free)
 
-/* For a process that confines itself: the files and folders that it uses; ... */
-void collateral_confine(const struct collateral_service *s, struct confine *c);
-/* ... what it may fetch, NULL-terminated, maybe empty; ... */
-const char *const *collateral_allowed_urls(const struct collateral_service *s);
-/* ... and with which roots beside the system's; NULL: none.  Both borrowed. */
+/* For a process that confines itself: URL prefixes that may be asked (NULL-terminated; none when
+ * offline), the file of further TLS roots and the folder; the last two may be NULL. */
+const char *const *collateral_allowed(const struct collateral_service *s);
 const char *collateral_ca_file(const struct collateral_service *s);
+const char *collateral_folder(const struct collateral_service *s);
 
 /* ---- reading ---- */
 

@@ -18,6 +18,7 @@ struct collateral_entry {
     bool file;                   /* of a file:// URL: not checked here */
     uint64_t file_version;
     bool listed;                 /* the service's lock is around it: stands in the folder */
+    atomic_bool told;            /* that it could not be renewed */
     atomic_bool proved;          /* a verification succeeded with it, or it needs none */
     atomic_int_fast64_t used_s;  /* when it was found last */
     atomic_int_fast64_t renew_s; /* when to ask again */

@@ -34,7 +34,8 @@ static enum status read_text(struct arena *a, value table, const char *key, stru
 static enum status read_own(struct arena *a, value table, struct collateral_sources *out,
                             struct error *err)
 {
-    static const char *const known[] = {"cache_dir", "grace_hours", "offline", "ca_file"};
+    static const char *const known[] = {"cache_dir", "grace_hours", "timeout_s", "offline",
+                                        "ca_file"};
     for (size_t i = 0; i < value_len(table); i++) {
         struct str key = value_str(value_pairs(table)[i].key);
         bool ok = false;
@@ -52,14 +53,19 @@ static enum status read_own(struct arena *a, value table, struct collateral_sour
     if (st != OK)
         return st;
     value offline = value_get_lit(table, "offline"), grace = value_get_lit(table, "grace_hours");
-    int64_t hours = 0;
+    value timeout = value_get_lit(table, "timeout_s");
+    int64_t hours = 0, seconds = 15;
     if (value_is_defined(offline) && value_kind(offline) != VALUE_KIND_BOOLEAN)
         return wrong(err, "offline", "true or false");
     out->offline = value_is_true(offline);
     if (value_is_defined(grace) &&
         (!value_get_int64(grace, &hours) || hours < 0 || hours > COLLATERAL_GRACE_HOURS_MAX))
         return wrong(err, "grace_hours", "between 0 and 8760");
+    if (value_is_defined(timeout) &&
+        (!value_get_int64(timeout, &seconds) || seconds < 1 || seconds > 60))
+        return wrong(err, "timeout_s", "between 1 and 60");
     out->grace_s = hours * 3600;
+    out->timeout_ms = (int)seconds * 1000;
     return OK;
 }
 
@@ -89,16 +95,20 @@ static void add_base(struct list *l, struct str url)
         add(l, prefix);
 }
 
-static void add_intel(struct list *l, value config)
+static void add_intel(struct list *l, value config, const char **any_certificate)
 {
-    struct str service =
-        value_str(value_get_lit(value_get_lit(config, "dcap_verifier"), "collateral_service"));
+    value dcap = value_get_lit(config, "dcap_verifier");
+    struct str service = value_str(value_get_lit(dcap, "collateral_service"));
+    value secure = value_get_lit(dcap, "use_secure_cert");
     if (service.len == 0)
         service = STR(INTEL);
     if (!str_has_prefix(service, STR("http")))
         return;
     struct str base = intel_url_base(service);
     add_base(l, base);
+    /* What a PCCS says is signed by Intel; its own certificate, as installed, by itself. */
+    if (value_kind(secure) == VALUE_KIND_BOOLEAN && !value_is_true(secure))
+        *any_certificate = arena_format(l->a, "%.*s/", STR_ARG(base)).ptr;
     /* Intel's own root list stands elsewhere (verifiers-intel.md 4.1). */
     if (str_has_prefix(STR(INTEL), base))
         add(l, STR(INTEL_CERTIFICATES));
@@ -139,7 +149,7 @@ STATUS collateral_sources_read(struct arena *a, value config, struct collateral_
         return st;
     out->amd_lists = value_is_defined(value_get_lit(value_get_lit(config, "snp_verifier"), "crl"));
     struct list l = new_list(a, config);
-    add_intel(&l, config);
+    add_intel(&l, config, &out->any_certificate);
     add_amd(&l, config, out->amd_lists);
     for (size_t i = 0; i < l.len; i++)
         if (!fetch_url_allowed(str_of(l.items[i]), str_of(l.items[i]))) {

@@ -8,6 +8,7 @@
  *   cache_dir    folder shared by processes; none: memory only
  *   grace_hours  how long after its nextUpdate an item still serves while its
  *                service does not answer; 0: not at all.  Claims show it.
+ *   timeout_s    how long a service may take for an answer, 15 unless said
  *   offline      never ask the network
  *   ca_file      PEM roots for the TLS of a service beside the system's
  */
@@ -25,7 +26,9 @@ struct collateral_sources {
     bool amd_lists;           /* the configuration speaks of AMD's revocation lists */
     struct str cache_dir, ca_file; /* empty: none; NUL-terminated */
     int64_t grace_s;
+    int timeout_ms; /* of one request */
     bool offline;
+    const char *any_certificate; /* dcap_verifier.use_secure_cert = false: its service's prefix */
 };
 
 /* Everything lives in `a`.  ERR_INVALID names the key. */

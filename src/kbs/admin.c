@@ -29,10 +29,13 @@ static enum status read_public_key(struct str path, struct pubkey **out, struct 
     CLEANUP(buf_done) struct buf pem;
     buf_init(&pem, KEY_FILE_MAX);
     enum status st = file_read(path.ptr, &pem, err);
-    if (st == OK)
-        st = pubkey_from_pem(buf_str(&pem), out, err);
+    if (st != OK) {
+        error_prefix(err, "public key: "); /* the path is in the text */
+        return st;
+    }
+    st = pubkey_from_pem(buf_str(&pem), out, err);
     if (st != OK)
-        error_prefix(err, "could not read public key \"%s\": ", path.ptr);
+        error_prefix(err, "public key \"%s\": ", path.ptr);
     return st;
 }
 

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,15 +16,6 @@ static void warn_log(void *user, const char *text)
 {
     (void)user;
     log_warn("kbs", "%s", text);
-}
-
-static uint64_t mix_file(uint64_t h, const char *path)
-{
-    struct stat sb;
-    if (stat(path, &sb) != 0)
-        return h;
-    h = hash_mix(h, (uint64_t)sb.st_ino);
-    return hash_mix(h, (uint64_t)sb.st_mtim.tv_sec * NS_PER_S + (uint64_t)sb.st_mtim.tv_nsec);
 }
 
 /* ---- state ---- */
@@ -111,18 +101,17 @@ static bool anchors_are_same(const struct anchors *a, const struct anchors *b)
 }
 
 /* Of the files that the token key came from, and of sgx_default_qcnl.conf. */
-static uint64_t signer_files_version(const struct kbs *k, struct kbs_state *s)
+uint64_t signer_files_version(const struct kbs *k, const struct kbs_config *c)
 {
     static const char *const files[] = {"key_path", "cert_path"};
-    value signer =
-        value_pointer(s->config->attestation_service, STR("/attestation_token_broker/signer"));
-    uint64_t h = k->qcnl_path == NULL ? 1 : mix_file(1, k->qcnl_path);
+    value signer = value_pointer(c->attestation_service, STR("/attestation_token_broker/signer"));
+    uint64_t h = k->qcnl_path == NULL ? 1 : hash_mix(1, file_version(k->qcnl_path));
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct str path = value_str(value_get_str(signer, str_of(files[i])));
         char text[4096];
         if (path.len > 0 && path.len < sizeof(text)) {
             snprintf(text, sizeof(text), "%.*s", STR_ARG(path));
-            h = mix_file(h, text);
+            h = hash_mix(h, file_version(text));
         }
     }
     return h;
@@ -150,7 +139,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
                                     struct error *err)
 {
     s->config->cpu0_names = uses_cpu0_names(s->config);
-    s->signer_version = signer_files_version(k, s);
+    s->signer_version = signer_files_version(k, s->config);
     if (old != NULL && attestation_is_same(old, s)) {
         s->attestation = attestation_service_ref(old->attestation);
         return OK;
@@ -169,9 +158,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .clock = k->clock,
         .random = k->random,
         .qcnl_path = k->qcnl_path,
-        .start_fetch = k->start_fetch,
         .warn = warn_log,
-        .user = k->user,
     };
     return attestation_service_new(&options, &s->attestation, err);
 }
@@ -252,27 +239,19 @@ static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, stru
 
 /* ---- sealing keys ---- */
 
-static uint64_t seal_files_version(const struct kbs_config *c)
-{
-    uint64_t h = 1;
-    for (size_t i = 0; i < c->seal_keys.len; i++)
-        h = mix_file(h, c->seal_keys.items[i].ptr);
-    return h;
-}
-
 /* The key is the SHA-256 of the file, which must hold at least 32 bytes. */
 static enum status read_seal_key(struct str path, struct digest *out, struct error *err)
 {
     CLEANUP(buf_done) struct buf bytes;
     buf_init_secret(&bytes, SEAL_FILE_MAX);
     enum status st = file_read(path.ptr, &bytes, err);
-    if (st == OK && bytes.len < SEAL_KEY_LEN) {
-        error_set(err, "it holds fewer than %d bytes", SEAL_KEY_LEN);
-        st = ERR_INVALID;
-    }
     if (st != OK) {
-        error_prefix(err, "sealing key \"%s\": ", path.ptr);
+        error_prefix(err, "sealing key: "); /* the path is in the text */
         return st;
+    }
+    if (bytes.len < SEAL_KEY_LEN) {
+        error_set(err, "sealing key \"%s\": it holds fewer than %d bytes", path.ptr, SEAL_KEY_LEN);
+        return ERR_INVALID;
     }
     digest_compute(DIGEST_SHA256, buf_str(&bytes), out);
     return OK;
@@ -285,7 +264,6 @@ static enum status load_sealer(struct kbs *k, struct kbs_state *s, struct error 
         struct str key = secret_bytes(k->seal_key);
         return sealer_new(&key, 1, &s->sealer, err);
     }
-    s->seal_version = seal_files_version(c);
     struct digest keys[SEAL_KEYS_MAX];
     struct str list[SEAL_KEYS_MAX];
     enum status st = OK;
@@ -357,21 +335,13 @@ static void warn_missing_files(const struct kbs_config *c)
                      "there are no reference values yet");
 }
 
-static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_state **out,
+/* Everything that the configuration in `s` names. */
+static enum status fill_state(struct kbs *k, struct kbs_state *s, struct kbs_state *old,
                               struct error *err)
 {
-    CLEANUP(kbs_state_cleanup) struct kbs_state *s = calloc(1, sizeof(*s));
-    if (s == NULL)
-        return error_nomem(err);
-    atomic_init(&s->refs, 1);
-    enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
-    if (st == OK)
-        st = kbs_config_is_within(k, s->config, err);
-    if (st == OK) {
-        announce(s->config);
-        warn_missing_files(s->config);
-        st = load_anchors(k, s, err);
-    }
+    announce(s->config);
+    warn_missing_files(s->config);
+    enum status st = load_anchors(k, s, err);
     if (st == OK)
         st = load_attestation(k, s, old, err);
     if (st == OK)
@@ -389,9 +359,35 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, struct kbs_s
         st = load_sealer(k, s, err);
     if (st == OK)
         st = kbs_state_is_within(k, s, err);
-    if (st != OK)
+    return st;
+}
+
+/* A new state, which `accept` may refuse.  What it is made of is remembered in k for the next look.
+ */
+static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept accept, void *user,
+                              struct kbs_state **out, struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return error_nomem(err);
+    atomic_init(&s->refs, 1);
+    /* Before anything is read: what changes meanwhile is news. */
+    uint64_t seen = old == NULL ? 0 : config_files_version(k, old->config);
+    enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
+    if (st == OK) {
+        s->files_version = config_files_version(k, s->config);
+        st = kbs_config_is_within(k, s->config, err);
+    }
+    if (st == OK)
+        st = fill_state(k, s, old, err);
+    if (st == OK && accept != NULL)
+        st = accept(user, s->config, err);
+    if (st != OK) {
+        watch_refused(k, seen, TAKE(s->config), s->files_version);
         return st;
+    }
     announce_parts(s->config);
+    watch_loaded(k, s);
     *out = TAKE(s);
     return OK;
 }
@@ -402,8 +398,6 @@ static enum status copy_options(struct kbs *k, const struct kbs_options *o, stru
 {
     k->config_path = strdup(o->config_path);
     k->qcnl_path = o->qcnl_path == NULL ? NULL : strdup(o->qcnl_path);
-    k->start_fetch = o->start_fetch;
-    k->user = o->user;
     k->anchor_dirs = calloc(o->extra_anchor_count + 1, sizeof(char *));
     if (k->config_path == NULL || k->anchor_dirs == NULL ||
         (k->qcnl_path == NULL && o->qcnl_path != NULL))
@@ -435,7 +429,7 @@ enum status kbs_new(const struct kbs_options *options, struct kbs **out, struct 
     if (st == OK)
         st = session_store_new(SESSION_STORE_MAX, &k->sessions, err);
     if (st == OK)
-        st = load_state(k, NULL, &k->state, err);
+        st = load_state(k, NULL, NULL, NULL, &k->state, err);
     if (st == OK)
         st = decision_ring_new(options->decision_ring == 0 ? k->state->config->decision_ring
                                                            : options->decision_ring,
@@ -455,6 +449,7 @@ struct kbs *kbs_free(struct kbs *k)
         return NULL;
     kbs_state_unref(k->state);
     kbs_confine_done(k);
+    kbs_config_free(k->refused);
     session_store_free(k->sessions);
     decision_ring_free(k->decisions);
     for (size_t i = 0; i < k->anchor_dir_count; i++)
@@ -485,40 +480,35 @@ bool kbs_is_healthy(struct kbs *k)
     return attestation_is_healthy(s->attestation) && resource_policy_is_healthy(s->policy);
 }
 
-enum status kbs_reload(struct kbs *k, struct error *err)
+enum status kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *err)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *old = kbs_state_get(k);
     struct kbs_state *fresh = NULL;
-    enum status st = load_state(k, old, &fresh, err);
-    if (st != OK)
+    struct error why = ERROR_INIT;
+    enum status st = load_state(k, old, accept, user, &fresh, &why);
+    if (st != OK) {
+        log_error("kbs", "reload refused: %s; the old state serves on", why.text);
+        if (err != NULL)
+            *err = why;
         return st;
+    }
+    warn_about_restart(old->config, fresh->config);
     pthread_mutex_lock(&k->lock);
     struct kbs_state *replaced = k->state;
     k->state = fresh;
     pthread_mutex_unlock(&k->lock);
     kbs_state_unref(replaced);
+    log_info("kbs", "the configuration was loaded anew");
     return OK;
 }
 
-/* Files that cannot be loaded are tried again, and told of, when they change. */
-static void follow_sealing_keys(struct kbs *k, const struct kbs_state *s)
-{
-    uint64_t version = seal_files_version(s->config);
-    if (s->config->seal_keys.len == 0 || version == s->seal_version || version == k->seal_failed)
-        return;
-    struct error err = ERROR_INIT;
-    if (kbs_reload(k, &err) == OK) {
-        k->seal_failed = 0;
-        log_info("kbs", "the sealing keys were loaded anew");
-        return;
-    }
-    k->seal_failed = version;
-    log_error("kbs", "%s; the old state serves on", err.text);
-}
-
-void kbs_refresh(struct kbs *k)
+void kbs_refresh(struct kbs *k, kbs_accept accept, void *user)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    if (watch_has_news(k, s)) {
+        status_ignore(kbs_reload(k, accept, user, NULL)); /* it tells the log */
+        return; /* the new state has looked at its files */
+    }
     attestation_refresh(s->attestation);
     keys_tend(s->keys);
 
@@ -528,8 +518,6 @@ void kbs_refresh(struct kbs *k)
         log_error("kbs", "%s; the policy that was loaded before serves on", err.text);
     else if (changed)
         log_info("kbs", "the resource policy was loaded anew");
-
-    follow_sealing_keys(k, s);
 }
 
 void kbs_stopping(struct kbs *k)

@@ -25,10 +25,7 @@ struct kbs_options {
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
     size_t decision_ring;               /* bytes; 0: as configured */
-    const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
-    /* Another way to start claviger-fetch (net/fetch.h); NULL: beside the running program. */
-    int (*start_fetch)(void *user, struct error *err);
-    void *user;
+    const char *qcnl_path;      /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
     struct keys_options keys;   /* of fetching; zeroed: the defaults */
     const char *helper_program; /* NULL: claviger-helper beside the running program */
 };
@@ -47,11 +44,23 @@ bool kbs_is_healthy(struct kbs *k);
 /* Key sets and keys at URLs can be fetched: for --check-config; blocks. */
 STATUS kbs_check_keys(struct kbs *k, struct error *err);
 
-/* A new state from the same file.  On failure the old one serves on. */
-STATUS kbs_reload(struct kbs *k, struct error *err);
+/*
+ * The program's part of a reload: called with a new configuration before its
+ * state takes over, which a status other than OK prevents.  May be NULL.
+ */
+typedef enum status (*kbs_accept)(void *user, const struct kbs_config *c, struct error *err);
 
-/* Follow changed files; call it at least once a second. */
-void kbs_refresh(struct kbs *k);
+/* A new state from the same file.  On failure the old one serves on.  The log is told either way.
+ */
+STATUS kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *err);
+
+/*
+ * Look at the files: policies and values that changed are read, and the whole
+ * state is loaded anew when the configuration or anything that it names has
+ * changed and has then stayed the same for one more look.  Four times a second
+ * is within the second of README 19.  On one thread, which also calls kbs_reload().
+ */
+void kbs_refresh(struct kbs *k, kbs_accept accept, void *user);
 
 /*
  * Give up what is not needed from now on (confine.h); before there are threads.

@@ -31,7 +31,7 @@ struct kbs_state {
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
     struct resource_policy *policy;
     struct sealer *sealer;
-    uint64_t seal_version;              /* of the files that the sealing keys came from */
+    uint64_t files_version;             /* of all files that the configuration names */
     struct storage *resources;          /* of the resource plugin; NULL: no such plugin */
     const struct config_plugin *sample; /* the sample plugin, or NULL */
 };
@@ -39,8 +39,6 @@ struct kbs_state {
 struct kbs {
     struct kbs_options options;
     char *config_path, *qcnl_path;
-    int (*start_fetch)(void *user, struct error *err);
-    void *user;
     char **anchor_dirs;
     size_t anchor_dir_count;
     const struct clock *clock;
@@ -49,7 +47,6 @@ struct kbs {
     struct session_store *sessions;
     struct metrics metrics;
     struct secret *seal_key; /* made at start, for configurations without seal_keys */
-    uint64_t seal_failed;    /* version of sealing-key files that could not be loaded, or 0 */
     atomic_bool stopping;
     struct confine reach; /* what the process may read and write, once it is confined */
     struct arena urls;    /* what may be fetched then: */
@@ -58,11 +55,34 @@ struct kbs {
     bool files_confined, calls_confined;
     pthread_mutex_t lock; /* of `state` */
     struct kbs_state *state;
+
+    /* Of the thread that calls kbs_refresh() and kbs_reload(): */
+    struct kbs_config *refused; /* the newest one that was read, when its state was refused */
+    uint64_t files_seen;        /* by the last try to load */
+    uint64_t files_pending;     /* at the last look */
 };
 
 struct kbs_state *kbs_state_get(struct kbs *k); /* referenced */
 struct kbs_state *kbs_state_unref(struct kbs_state *s);
 DEFINE_CLEANUP(kbs_state, struct kbs_state, kbs_state_unref)
+
+/* ---- watch.c ---- */
+
+/* Of every file that it names; 0 is possible. */
+uint64_t config_files_version(const struct kbs *k, const struct kbs_config *c);
+/* kbs.c: of the token key, and of sgx_default_qcnl.conf. */
+uint64_t signer_files_version(const struct kbs *k, const struct kbs_config *c);
+
+/* True when files have changed since the last try to load, and not since the last look. */
+bool watch_has_news(struct kbs *k, const struct kbs_state *s);
+void watch_loaded(struct kbs *k, const struct kbs_state *s);
+/* `seen`: of the state that serves on, before the try.  Takes `refused`, NULL when it did not
+ * parse. */
+void watch_refused(struct kbs *k, uint64_t seen, struct kbs_config *refused,
+                   uint64_t refused_version);
+
+/* Say which keys changed that a reload does not apply. */
+void warn_about_restart(const struct kbs_config *old, const struct kbs_config *c);
 
 #define SEGMENTS_MAX 64
 

@@ -80,6 +80,8 @@ static enum status read_bytes(enum keys_kind kind, struct str bytes, struct keys
         return pubkey_from_pem(bytes, &s->key, err);
     value json;
     enum status st = json_parse(&s->arena, bytes, NULL, &json, err);
+    if (st != OK)
+        error_place(err);
     return st != OK ? st : jwk_set_parse(&s->arena, json, &s->set, err);
 }
 

@@ -16,6 +16,7 @@
 
 #define KEY STR("resource-policy.rego")
 #define POLICY_MAX (1024 * 1024)
+#define POLICY_COMPILE_SECONDS 10
 #define POLICY_STEPS 5000000
 #define POLICY_MEMORY (32 * 1024 * 1024)
 #define CONTEXTS_MAX 16
@@ -119,6 +120,7 @@ static enum status compile(struct str text, struct compiled **out, struct error 
 
     struct rego_options options = REGO_OPTIONS_DEFAULT;
     options.refuse_missing_builtins = true;
+    options.deadline_ns = clock_monotonic_ns() + POLICY_COMPILE_SECONDS * NS_PER_S;
     CLEANUP(arena_done) struct arena names;
     arena_init(&names, SCHEMA_MEMORY);
     options.claim_schema = attestation_token_schema(&names);

@@ -1,7 +1,7 @@
 /*
  * client - HTTP requests of command line tools and of claviger-fetch, on
  * libcurl.  Servers never link it.  Blocking; one client a thread.  TLS 1.2 and
- * up, certificates always checked; proxies from the environment as curl's.
+ * up, certificates checked; proxies from the environment as curl's.
  * Connections are kept for the next request of the same client.
  */
 #pragma once
@@ -28,6 +28,12 @@ DEFINE_CLEANUP(http_client, struct http_client, http_client_free)
 
 /* Of the requests to come. */
 void http_client_set_timeout(struct http_client *c, int timeout_ms);
+
+/*
+ * Whether the server's certificate is checked in requests to come; it is, unless
+ * this says no.
+ */
+void http_client_check_server(struct http_client *c, bool check);
 
 struct http_answer {
     int status;

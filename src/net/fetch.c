@@ -486,6 +486,7 @@ static enum status write_config(struct fetcher *f, struct error *err)
         .timeout_ms = (uint32_t)o->timeout_ms,
         .body_max = (uint32_t)o->body_max,
         .ca_file = o->ca_file == NULL ? STR_EMPTY : str_of(o->ca_file),
+        .any_certificate = o->any_certificate == NULL ? STR_EMPTY : str_of(o->any_certificate),
         .allow_count = (uint32_t)f->allow_count,
     };
     for (size_t i = 0; i < f->allow_count; i++)
@@ -525,7 +526,7 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     if (st != OK)
         return st;
     f->options.allow = NULL; /* the caller's; ours are copies */
-    f->options.program = f->options.ca_file = NULL;
+    f->options.program = f->options.ca_file = f->options.any_certificate = NULL;
     *out = TAKE(f);
     return OK;
 }

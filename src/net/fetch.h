@@ -36,9 +36,14 @@ struct fetcher_options {
     const char *const *allow;
     const char *program; /* NULL: claviger-fetch beside the running program */
     const char *ca_file; /* further PEM roots; NULL: the system's only */
-    size_t body_max;     /* of an answer; 0: 1 MiB */
-    int timeout_ms;      /* of a request with its redirects; 0: 30000 */
-    int grace_ms;        /* later than that it hangs, and is killed; 0: 3000 */
+    /*
+     * Prefix of a server that may have any certificate, NULL: none.  For answers
+     * that are signed themselves, from services with certificates of their own making.
+     */
+    const char *any_certificate;
+    size_t body_max; /* of an answer; 0: 1 MiB */
+    int timeout_ms;  /* of a request with its redirects; 0: 30000 */
+    int grace_ms;    /* later than that it hangs, and is killed; 0: 3000 */
 
     /*
      * Another way to start one, for a process that may not: a connected

@@ -125,6 +125,8 @@ static enum status perform(const struct child *c, struct http_client *client,
             break;
         }
         http_client_set_timeout(client, (int)left_ms);
+        http_client_check_server(client,
+                                 !fetch_url_allowed(str_of(url.ptr), c->config.any_certificate));
         st = http_client_request(client, t.method, url.ptr, t.headers, j->body, a, err);
         if (st == OK && (str_is(j->method, "GET") || str_is(j->method, "HEAD")) &&
             next_url(c, client, a, &url, &st, err))

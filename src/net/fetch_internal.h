@@ -5,7 +5,7 @@
  * says what it is, then members in fixed order.  Numbers are 32 bits, strings
  * are a length and bytes.
  *
- *   'C'  timeout_ms body_max ca_file n prefix...            server, once, first
+ *   'C'  timeout_ms body_max ca_file any_certificate n prefix...   server, once, first
  *   'R'  id method url n header... body                     server
  *   'A'  id status http_status retry_after headers body error_text
  *
@@ -21,7 +21,8 @@
 
 struct fetch_config {
     uint32_t timeout_ms, body_max;
-    struct str ca_file; /* empty: none */
+    struct str ca_file;         /* empty: none */
+    struct str any_certificate; /* a prefix; empty: none */
     uint32_t allow_count;
     struct str allow[FETCH_ALLOW_MAX];
 };

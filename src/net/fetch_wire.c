@@ -36,6 +36,7 @@ void fetch_write_config(struct buf *out, const struct fetch_config *c)
     put_u32(out, c->timeout_ms);
     put_u32(out, c->body_max);
     put_str(out, c->ca_file);
+    put_str(out, c->any_certificate);
     put_u32(out, c->allow_count);
     for (uint32_t i = 0; i < c->allow_count; i++)
         put_str(out, c->allow[i]);
@@ -126,6 +127,7 @@ bool fetch_read_config(struct str content, struct fetch_config *out)
     out->timeout_ms = get_u32(&c);
     out->body_max = get_u32(&c);
     out->ca_file = get_str(&c);
+    out->any_certificate = get_str(&c);
     get_list(&c, out->allow, FETCH_ALLOW_MAX, &out->allow_count);
     return is_whole(&c) && out->timeout_ms > 0 && out->timeout_ms <= INT32_MAX &&
            out->body_max <= FETCH_BODY_MAX;

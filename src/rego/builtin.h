@@ -72,6 +72,12 @@ bool rego_call_cache_put(struct rego_call *call, const char *kind, struct str ke
 /* Units of work; false when the limit is reached: return REGO_FATAL at once. */
 bool rego_call_charge(struct rego_call *call, uint64_t units);
 
+/*
+ * The same for work in a library that cannot be interrupted and takes `ns` at worst:
+ * false also when that would end long after the deadline.
+ */
+bool rego_call_charge_whole(struct rego_call *call, uint64_t units, uint64_t ns);
+
 /* Longest allowed string result, in bytes. */
 size_t rego_call_output_max(struct rego_call *call);
 

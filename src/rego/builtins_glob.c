@@ -71,6 +71,11 @@ static enum rego_outcome get_glob(struct rego_call *call, struct str pattern,
     return REGO_VALUE;
 }
 
+static bool may_go_on(void *user)
+{
+    return rego_call_charge(user, GLOB_WATCH_STATES / 16);
+}
+
 enum rego_outcome builtin_glob_match(struct rego_call *call, const value *args, value *out)
 {
     struct str pattern = STR_EMPTY;
@@ -89,13 +94,13 @@ enum rego_outcome builtin_glob_match(struct rego_call *call, const value *args, 
     o = get_glob(call, pattern, delimiters, count, &g);
     if (o != REGO_VALUE)
         return o;
-    size_t work;
-    if (!size_mul(glob_size(g), text.len, &work))
-        work = SIZE_MAX / 2;
-    if (!rego_call_charge(call, 1 + work / 16))
+    if (!rego_call_charge(call, 1 + text.len / 16))
         return REGO_FATAL;
     bool matches = false;
-    enum status st = glob_match(g, text, &matches);
+    struct glob_watch watch = {may_go_on, call};
+    enum status st = glob_match(g, text, &watch, &matches);
+    if (st == ERR_CANCELLED)
+        return REGO_FATAL;
     return st == OK ? give_bool(matches, out) : rego_call_status(call, st, NULL);
 }
 

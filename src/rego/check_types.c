@@ -819,7 +819,7 @@ static void check_rule(struct checker *k, struct rule *r)
     k->vars = arena_new_array(k->m.a, const struct type *, k->var_cap);
     k->trail_len = 0;
     k->found = 0;
-    if (k->vars == NULL)
+    if (k->vars == NULL || front_late(k->c))
         return;
     check_body(k, r->body);
     struct tree_node *n = r->group == NULL ? NULL : r->group->node;

@@ -23,6 +23,7 @@ struct checker {
     struct binding *trail;
     uint32_t trail_len, trail_cap;
     const struct layer *layers; /* inside of literals with modifiers: what these replace */
+    struct known_layer *known;  /* of targets that were met before */
     uint32_t searches;
     bool users_known; /* rule_group.users were collected */
     bool nested;      /* inside of `every` or `not`, whose literals say nothing */

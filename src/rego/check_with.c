@@ -4,11 +4,17 @@
  */
 #include "rego/check_types.h"
 
+#include <stdlib.h>
+
 struct replaced {
     value key;
-    const struct type *type; /* or NULL: only something below has one */
-    struct replaced *children, *sibling;
+    const struct type *type;   /* or NULL: only something below has one */
+    const struct type *extent; /* of a node without a type, once it was asked for */
+    struct replaced *children; /* in order of keys */
+    uint32_t len, cap;
 };
+
+#define LAYER_NODE_WORK 16 /* units of work for a node of a layer */
 
 /* From data and input; NULL: this layer says nothing of it. */
 struct layer {
@@ -28,43 +34,61 @@ static int root_of(const struct term *ref)
     return ref->items[0]->var.id == VAR_DATA ? 0 : ref->items[0]->var.id == VAR_INPUT ? 1 : -1;
 }
 
-static const struct replaced *child_of(const struct replaced *n, const struct term *part)
+/* Index of the child with this key, or where it would be. */
+static uint32_t child_at(const struct replaced *n, value key, bool *found)
 {
-    if (part->kind != TERM_VALUE)
-        return NULL;
-    for (const struct replaced *c = n->children; c != NULL; c = c->sibling)
-        if (value_equal(c->key, part->val))
-            return c;
-    return NULL;
+    uint32_t lo = 0, hi = n->len;
+    *found = false;
+    while (lo < hi && !*found) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int c = value_compare(key, n->children[mid].key);
+        *found = c == 0;
+        if (c <= 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return hi;
+}
+
+static struct replaced *child_of(const struct replaced *n, value key)
+{
+    bool found;
+    uint32_t i = child_at(n, key, &found);
+    return found ? &n->children[i] : NULL;
 }
 
 /* ---- putting types into a layer ---- */
 
-static struct replaced *new_node(struct checker *k, value key, struct replaced *sibling)
-{
-    struct replaced *n = arena_new(k->m.a, struct replaced);
-    if (n != NULL) {
-        n->key = key;
-        n->sibling = sibling;
-    }
-    return n;
-}
-
+/* NULL: no memory, or too much work.  Pointers to other children are no longer good. */
 static struct replaced *put_child(struct checker *k, struct replaced *n, value key)
 {
-    for (struct replaced *c = n->children; c != NULL; c = c->sibling)
-        if (value_equal(c->key, key))
-            return c;
-    struct replaced *c = new_node(k, key, n->children);
-    if (c != NULL)
-        n->children = c;
-    return c;
+    bool found;
+    uint32_t i = child_at(n, key, &found);
+    if (found)
+        return &n->children[i];
+    if (!front_work(k->c, LAYER_NODE_WORK + (n->len - i)))
+        return NULL;
+    if (n->len == n->cap) {
+        uint32_t cap = n->cap == 0 ? 4 : n->cap * 2;
+        struct replaced *more = arena_new_array(k->m.a, struct replaced, cap);
+        if (more == NULL)
+            return NULL;
+        if (n->len > 0)
+            memcpy(more, n->children, n->len * sizeof(*more));
+        n->children = more;
+        n->cap = cap;
+    }
+    memmove(n->children + i + 1, n->children + i, (n->len - i) * sizeof(*n->children));
+    n->children[i] = (struct replaced){.key = key};
+    n->len++;
+    return &n->children[i];
 }
 
 static struct replaced *put_root(struct checker *k, struct layer *l, int root)
 {
     if (l->roots[root] == NULL)
-        l->roots[root] = new_node(k, VALUE_UNDEFINED, NULL);
+        l->roots[root] = arena_new(k->m.a, struct replaced);
     return l->roots[root];
 }
 
@@ -208,27 +232,72 @@ static void push_group(struct checker *k, struct rule_group *g, void *user)
     s->stack[s->len++] = g;
 }
 
-/* A layer in which the rules that the target may mean, and all that use them, are anything. */
+struct known_layer {
+    const struct term *target;
+    bool function;
+    struct layer *layer; /* or NULL: no rule depends on it */
+    struct known_layer *next;
+};
+
+static bool same_path(const struct term *a, const struct term *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (uint32_t i = 1; i < a->len; i++)
+        if (a->items[i]->kind != TERM_VALUE || b->items[i]->kind != TERM_VALUE ||
+            !value_equal(a->items[i]->val, b->items[i]->val))
+            return false;
+    return true;
+}
+
+static struct layer *remember(struct checker *k, const struct term *target, bool function,
+                              struct layer *l)
+{
+    struct known_layer *c = arena_new(k->m.a, struct known_layer);
+    if (c != NULL) {
+        *c = (struct known_layer){target, function, l, k->known};
+        k->known = c;
+    }
+    return l;
+}
+
+static int order_of_paths(const void *x, const void *y)
+{
+    const struct rule_group *a = *(struct rule_group *const *)x;
+    const struct rule_group *b = *(struct rule_group *const *)y;
+    return a->node->pre < b->node->pre ? -1 : a->node->pre > b->node->pre;
+}
+
+/*
+ * A layer in which the rules that the target may mean, and all that use them, are
+ * anything.  The same target is asked for again and again (tests of policies).
+ */
 static struct layer *dependents(struct checker *k, const struct term *target, bool function)
 {
     if (!k->users_known)
         collect_users(k);
+    for (const struct known_layer *c = k->known; c != NULL && front_work(k->c, 1); c = c->next)
+        if (c->function == function && same_path(c->target, target))
+            return c->layer;
     struct search s = {.mark = ++k->searches};
     s.stack = arena_new_array(k->m.a, struct rule_group *, k->c->group_count + 1);
     struct layer *l = arena_new(k->m.a, struct layer);
     if (s.stack == NULL || l == NULL)
         return NULL;
     groups_of(k, k->c->root, target, 1, push_group, &s);
-    uint32_t first = s.len;
-    for (uint32_t i = 0; i < s.len && front_work(k->c, 1); i++) {
-        struct rule_group *g = s.stack[i];
-        struct replaced *n = function && i < first ? NULL : put_node(k, l, g->node);
-        if (n != NULL)
-            n->type = &type_any;
-        for (struct rule_group_user *u = g->users; u != NULL; u = u->next)
+    uint32_t first = function ? s.len : 0;
+    for (uint32_t i = 0; i < s.len && front_work(k->c, 1); i++)
+        for (struct rule_group_user *u = s.stack[i]->users; u != NULL; u = u->next)
             push_group(k, u->g, &s);
+    /* In the order of the tree, so that each child is put behind the others. */
+    qsort(s.stack + first, s.len - first, sizeof(*s.stack), order_of_paths);
+    for (uint32_t i = first; i < s.len; i++) {
+        struct replaced *n = put_node(k, l, s.stack[i]->node);
+        if (n == NULL)
+            return NULL;
+        n->type = &type_any;
     }
-    return l->roots[0] == NULL ? NULL : l;
+    return remember(k, target, function, l->roots[0] == NULL ? NULL : l);
 }
 
 static bool is_ground(const struct term *ref)
@@ -252,9 +321,10 @@ const struct layer *layers_of(struct checker *k, const struct expr *e)
             continue;
         const struct type *was = type_of(k, w->target);
         bool function = was != NULL && was->kind == TYPE_FUNCTION;
-        struct layer *l = root == 0 ? dependents(k, w->target, function) : NULL;
+        const struct layer *shared = root == 0 ? dependents(k, w->target, function) : NULL;
+        struct layer *l = shared == NULL ? NULL : arena_new(k->m.a, struct layer);
         if (l != NULL) {
-            l->next = below;
+            *l = (struct layer){{shared->roots[0], shared->roots[1]}, below};
             below = l;
         }
         if (function)
@@ -272,32 +342,31 @@ const struct layer *layers_of(struct checker *k, const struct expr *e)
 /* ---- looking things up ---- */
 
 /* A node without a type of its own: its members, and perhaps others. */
-static const struct type *layer_extent(struct checker *k, const struct replaced *n)
+static const struct type *layer_extent(struct checker *k, struct replaced *n)
 {
-    if (n->type != NULL)
-        return n->type;
-    uint32_t len = 0;
-    for (const struct replaced *c = n->children; c != NULL; c = c->sibling)
-        len++;
-    struct type_property *p = arena_new_array(k->m.a, struct type_property, len);
+    if (n->type != NULL || n->extent != NULL)
+        return n->type != NULL ? n->type : n->extent;
+    struct type_property *p = arena_new_array(k->m.a, struct type_property, n->len);
     if (p == NULL)
         return &type_any;
-    len = 0;
-    for (const struct replaced *c = n->children; c != NULL; c = c->sibling)
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < n->len; i++) {
+        struct replaced *c = &n->children[i];
         if (value_kind(c->key) >= VALUE_KIND_BOOLEAN && value_kind(c->key) <= VALUE_KIND_STRING)
             p[len++] = (struct type_property){c->key, layer_extent(k, c)};
-    return type_object(&k->m, p, len, &type_string, &type_any);
+    }
+    return n->extent = type_object(&k->m, p, len, &type_string, &type_any);
 }
 
 bool layers_type(struct checker *k, const struct term *ref, const struct type **out)
 {
     int root = root_of(ref);
     for (const struct layer *l = k->layers; l != NULL && root >= 0; l = l->next) {
-        const struct replaced *n = l->roots[root];
+        struct replaced *n = l->roots[root];
         for (uint32_t i = 1; n != NULL; i++) {
-            const struct replaced *c = i < ref->len ? child_of(n, ref->items[i]) : NULL;
-            if (i == ref->len || (n->type != NULL && c == NULL) ||
-                ref->items[i]->kind != TERM_VALUE) {
+            bool constant = i < ref->len && ref->items[i]->kind == TERM_VALUE;
+            struct replaced *c = constant ? child_of(n, ref->items[i]->val) : NULL;
+            if (!constant || (n->type != NULL && c == NULL)) {
                 *out = select_ref(k, layer_extent(k, n), ref, i);
                 return true;
             }
@@ -314,16 +383,13 @@ bool layers_replace(const struct checker *k, const struct tree_node *at)
     for (; at->parent != NULL && len < TYPE_PATH_MAX; at = at->parent)
         path[len++] = at;
     for (const struct layer *l = k->layers; l != NULL; l = l->next) {
-        const struct replaced *n = l->roots[0];
+        struct replaced *n = l->roots[0];
         for (uint32_t i = len; n != NULL; i--) {
             if (n->type != NULL)
                 return true;
             if (i == 0)
                 break;
-            const struct replaced *c = n->children;
-            while (c != NULL && !value_equal(c->key, path[i - 1]->key))
-                c = c->sibling;
-            n = c;
+            n = child_of(n, path[i - 1]->key);
         }
     }
     return false;
@@ -334,7 +400,7 @@ bool layers_check(struct checker *k, const struct term *ref, bool *ok)
     int root = root_of(ref);
     *ok = true;
     for (const struct layer *l = k->layers; l != NULL && root >= 0; l = l->next) {
-        const struct replaced *n = l->roots[root];
+        struct replaced *n = l->roots[root];
         for (uint32_t i = 1; n != NULL; i++) {
             if (n->type != NULL || i == ref->len) {
                 *ok = n->type == NULL || check_parts(k, ref, n->type, i);
@@ -346,7 +412,7 @@ bool layers_check(struct checker *k, const struct term *ref, bool *ok)
                 (is_computed(part) &&
                  !(*ok = check_computed_part(k, ref, part, type_keys(&k->m, layer_extent(k, n))))))
                 return true;
-            n = child_of(n, part);
+            n = part->kind == TERM_VALUE ? child_of(n, part->val) : NULL;
         }
     }
     return false;

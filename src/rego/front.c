@@ -64,11 +64,27 @@ void front_warning(struct rego_compiler *c, const struct module *m, struct pos p
     add_error(c, &c->warnings, FRONT_NOTES_MAX, COMPILE_ERROR, m, pos, text);
 }
 
+bool front_late(struct rego_compiler *c)
+{
+    if (c->late || c->options.deadline_ns == 0 || clock_monotonic_ns() < c->options.deadline_ns)
+        return c->late;
+    c->late = true;
+    front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "policy takes too long to compile");
+    return true;
+}
+
+#define LOOK_UNITS 16384 /* a fraction of a millisecond */
+
 bool front_work(struct rego_compiler *c, uint64_t units)
 {
-    if (c->work > FRONT_WORK_MAX)
+    if (c->work > FRONT_WORK_MAX || c->late)
         return false;
     c->work += units;
+    if (c->work - c->looked > LOOK_UNITS) {
+        c->looked = c->work;
+        if (front_late(c))
+            return false;
+    }
     if (c->work <= FRONT_WORK_MAX)
         return true;
     front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "policy is too complex to compile");
@@ -194,7 +210,9 @@ struct rego_errors rego_compiler_warnings(const struct rego_compiler *c)
 
 static STATUS failure(const struct rego_compiler *c)
 {
-    return arena_status(&c->arena) != OK ? arena_status(&c->arena) : ERR_INVALID;
+    return arena_status(&c->arena) != OK ? arena_status(&c->arena)
+           : c->late                     ? ERR_CANCELLED
+                                         : ERR_INVALID;
 }
 
 /* Something imports rego.v1: then the text means v1, whatever it parses as. */
@@ -259,6 +277,7 @@ static bool run_passes(struct rego_compiler *c)
     };
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         passes[i](c);
+        (void)front_late(c);
         if (c->errors.total > 0 || arena_status(&c->arena) != OK)
             return false;
     }
@@ -272,7 +291,8 @@ STATUS rego_compiler_finish(struct rego_compiler *c, struct rego_policy **out)
     c->finished = true;
     if (!run_passes(c))
         return failure(c);
-    return plan_program(c, out);
+    enum status st = plan_program(c, out);
+    return st == ERR_INVALID ? failure(c) : st;
 }
 
 STATUS rego_compile_text(struct str file, struct str text, const struct rego_options *options,

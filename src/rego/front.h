@@ -110,6 +110,8 @@ struct rego_compiler {
     struct rule *rules; /* all, by index */
     uint32_t rule_count;
     uint64_t work;      /* units spent; bounded by WORK_MAX */
+    uint64_t looked;    /* units spent when the clock was looked at */
+    bool late;          /* the deadline has passed, and an error says so */
     struct rule *query; /* the pseudo rule of rego_eval_query(), or NULL */
     struct module *query_module;
     uint32_t wildcards;
@@ -133,6 +135,9 @@ void front_warning(struct rego_compiler *c, const struct module *m, struct pos p
 
 /* Charge compile-time work; false (with an error, once) when there was too much. */
 bool front_work(struct rego_compiler *c, uint64_t units);
+
+/* The deadline has passed (with an error, once): for what takes long without front_work(). */
+bool front_late(struct rego_compiler *c);
 
 /* ---- passes ---- */
 

@@ -351,7 +351,7 @@ static bool takes(const struct glob *g, const struct inst *i, uint32_t rune)
     }
 }
 
-STATUS glob_match(const struct glob *g, struct str text, bool *out)
+STATUS glob_match(const struct glob *g, struct str text, const struct glob_watch *watch, bool *out)
 {
     /* seen, stack (each state is pushed at most twice), now, then */
     uint32_t *memory = calloc(g->len, 5 * sizeof(*memory));
@@ -364,6 +364,8 @@ STATUS glob_match(const struct glob *g, struct str text, bool *out)
                         .now = {memory + 3 * g->len, 0},
                         .then = {memory + 4 * g->len, 0}};
     add_state(&m, &m.now, 0);
+    size_t work = 0;
+    enum status st = OK;
     for (size_t at = 0; at < text.len && m.now.len > 0;) {
         uint32_t rune;
         at += rune_at(text, at, &rune);
@@ -377,10 +379,19 @@ STATUS glob_match(const struct glob *g, struct str text, bool *out)
         struct states swap = m.now;
         m.now = m.then;
         m.then = swap;
+        work += 1 + m.now.len + m.then.len;
+        if (work > GLOB_WATCH_STATES && watch != NULL) {
+            work = 0;
+            st = watch->go_on(watch->user) ? OK : ERR_CANCELLED;
+            if (st != OK)
+                break;
+        }
     }
-    *out = false;
+    bool matches = false;
     for (size_t i = 0; i < m.now.len; i++)
-        *out = *out || g->code[m.now.list[i]].op == MATCH;
+        matches = matches || g->code[m.now.list[i]].op == MATCH;
     free(memory);
-    return OK;
+    if (st == OK)
+        *out = matches;
+    return st;
 }

@@ -25,5 +25,12 @@ DEFINE_CLEANUP(glob, struct glob, glob_free)
 /* States of the automaton: what a match costs for each code point of the text. */
 size_t glob_size(const struct glob *g);
 
-/* The whole text.  ERR_NOMEM only. */
-STATUS glob_match(const struct glob *g, struct str text, bool *out);
+/* Asked for leave to go on, every so much work; false: ERR_CANCELLED. */
+struct glob_watch {
+    bool (*go_on)(void *user);
+    void *user;
+};
+#define GLOB_WATCH_STATES 65536 /* states looked at between two questions */
+
+/* The whole text.  `watch` may be NULL.  ERR_NOMEM, ERR_CANCELLED. */
+STATUS glob_match(const struct glob *g, struct str text, const struct glob_watch *watch, bool *out);

@@ -4,6 +4,8 @@
  */
 #include "rego/front.h"
 
+#define EDGE_WORK 8 /* units: edges stay */
+
 struct graph {
     struct rego_compiler *c;
     struct rule_group *from;
@@ -25,7 +27,7 @@ static void add_edge(struct graph *k, struct rule_group *to)
 {
     to = owner(to);
     struct rule_group *g = k->from;
-    if (to->seen == k->generation)
+    if (to->seen == k->generation || !front_work(k->c, EDGE_WORK))
         return;
     to->seen = k->generation;
     if (g->dep_count == g->dep_cap) {

@@ -86,6 +86,8 @@ static void add_comment(struct parser *p, struct pos pos)
     m->comments[m->comment_count++].pos = pos;
 }
 
+#define LOOK_TOKENS 4096 /* between looks at the clock */
+
 static void scan(struct parser *p, bool skip_ws)
 {
     if (p->s.tok.kind != TOK_WHITESPACE) {
@@ -96,6 +98,11 @@ static void scan(struct parser *p, bool skip_ws)
         if (p->failed || p->tokens++ > p->tokens_max) {
             if (!p->failed)
                 parser_error(p, parser_pos(p), "text is too ambiguous to parse");
+            p->failed = true;
+            p->s.tok.kind = TOK_EOF;
+            return;
+        }
+        if (p->tokens % LOOK_TOKENS == 0 && front_late(p->c)) {
             p->failed = true;
             p->s.tok.kind = TOK_EOF;
             return;

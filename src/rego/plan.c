@@ -711,6 +711,8 @@ static bool plan_all(struct plan *p)
     for (struct rule_group *g = c->groups; g != NULL && !p->failed; g = g->next) {
         if (g->absorbed)
             continue;
+        if (front_late(c))
+            return false;
         plan_group(p, g, &fns[g->index]);
         if (!plan_has_key_entry(g) || p->failed)
             continue;
@@ -732,6 +734,7 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
     atomic_init(&pol->refs, 1);
     arena_init(&pol->arena, POLICY_MEMORY_MAX);
     pol->options = c->options;
+    pol->options.deadline_ns = 0;
     struct plan p = {.c = c, .scratch = &c->arena, .policy = pol, .out = &pol->arena};
     bool ok = plan_all(&p);
     if (arena_status(&pol->arena) != OK)

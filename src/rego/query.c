@@ -368,8 +368,9 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params
     if (same_query(ctx, params, query))
         return OK;
     ctx->query_policy = rego_policy_unref(ctx->query_policy);
-    CLEANUP(rego_compiler_cleanup)
-    struct rego_compiler *c = rego_compiler_new(&params->policy->options);
+    struct rego_options options = params->policy->options;
+    options.deadline_ns = ctx->limits.deadline_ns;
+    CLEANUP(rego_compiler_cleanup) struct rego_compiler *c = rego_compiler_new(&options);
     if (c == NULL)
         return vm_no_memory(ctx);
     struct rego_policy *made = NULL;

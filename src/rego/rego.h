@@ -106,7 +106,8 @@ struct rego_options {
     /* Gets each warning of rego_compile_text(); NULL: they are dropped. */
     void (*warn)(void *user, const struct rego_error *warning);
     void *warn_user;
-    size_t source_max; /* bytes a module; 0: 1 MiB */
+    size_t source_max;   /* bytes a module; 0: 1 MiB */
+    int64_t deadline_ns; /* of compiling, CLOCK_MONOTONIC; 0: none.  Past it: ERR_CANCELLED */
 };
 
 #define REGO_OPTIONS_DEFAULT ((struct rego_options){.claim_schema = {0x02}})

@@ -69,6 +69,8 @@ struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
 
 /* ---- steps ---- */
 
+#define DEADLINE_GRACE_NS 50000000 /* that a step may end behind its deadline */
+
 static bool spend_slowly(struct rego_ctx *ctx, uint64_t units)
 {
     if (ctx->steps_left < units) {
@@ -107,6 +109,20 @@ bool vm_spend(struct rego_ctx *ctx, uint64_t units)
 bool rego_call_charge(struct rego_call *call, uint64_t units)
 {
     return spend(call->ctx, units);
+}
+
+bool rego_call_charge_whole(struct rego_call *call, uint64_t units, uint64_t ns)
+{
+    struct rego_ctx *ctx = call->ctx;
+    if (!spend(ctx, units))
+        return false;
+    if (ctx->limits.deadline_ns == 0 || ns < DEADLINE_GRACE_NS)
+        return true;
+    int64_t left = ctx->limits.deadline_ns - clock_monotonic_ns();
+    if (left > 0 && ns - DEADLINE_GRACE_NS < (uint64_t)left)
+        return true;
+    vm_fail(ctx, ERR_CANCELLED, "eval_cancel_error", NULL, "evaluation would take too long");
+    return false;
 }
 
 /* ---- register stack ---- */

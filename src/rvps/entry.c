@@ -143,8 +143,10 @@ static enum status container_parse(struct arena *a, struct str text, value *out,
     }
     enum status st =
         json_parse(a, text, &(struct json_options){.duplicates = JSON_DUP_LAST}, out, err);
-    if (st != OK)
+    if (st != OK) {
+        error_place(err);
         return st;
+    }
     if (!value_is_array(*out) && !value_is_object(*out)) {
         error_set(err, "reference values are neither an array nor an object");
         return ERR_INVALID;

@@ -353,8 +353,10 @@ static enum status read_file(struct rvps *r, struct rvps_snapshot *s, struct rvp
     if (st != OK)
         return st;
     st = rvps_container_read(&s->arena, buf_str(&text), found, warn, user, err);
-    if (st != OK)
+    if (st != OK) {
+        error_place(err);
         error_prefix(err, "could not read \"%s\": ", r->path);
+    }
     return st;
 }
 

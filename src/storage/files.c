@@ -258,7 +258,7 @@ static enum status files_list(struct storage *s, struct arena *a, struct str *ke
 static uint64_t files_version(struct storage *s)
 {
     struct files *f = (struct files *)s;
-    uint64_t h = storage_path_version(AT_FDCWD, f->dir);
+    uint64_t h = file_version(f->dir);
     if (h == 0 || f->nested)
         return h; /* nested folders are read at each request: nobody keeps a snapshot of them */
 
@@ -274,7 +274,7 @@ static uint64_t files_version(struct storage *s)
         if (strcmp(e->d_name, "..") == 0 || str_has_prefix(str_of(e->d_name), STR(FILE_TMP_PREFIX)))
             continue;
         uint64_t name = hash_bytes(e->d_name, strlen(e->d_name), 0);
-        sum += hash_mix(name, storage_path_version(dirfd(d), e->d_name));
+        sum += hash_mix(name, file_version_at(dirfd(d), e->d_name));
     }
     closedir(d);
     return hash_mix(h, sum);

@@ -31,6 +31,7 @@ static enum status load(struct local_json *j, struct arena *a, value *out, struc
         return arena_status(a);
     }
     st = json_parse(a, buf_str(&text), NULL, out, err);
+    error_place(err);
     if (st == OK && !value_is_object(*out)) {
         error_set(err, "not a JSON object");
         st = ERR_INVALID;
@@ -130,7 +131,7 @@ static enum status json_list(struct storage *s, struct arena *a, struct str *key
 
 static uint64_t json_version(struct storage *s)
 {
-    return storage_path_version(AT_FDCWD, ((struct local_json *)s)->path);
+    return file_version(((struct local_json *)s)->path);
 }
 
 static void json_done(struct storage *s)

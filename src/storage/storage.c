@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "storage/storage_internal.h"
@@ -193,18 +192,4 @@ void storage_confine(const struct storage *s, struct confine *c)
 {
     if (s->ops->confine != NULL)
         s->ops->confine(s, c);
-}
-
-uint64_t storage_path_version(int dir_fd, const char *path)
-{
-    struct stat sb;
-    if (fstatat(dir_fd, path, &sb, 0) != 0)
-        return 0;
-    uint64_t h = hash_mix(1, (uint64_t)sb.st_ino);
-    h = hash_mix(h, (uint64_t)sb.st_dev);
-    h = hash_mix(h, (uint64_t)sb.st_size);
-    h = hash_mix(h, (uint64_t)sb.st_mtim.tv_sec);
-    h = hash_mix(h, (uint64_t)sb.st_mtim.tv_nsec);
-    h = hash_mix(h, (uint64_t)sb.st_ctim.tv_sec);
-    return hash_mix(h, (uint64_t)sb.st_ctim.tv_nsec);
 }

@@ -37,6 +37,3 @@ STATUS storage_failed(enum status st, const char *verb, struct str key, struct e
 /* For list(): append one key, copied into the arena. */
 STATUS storage_list_add(struct arena *a, struct str *keys, size_t cap, size_t *count,
                         struct str key, struct error *err);
-
-/* mtime, inode and size of a path as one number; 0 when it is not there. */
-uint64_t storage_path_version(int dir_fd, const char *path);

@@ -16,20 +16,25 @@ struct str reader_dotted(struct reader *r, struct str pointer)
     return str_from(out, 1);
 }
 
-static uint32_t line_of(struct reader *r, struct str pointer)
+/* Where it stands: "file:line:column", or "file" for what stands nowhere. */
+static struct str place_of(struct reader *r, struct str pointer, struct error *at)
 {
     const struct position *p = r->positions == NULL ? NULL : positions_find(r->positions, pointer);
-    return p == NULL ? 0 : p->line;
+    *at = (struct error)ERROR_INIT;
+    if (p == NULL)
+        return r->file;
+    at->line = p->line;
+    at->col = p->col;
+    struct str place = arena_format(r->arena, "%.*s:%u:%u", STR_ARG(r->file), at->line, at->col);
+    return place.ptr == NULL ? r->file : place;
 }
 
-/* "file:line: key: text" */
-static void describe(struct reader *r, struct str pointer, const char *text, struct error *out)
+/* "file:line:column: key: text" */
+static void describe(struct reader *r, struct str pointer, const char *text, struct error *out,
+                     struct error *at)
 {
-    char line[16] = "";
-    if (r->positions != NULL)
-        snprintf(line, sizeof(line), ":%u", line_of(r, pointer));
-    error_set(out, "%.*s%s: %.*s: %s", STR_ARG(r->file), line, STR_ARG(reader_dotted(r, pointer)),
-              text);
+    struct str place = place_of(r, pointer, at);
+    error_set(out, "%.*s: %.*s: %s", STR_ARG(place), STR_ARG(reader_dotted(r, pointer)), text);
 }
 
 void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
@@ -44,8 +49,9 @@ void reader_fail(struct reader *r, struct str pointer, const char *format, ...)
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
     struct error line = ERROR_INIT;
-    describe(r, pointer, text, &line);
-    error_set_at(r->err, line_of(r, pointer), 0, "%s", line.text);
+    struct error at;
+    describe(r, pointer, text, &line, &at);
+    error_set_at(r->err, at.line, at.col, "%s", line.text);
 }
 
 void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
@@ -59,7 +65,8 @@ void reader_warn(struct reader *r, struct str pointer, const char *format, ...)
     va_end(ap);
 
     struct error line = ERROR_INIT;
-    describe(r, pointer, text, &line);
+    struct error at;
+    describe(r, pointer, text, &line, &at);
     r->warn(r->user, line.text);
 }
 
@@ -242,7 +249,13 @@ int reader_choice(struct reader *r, struct str at, struct str text, const char *
 
 /* ---- a table of keys ---- */
 
-enum match { MATCH_NONE, MATCH_ON_THE_WAY, MATCH_WHOLE, MATCH_BELOW };
+enum match {
+    MATCH_NONE,
+    MATCH_TABLE, /* a table leads on to it */
+    MATCH_LIST,  /* an array does */
+    MATCH_WHOLE,
+    MATCH_BELOW, /* of a "*" */
+};
 
 /* How a dotted path meets one of the table's. */
 static enum match match_path(const char *pattern, const char *path)
@@ -257,8 +270,10 @@ static enum match match_path(const char *pattern, const char *path)
             return MATCH_NONE;
         pattern += n;
         path += m;
+        if (*path == '\0' && *pattern == '\0')
+            return MATCH_WHOLE;
         if (*path == '\0')
-            return *pattern == '\0' ? MATCH_WHOLE : MATCH_ON_THE_WAY;
+            return strncmp(pattern, ".[]", 3) == 0 ? MATCH_LIST : MATCH_TABLE;
         if (*pattern == '\0')
             return MATCH_NONE;
         pattern++;
@@ -409,15 +424,19 @@ static void check_member(const struct key_walk *w, value v, struct str pointer, 
 {
     struct str dotted = reader_dotted(w->r, str_from(pointer, w->at.len));
     const struct config_key *way = NULL;
+    bool list = false;
     for (const struct config_key *key = w->keys; key->path != NULL; key++) {
-        switch (match_path(key->path, dotted.ptr)) {
+        enum match match = match_path(key->path, dotted.ptr);
+        switch (match) {
         case MATCH_WHOLE:
             check_kind(w->r, v, pointer, key);
             return;
         case MATCH_BELOW:
             return;
-        case MATCH_ON_THE_WAY:
+        case MATCH_TABLE:
+        case MATCH_LIST:
             way = key;
+            list = match == MATCH_LIST;
             break;
         case MATCH_NONE:
             break;
@@ -426,10 +445,11 @@ static void check_member(const struct key_walk *w, value v, struct str pointer, 
     /* A table on the way to a known key is known, and null is no table as absence is none. */
     if (way == NULL)
         unknown(w, pointer, dotted);
-    else if (value_is_object(v) || value_is_array(v))
+    else if (list ? value_is_array(v) : value_is_object(v))
         check_table(w, v, pointer, depth + 1);
     else if (value_kind(v) != VALUE_KIND_NULL && way->kind != CONFIG_ANY)
-        reader_fail(w->r, pointer, "expected a table, got %s", article(v));
+        reader_fail(w->r, pointer, "expected %s, got %s", list ? "an array of tables" : "a table",
+                    article(v));
 }
 
 static void check_table(const struct key_walk *w, value table, struct str pointer, unsigned depth)

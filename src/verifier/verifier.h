@@ -55,6 +55,7 @@ struct verifier_request {
     const struct anchors *anchors;
     const struct collateral *collateral; /* NULL: none */
     struct verifier_cache *cache;        /* NULL: none; may be shared by threads */
+    bool details;                        /* somebody reads what upstream's claims leave out */
     /*
      * What verifier_config.deny_list names.  NULL while the configuration
      * names one: everything is refused.
@@ -69,7 +70,7 @@ struct verifier_request {
 struct verifier_claims {
     const char *tee_class; /* "cpu", "gpu" */
     value claims;          /* object in the canonical form: that of dialect D */
-    /* What upstream's claims leave out, the same in every dialect; undefined: nothing. */
+    /* What upstream's claims leave out, the same in every dialect, if asked for; or undefined. */
     value details;
 };
 

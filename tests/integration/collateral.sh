@@ -293,4 +293,53 @@ config "$work/strange.toml" ""
 check "a certificate of nobody's: kbs starts" start "$work/strange.toml"
 check "a certificate of nobody's: refused" refused --tee tdx
 stop_kbs
+sed 's|^collateral_service.*|&\nuse_secure_cert = false|' "$work/strange.toml" >"$work/lax.toml"
+check "use_secure_cert = false: kbs starts" start "$work/lax.toml"
+check "use_secure_cert = false: Intel's signatures are what counts" equal "$(guest --tee tdx)" secret
+mode unsigned
+check "use_secure_cert = false: and they do count" refused --tee sgx
+mode ok
+stop_kbs
+
+# ---- through a proxy, as the environment says ----
+"$python" "$(dirname "$0")/connect-proxy.py" "$work/proxy" &
+proxy_pid=$!
+service_pid="$service_pid $proxy_pid" # both end with the test
+proxy_is_there() { [ -s "$work/proxy.port" ]; }
+until_true proxy_is_there
+export https_proxy=http://127.0.0.1:$(cat "$work/proxy.port")
+check "proxy: kbs starts" start "$work/memory.toml"
+check "proxy: cold" equal "$(guest --tee tdx)" secret
+check "proxy: by way of it" has "$(cat "$work/proxy.asked")" "CONNECT ${at#https://} HTTP/1.1"
+stop_kbs
+unset https_proxy
+
+# ---- the attestation service alone ----
+cat >"$work/as.json" <<JSON
+{"verifier_config": {"collateral": {"ca_file": "$service/tls.crt", "timeout_s": 1}}}
+JSON
+printf '{"pccs_url": "%s/sgx/certification/v4/"}' "$at" >"$work/qcnl.conf"
+virtual-tee evidence --pki "$pki" --tee tdx --report-data "$(printf '00%.0s' {1..64})" >"$work/tdx.json"
+b64url() { base64 -w0 | tr '+/' '-_' | tr -d =; }
+printf '{"verification_requests":[{"tee":"tdx","evidence":"%s"}]}' "$(b64url <"$work/tdx.json")" >"$work/body"
+start_as() {
+    : >"$work/kbs.log"
+    QCNL_CONF_PATH=$work/qcnl.conf restful-as -s 127.0.0.1:0 -c "$work/as.json" --extra-trust-anchors "$pki/anchors" >"$work/kbs.log" 2>&1 &
+    kbs_pid=$!
+    started() { grep -q 'Attestation Service at' "$work/kbs.log"; }
+    until_true started && url=http://$(sed -n 's/.*Attestation Service at //p' "$work/kbs.log")
+}
+verdict() { curl -s -o "$work/answer" -w '%{http_code}' -H 'Content-Type: application/json' --data-binary "@$work/body" "$url/attestation"; }
+forget
+check "restful-as starts" start_as
+check "restful-as: cold, with the address of sgx_default_qcnl.conf" equal "$(verdict):$(asked)" 200:4
+check "restful-as: warm" equal "$(verdict):$(asked)" 200:4
+stop_kbs
+mode hang
+check "restful-as, a service that hangs: starts" start_as
+check "restful-as, a service that hangs: refused in the end" equal "$(verdict)" 500
+check "restful-as, a service that hangs: and says why" has "$(cat "$work/answer")" "could not fetch collateral"
+check "restful-as, a service that hangs: in the log, with the check" has "$(cat "$work/kbs.log")" "(check collateral,"
+mode ok
+stop_kbs
 finish

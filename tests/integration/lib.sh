@@ -1,7 +1,7 @@
 # Sourced by the integration tests: TAP lines, a kbs on a free port, cleaning up.
 build=${CLAVIGER_BUILD:?}
 source_dir=${CLAVIGER_SOURCE:?}
-shared=${CLAVIGER_SHARED:-../shared}
+shared=$(cd "$source_dir" && realpath -m "${CLAVIGER_SHARED:-../shared}")
 export PATH=$build/programs:$PATH NO_COLOR=1
 work=$(mktemp -d "${TMPDIR:-/tmp}/claviger-test-XXXXXX")
 count=0

@@ -159,7 +159,7 @@ static void *overwrite(void *user)
         return NULL;
     while (!atomic_load(&o->stop)) {
         make_value(&body, o->written + 1, BIG);
-        if (served_request(&h, "POST", "/kbs/v0/resource/a/b/c", buf_str(&body)) != 200)
+        if (served_request(&h.transport, "POST", "/kbs/v0/resource/a/b/c", buf_str(&body)) != 200)
             break;
         o->written++;
     }
@@ -178,10 +178,12 @@ static void test_reads(const struct kind *k, int reads)
     make_value(&secret, 0, BIG);
     struct served_guest g;
     struct error err = ERROR_INIT;
-    CHECK_STATUS_ROW(served_guest_init(&g, &s, &err), OK, &err, k->name);
+    CHECK_STATUS_ROW(served_guest_init(&g, &s, NULL, &err), OK, &err, k->name);
     make_policy_body(&policy, first_policy);
-    CHECK(served_request(&g.http, "POST", "/kbs/v0/resource-policy", buf_str(&policy)) == 200);
-    CHECK(served_request(&g.http, "POST", "/kbs/v0/resource/a/b/c", buf_str(&secret)) == 200);
+    CHECK(served_request(&g.http.transport, "POST", "/kbs/v0/resource-policy", buf_str(&policy)) ==
+          200);
+    CHECK(served_request(&g.http.transport, "POST", "/kbs/v0/resource/a/b/c", buf_str(&secret)) ==
+          200);
     CHECK_STATUS_ROW(served_guest_attest(&g, &err), OK, &err, k->name);
 
     struct overwriter o = {.s = &s};
@@ -246,13 +248,14 @@ static bool write_one(struct writer *w, struct plain_http *h, uint64_t n, struct
         buf_init(&policy, 1 << 16);
         make_policy(&policy, n);
         make_policy_body(body, buf_str(&policy));
-        return served_request(h, "POST", "/kbs/v0/resource-policy", buf_str(body)) == 200;
+        return served_request(&h->transport, "POST", "/kbs/v0/resource-policy", buf_str(body)) ==
+               200;
     }
     make_value(body, n, sizes[w->job]);
     /* The deleter's odd writes are there, its even ones are gone. */
     bool gone = w->job == DELETER && n % 2 == 0;
-    return served_request(h, gone ? "DELETE" : "POST", path, gone ? STR_EMPTY : buf_str(body)) ==
-           200;
+    return served_request(&h->transport, gone ? "DELETE" : "POST", path,
+                          gone ? STR_EMPTY : buf_str(body)) == 200;
 }
 
 static void *write_on(void *user)

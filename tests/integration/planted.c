@@ -25,10 +25,10 @@
 
 enum http_next __real_kbs_quick(void *user, struct http_exchange *x);
 void __real_kbs_work(void *user, struct http_exchange *x);
-void __real_kbs_refresh(struct kbs *k);
+void __real_kbs_refresh(struct kbs *k, kbs_accept accept, void *user);
 enum http_next __wrap_kbs_quick(void *user, struct http_exchange *x);
 void __wrap_kbs_work(void *user, struct http_exchange *x);
-void __wrap_kbs_refresh(struct kbs *k);
+void __wrap_kbs_refresh(struct kbs *k, kbs_accept accept, void *user);
 
 static int try(const char *what, const char *path)
 {
@@ -109,7 +109,7 @@ void __wrap_kbs_work(void *user, struct http_exchange *x)
 }
 
 /* PLANTED_LOG is in the store, which may be written: a line of "WHAT PATH RESULT" each. */
-void __wrap_kbs_refresh(struct kbs *k)
+void __wrap_kbs_refresh(struct kbs *k, kbs_accept accept, void *user)
 {
     static const char *const attempts[][2] = {
         {"execve", "/bin/true"},    {"socket", ""}, {"read", "/etc/shadow"}, {"ptrace", ""},
@@ -122,5 +122,5 @@ void __wrap_kbs_refresh(struct kbs *k)
             fprintf(f, "%s %s\n", attempts[i][0], attempt(attempts[i][0], attempts[i][1]));
         fclose(f);
     }
-    __real_kbs_refresh(k);
+    __real_kbs_refresh(k, accept, user);
 }

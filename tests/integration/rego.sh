@@ -98,7 +98,7 @@ gives "fmt --write" 0 '' "$rego" fmt --write f.rego
 gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
 gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
-gives "disasm" 0 '*data.a.q*PATH*' "$rego" disasm a.rego
+gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
 gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
 gives "repl" 0 $'Rule defined in package repl.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
 finish

@@ -86,12 +86,13 @@ bool served_logged(const struct served *s, const char *text)
     return strstr(log.ptr, text) != NULL;
 }
 
-int served_request(struct plain_http *h, const char *method, const char *path, struct str body)
+int served_request(const struct guest_transport *t, const char *method, const char *path,
+                   struct str body)
 {
     struct guest_answer a;
     guest_answer_init(&a);
     struct error err = ERROR_INIT;
-    enum status st = h->transport.send(h->transport.user, method, path, STR_EMPTY, body, &a, &err);
+    enum status st = t->send(t->user, method, path, STR_EMPTY, body, &a, &err);
     int status = st == OK ? a.status : 0;
     guest_answer_done(&a);
     return status;
@@ -104,10 +105,12 @@ static enum status evidence(void *user, struct str report_data, struct buf *out,
     return machine_evidence(user, report_data, out, err);
 }
 
-enum status served_guest_init(struct served_guest *g, const struct served *s, struct error *err)
+enum status served_guest_init(struct served_guest *g, const struct served *s, const char *ca_file,
+                              struct error *err)
 {
     *g = (struct served_guest){0};
-    enum status st = plain_http_init(&g->http, s->url, err);
+    const struct http_client_options https = {.ca_file = ca_file, .timeout_ms = PATIENCE_MS};
+    enum status st = guest_http_init(&g->http, s->url, &https, err);
     if (st == OK)
         st = machine_new(machine_kind_find(STR("sample")), NULL, &g->machine, err);
     if (st == OK)
@@ -129,7 +132,7 @@ enum status served_guest_attest(struct served_guest *g, struct error *err)
     struct guest_answer answer;
     guest_answer_init(&answer);
     struct str token;
-    plain_http_forget(&g->http);
+    guest_http_forget(&g->http);
     enum status st = guest_attest(&g->guest, &a, &token, &answer, err);
     guest_answer_done(&answer);
     return st;
@@ -147,7 +150,7 @@ enum status served_guest_get(struct served_guest *g, const char *path, struct bu
 
 void served_guest_done(struct served_guest *g)
 {
-    plain_http_done(&g->http);
+    guest_http_done(&g->http);
     g->machine = machine_free(g->machine);
     g->key = privkey_unref(g->key);
 }

@@ -8,8 +8,8 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "virtualtee/guest_http.h"
 #include "virtualtee/machine.h"
-#include "virtualtee/plain_http.h"
 
 struct served {
     const char *config; /* path */
@@ -28,16 +28,18 @@ int served_end(struct served *s, int signo);
 bool served_logged(const struct served *s, const char *text);
 
 /* One request; the HTTP status, or 0 when there was no whole answer. */
-int served_request(struct plain_http *h, const char *method, const char *path, struct str body);
+int served_request(const struct guest_transport *t, const char *method, const char *path,
+                   struct str body);
 
-/* A guest with an attested session of the sample TEE. */
+/* A guest of the sample TEE; `ca_file`: of a server with TLS, or NULL. */
 struct served_guest {
-    struct plain_http http;
+    struct guest_http http;
     struct machine *machine;
     struct privkey *key;
     struct guest guest;
 };
-STATUS served_guest_init(struct served_guest *g, const struct served *s, struct error *err);
+STATUS served_guest_init(struct served_guest *g, const struct served *s, const char *ca_file,
+                         struct error *err);
 STATUS served_guest_attest(struct served_guest *g, struct error *err);
 /* `path`: "/kbs/v0/resource/r/t/g".  The bytes are appended to `out`. */
 STATUS served_guest_get(struct served_guest *g, const char *path, struct buf *out,

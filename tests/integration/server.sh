@@ -87,7 +87,7 @@ config 'tls_profile = "moden"'
 kill -HUP "$kbs_pid"
 sleep 0.3
 check "a broken configuration is refused with file, line and key" \
-    has "$(grep 'reload refused' "$work/kbs.log")" "kbs.toml:6: http_server.tls_profile: expected one of"
+    has "$(grep 'reload refused' "$work/kbs.log")" "kbs.toml:6:1: http_server.tls_profile: expected one of"
 check "and the old state serves on" equal "$(client get-resource --path a/b/c)" "$(base64 <"$work/secret")"
 config ""
 mv "$work/next.key" "$work/tls.key"

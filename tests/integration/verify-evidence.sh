@@ -43,6 +43,15 @@ check "names what is missing" has "$($v $ours --config "$work/c.toml" -f json 2>
     'https://kdsintf.amd.com/vcek/v1/Milan/crl'
 check "and is satisfied" equal "$(status $v $ours --config "$work/c.toml" --collateral "$pki/collateral")" 0
 
+printf '[attestation_service.verifier_config.snp_verifier]\nenforce_vek_dates = "true"\n' >"$work/c.toml"
+check "status 2: a switch in words" equal "$(status $v $ours --config "$work/c.toml")" 2
+check "with file, line and key" has "$($v $ours --config "$work/c.toml" 2>&1)" \
+    "c.toml:2: attestation_service.verifier_config.snp_verifier.enforce_vek_dates: expected true or false, got a string"
+printf '[verifier_config]\ndeny_lists = "x"\n' >"$work/c.toml"
+check "a misspelt key is told" has "$($v $ours --config "$work/c.toml" 2>&1)" "did you mean verifier_config.deny_list"
+printf '[verifier_config]\ndeny_list = 5\n' >"$work/c.toml"
+check "status 2: a deny list that names no file" equal "$(status $v $ours --config "$work/c.toml")" 2
+
 # Bad input.
 for text in '' '{' '{"a":1,"a":2}' '[]' 'null' '{"version":2}' '"x"'; do
     printf '%s' "$text" >"$work/bad.json"

@@ -60,6 +60,21 @@ check "pccs_url: kbs starts" start
 check "pccs_url: key1 is released" equal "$(key1 --protocol 0.2.0):$(asked)" "Confidential_Secret!:4"
 stop_kbs
 
+# A PCCS as it installs itself has a certificate of its own making.
+cp "$work/roots.crt" /etc/ssl/certs/ca-certificates.crt
+kill $service_pid
+wait $service_pid 2>/dev/null
+rm -rf "$service"
+start_service DNS:localhost
+for secure in true false; do
+    printf '{ "pccs_url": "%s/sgx/certification/v4/", "use_secure_cert": %s }\n' "$at" $secure >$conf
+    check "use_secure_cert $secure: kbs starts" start
+    want=""
+    [ $secure = true ] || want="Confidential_Secret!"
+    check "use_secure_cert $secure: key1" equal "$(key1 --protocol 0.2.0)" "$want"
+    stop_kbs
+done
+
 # Unreadable: a warning, and Intel's own service, which is not there any more.
 echo "PCCS_URL=$at" >$conf
 forget

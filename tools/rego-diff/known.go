@@ -77,10 +77,17 @@ func shareRow(want, got outcome) bool {
 	return false
 }
 
-// The same letters: arrays that were filled in another order.
+// The same letters: arrays that were filled in another order, and once for each way to say an element.
 func sameButOrder(want, got outcome) bool {
 	letters := func(o outcome) string {
-		s := []byte(strings.Join(sorted(o.Result), ""))
+		seen := map[byte]bool{}
+		var s []byte
+		for _, c := range []byte(strings.Join(sorted(o.Result), "")) {
+			if !seen[c] {
+				seen[c] = true
+				s = append(s, c)
+			}
+		}
 		sort.Slice(s, func(i, j int) bool { return s[i] < s[j] })
 		return string(s)
 	}

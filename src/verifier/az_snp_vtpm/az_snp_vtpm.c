@@ -118,7 +118,7 @@ static enum status az_snp_evaluate(struct arena *a, const struct verifier_reques
     report_claims(a, &snp.report, &claims);
     az_claims(&az, &claims);
     snp_revocation_claim(&snp, &claims);
-    return verify_finish(&v, &claims, snp_details(&snp));
+    return verify_finish(&v, &claims, req->details ? snp_details(&snp) : VALUE_UNDEFINED);
 }
 
 const struct verifier verifier_az_snp_vtpm = {

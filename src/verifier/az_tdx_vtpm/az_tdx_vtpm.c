@@ -67,7 +67,7 @@ static enum status az_tdx_evaluate(struct arena *a, const struct verifier_reques
     td_claims(&r, &claims);
     az_claims(&az, &claims); /* report_data is the nonce, init_data PCR 8 */
     dcap_claims(&r, &claims);
-    return verify_finish(&v, &claims, td_details(&r));
+    return verify_finish(&v, &claims, req->details ? td_details(&r) : VALUE_UNDEFINED);
 }
 
 const struct verifier verifier_az_tdx_vtpm = {

@@ -197,12 +197,30 @@ static enum status check_qe_identity(struct dcap_run *r)
     return OK;
 }
 
+/* The key of a quoting enclave: the same for all of a platform's quotes for a long time. */
+static enum status load_key(struct dcap_run *r, struct pubkey **out)
+{
+    struct str raw = r->quote.key;
+    struct verifier_cache *cache = r->v->req->cache;
+    struct digest digest, ignored;
+    void *known = NULL;
+    digest_compute(DIGEST_SHA256, raw, &digest);
+    if (verifier_cache_get(cache, &digest, r->v->req->now_s, &ignored, &cache_keys, &known)) {
+        *out = known;
+        return OK;
+    }
+    enum status st =
+        pubkey_from_ec(KEY_EC_P256, str_slice(raw, 0, 32), str_from(raw, 32), out, NULL);
+    if (st == OK) /* the QE report vouches for it: check_qe_report() came before */
+        verifier_cache_put(cache, &digest, INT64_MAX, &digest, &cache_keys, *out);
+    return st;
+}
+
 static enum status check_signature(struct dcap_run *r)
 {
     const struct dcap_quote *q = &r->quote;
     CLEANUP(pubkey_cleanup) struct pubkey *key = NULL;
-    enum status st =
-        pubkey_from_ec(KEY_EC_P256, str_slice(q->key, 0, 32), str_from(q->key, 32), &key, NULL);
+    enum status st = load_key(r, &key);
     if (st == OK)
         st = pubkey_verify(key, SIG_ECDSA_RAW, DIGEST_SHA256, q->signed_part, q->signature, NULL);
     if (st == ERR_NOMEM)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "verifier/dcap/intel_url.h"
 #include "verifier/dcap/pck.h"
 #include "verifier/dcap/quote.h"
 #include "verifier/dcap/tcb.h"
@@ -21,10 +22,13 @@ struct pck_chain {
     bool platform; /* CA, else processor */
 };
 
+enum { INTEL_ITEM_COUNT = INTEL_ROOT_CRL + 1 };
+
 /* Collateral of one kind of platform: parsed, all its signatures checked. */
 struct endorsements {
     unsigned refs;
     struct arena arena;
+    struct str items[INTEL_ITEM_COUNT]; /* what it was made of */
     struct tcb_info tcb;
     struct qe_identity qe;
     struct crl *pck_crl, *root_crl;

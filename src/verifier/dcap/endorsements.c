@@ -195,9 +195,7 @@ STATUS dcap_load_pck(struct dcap_run *r)
 
 /* ---- where collateral comes from ---- */
 
-enum { ITEM_COUNT = INTEL_ROOT_CRL + 1 };
-
-static const char *const item_fields[ITEM_COUNT] = {
+static const char *const item_fields[INTEL_ITEM_COUNT] = {
     [INTEL_TCB_INFO] = "/data/collateral/tcb_info",
     [INTEL_TCB_INFO_CHAIN] = "/data/collateral/tcb_info_issuer_chain",
     [INTEL_QE_IDENTITY] = "/data/collateral/qe_identity",
@@ -207,7 +205,7 @@ static const char *const item_fields[ITEM_COUNT] = {
     [INTEL_ROOT_CRL] = "/data/collateral/root_ca_crl",
 };
 
-static enum status find_items(struct dcap_run *r, struct str items[ITEM_COUNT])
+static enum status find_items(struct dcap_run *r, struct str items[INTEL_ITEM_COUNT])
 {
     struct verify *v = r->v;
     struct str service = value_str(verify_config(v, "dcap_verifier", "collateral_service"));
@@ -236,7 +234,7 @@ static enum status find_items(struct dcap_run *r, struct str items[ITEM_COUNT])
     struct intel_name n = {
         .tdx = r->tdx, .platform = r->pck->platform, .standard = str_is(update, "standard")};
     intel_fmspc_text(r->pck->info.fmspc, n.fmspc);
-    for (unsigned i = 0; i < ITEM_COUNT; i++) {
+    for (unsigned i = 0; i < INTEL_ITEM_COUNT; i++) {
         n.item = (enum intel_item)i;
         struct str url = intel_url(v->a, base, &n);
         if (url.ptr == NULL)
@@ -344,7 +342,7 @@ static enum status parse_failed(struct dcap_run *r, enum intel_item item, enum q
 }
 
 static enum status build(struct dcap_run *r, struct endorsements *e,
-                         const struct str items[ITEM_COUNT], const struct anchor *root)
+                         const struct str items[INTEL_ITEM_COUNT], const struct anchor *root)
 {
     const struct pck_chain *p = r->pck;
     CLEANUP(cert_cleanup) struct cert *tcb_signer = NULL;
@@ -400,26 +398,41 @@ static enum status build(struct dcap_run *r, struct endorsements *e,
     return OK;
 }
 
-/* The digest of every item with its length, and of the certificate whose list it is. */
-static void items_digest(const struct dcap_run *r, const struct str items[ITEM_COUNT],
-                         struct digest *out)
+/*
+ * What endorsements are found by: the kind of platform and the certificate whose
+ * list it is.  Their items are compared byte by byte, which costs a tenth of a
+ * digest.
+ */
+static void endorsements_key(const struct dcap_run *r, struct digest *out)
 {
-    uint8_t lengths[ITEM_COUNT * 8 + 1];
-    struct str parts[ITEM_COUNT + 2];
-    for (size_t i = 0; i < ITEM_COUNT; i++) {
-        store_le64(lengths + 8 * i, items[i].len);
-        parts[i + 1] = items[i];
-    }
-    lengths[ITEM_COUNT * 8] = r->tdx;
-    parts[0] = str_bytes(lengths, sizeof(lengths));
-    parts[ITEM_COUNT + 1] = cert_der(r->pck->certs[1]);
+    const uint8_t tdx = r->tdx;
+    const struct str parts[] = {str_bytes(&tdx, 1), str_bytes(r->pck->info.fmspc, 6),
+                                cert_der(r->pck->certs[1])};
     digest_parts(DIGEST_SHA256, parts, ARRAY_LEN(parts), out);
+}
+
+static bool same_items(const struct endorsements *e, const struct str items[INTEL_ITEM_COUNT])
+{
+    for (size_t i = 0; i < INTEL_ITEM_COUNT; i++)
+        if (!str_equal(e->items[i], items[i]))
+            return false;
+    return true;
+}
+
+static bool keep_items(struct endorsements *e, const struct str items[INTEL_ITEM_COUNT])
+{
+    for (size_t i = 0; i < INTEL_ITEM_COUNT; i++) {
+        e->items[i] = arena_str(&e->arena, items[i]);
+        if (e->items[i].ptr == NULL)
+            return false;
+    }
+    return true;
 }
 
 STATUS dcap_load_endorsements(struct dcap_run *r)
 {
     struct verify *v = r->v;
-    struct str items[ITEM_COUNT];
+    struct str items[INTEL_ITEM_COUNT];
     enum status st = find_items(r, items);
     if (st != OK)
         return st;
@@ -427,10 +440,10 @@ STATUS dcap_load_endorsements(struct dcap_run *r)
 
     struct digest key, issuer;
     void *known = NULL;
-    items_digest(r, items, &key);
+    endorsements_key(r, &key);
     if (verifier_cache_get(v->req->cache, &key, v->req->now_s, &issuer, &endorsement_sets,
                            &known)) {
-        if (str_equal(digest_str(&issuer), digest_str(&root->spki))) {
+        if (str_equal(digest_str(&issuer), digest_str(&root->spki)) && same_items(known, items)) {
             r->endorsed = known;
             PASS(v, CHECK_COLLATERAL);
             return OK;
@@ -448,7 +461,8 @@ STATUS dcap_load_endorsements(struct dcap_run *r)
     st = build(r, e, items, root);
     if (st != OK)
         return st;
-    verifier_cache_put(v->req->cache, &key, INT64_MAX, &root->spki, &endorsement_sets, e);
+    if (v->req->cache != NULL && keep_items(e, items))
+        verifier_cache_put(v->req->cache, &key, INT64_MAX, &root->spki, &endorsement_sets, e);
     r->endorsed = TAKE(e);
     PASS(v, CHECK_COLLATERAL);
     return OK;

@@ -96,7 +96,7 @@ static enum status sgx_evaluate(struct arena *a, const struct verifier_request *
     value_builder_put_str(&claims, "init_data", claim_hex(a, quote_field(&r.quote, "config_id")));
     dcap_instance_claim(&r, &claims);
     dcap_claims(&r, &claims);
-    return verify_finish(&v, &claims, sgx_details(&r));
+    return verify_finish(&v, &claims, req->details ? sgx_details(&r) : VALUE_UNDEFINED);
 }
 
 const struct verifier verifier_sgx = {

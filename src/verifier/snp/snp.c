@@ -389,7 +389,7 @@ static enum status snp_evaluate(struct arena *a, const struct verifier_request *
     value_builder_init(&claims, a, 20);
     report_claims(a, &r.report, &claims);
     snp_revocation_claim(&r, &claims);
-    return verify_finish(&v, &claims, snp_details(&r));
+    return verify_finish(&v, &claims, req->details ? snp_details(&r) : VALUE_UNDEFINED);
 }
 
 /*

@@ -212,7 +212,8 @@ static enum status tdx_evaluate(struct arena *a, const struct verifier_request *
                           claim_hex(a, quote_field(&dcap->quote, "mr_config_id")));
     dcap_claims(dcap, &claims);
     st = log_claims(&v, &r, &claims);
-    return st == OK ? verify_finish(&v, &claims, td_details(dcap)) : st;
+    return st == OK ? verify_finish(&v, &claims, req->details ? td_details(dcap) : VALUE_UNDEFINED)
+                    : st;
 }
 
 const struct verifier verifier_tdx = {

@@ -12,6 +12,12 @@
 #define DIGEST_MAX_LEN 64
 #define BANKS_MAX 16
 
+const char tpm_pcr_names[TPM_PCR_COUNT][6] = {
+    "pcr00", "pcr01", "pcr02", "pcr03", "pcr04", "pcr05", "pcr06", "pcr07",
+    "pcr08", "pcr09", "pcr10", "pcr11", "pcr12", "pcr13", "pcr14", "pcr15",
+    "pcr16", "pcr17", "pcr18", "pcr19", "pcr20", "pcr21", "pcr22", "pcr23",
+};
+
 struct reader {
     struct str left;
     bool failed;

@@ -13,6 +13,9 @@
 #define TPM_PCR_LEN 32
 #define TPM_DATA_MAX 128
 
+/* "pcr00" to "pcr23": the names of claims. */
+extern const char tpm_pcr_names[TPM_PCR_COUNT][6];
+
 struct tpm_quote {
     uint32_t magic; /* 0xff544347 */
     uint16_t type;  /* 0x8018: a quote */

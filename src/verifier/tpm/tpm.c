@@ -22,6 +22,30 @@ struct tpm_run {
     struct digest ak_spki; /* SHA-256 of the AK's SubjectPublicKeyInfo; with a deny list only */
 };
 
+static enum status read_pcr(struct tpm_run *r, value item, size_t i)
+{
+    struct verify *v = r->v;
+    struct str bytes = STR_EMPTY;
+    bool fits = value_is_string(item) && value_str(item).len == 2 * TPM_PCR_LEN;
+    enum status st = fits ? evidence_hex(v->a, item, TPM_PCR_LEN, &bytes) : ERR_INVALID;
+    if (st == OK && i < TPM_PCR_COUNT)
+        r->pcrs[i] = bytes;
+    if (st != ERR_INVALID)
+        return st;
+
+    char field[48];
+    snprintf(field, sizeof(field), "/evidence/tpm_quote/pcrs/%zu", i);
+    if (!value_is_string(item))
+        return verify_malformed(v, field, "hexadecimal text", item,
+                                "Failed to deserialize TPM Evidence");
+    if (!fits)
+        return FAIL_PLAIN(v, CHECK_PCR_VALUES, field,
+                          "%sPCR should be 64 hex characters (32 bytes), got %zu", convert_failed,
+                          value_str(item).len);
+    return FAIL_PLAIN(v, CHECK_EVIDENCE_FORMAT, field,
+                      "%sFailed to decode PCR from hex: not hexadecimal", convert_failed);
+}
+
 static enum status read_pcrs(struct tpm_run *r, value list)
 {
     struct verify *v = r->v;
@@ -29,25 +53,9 @@ static enum status read_pcrs(struct tpm_run *r, value list)
         return verify_malformed(v, "/evidence/tpm_quote/pcrs", "array", list,
                                 "Failed to deserialize TPM Evidence");
     for (size_t i = 0; i < value_len(list); i++) {
-        char field[48];
-        snprintf(field, sizeof(field), "/evidence/tpm_quote/pcrs/%zu", i);
-        value item = value_at(list, i);
-        struct str bytes = STR_EMPTY;
-        if (!value_is_string(item))
-            return verify_malformed(v, field, "hexadecimal text", item,
-                                    "Failed to deserialize TPM Evidence");
-        if (value_str(item).len != 2 * TPM_PCR_LEN)
-            return FAIL_PLAIN(v, CHECK_PCR_VALUES, field,
-                              "%sPCR should be 64 hex characters (32 bytes), got %zu",
-                              convert_failed, value_str(item).len);
-        enum status st = evidence_hex(v->a, item, TPM_PCR_LEN, &bytes);
-        if (st == ERR_INVALID)
-            return FAIL_PLAIN(v, CHECK_EVIDENCE_FORMAT, field,
-                              "%sFailed to decode PCR from hex: not hexadecimal", convert_failed);
+        enum status st = read_pcr(r, value_at(list, i), i);
         if (st != OK)
             return st;
-        if (i < TPM_PCR_COUNT)
-            r->pcrs[i] = bytes;
     }
     r->pcr_count = value_len(list);
     if (r->pcr_count != TPM_PCR_COUNT) /* fewer than nine make upstream panic */
@@ -116,6 +124,13 @@ static enum status decode(struct tpm_run *r)
     return st;
 }
 
+static bool is_canonical(const struct pubkey *key, struct str der)
+{
+    CLEANUP(buf_done) struct buf again;
+    buf_init(&again, AK_PUBLIC_MAX);
+    return pubkey_to_der(key, &again) == OK && str_equal(buf_str(&again), der);
+}
+
 static enum status check_signature(struct tpm_run *r)
 {
     struct verify *v = r->v;
@@ -136,6 +151,10 @@ static enum status check_signature(struct tpm_run *r)
     if (pubkey_kind(ak) != KEY_RSA) /* HARDEN az-7 */
         return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/kind",
                           "Failed to parse AK public key: it is not an RSA key");
+    /* OpenSSL reads more than one spelling of a key; policies compare the text. */
+    if (known == NULL && !is_canonical(ak, r->ak))
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/encoding",
+                          "Failed to parse AK public key: it is not in DER as it should be");
     PASS(v, CHECK_ATTESTATION_KEY);
     if (known == NULL) /* importing costs five times what verifying does */
         verifier_cache_put(v->req->cache, &der, INT64_MAX, &der, &cache_keys, ak);
@@ -230,11 +249,8 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
     value_builder_put_str(&claims, "report_data",
                           claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
     value_builder_put_str(&claims, "ak_public", value_string(a, r.ak_text));
-    for (unsigned i = 0; i < TPM_PCR_COUNT; i++) {
-        char name[16];
-        snprintf(name, sizeof(name), "pcr%02u", i);
-        value_builder_put_str(&claims, name, claim_hex(a, r.pcrs[i]));
-    }
+    for (unsigned i = 0; i < TPM_PCR_COUNT; i++)
+        value_builder_put_str(&claims, tpm_pcr_names[i], claim_hex(a, r.pcrs[i]));
     return verify_finish(&v, &claims, VALUE_UNDEFINED);
 }
 

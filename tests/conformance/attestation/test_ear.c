@@ -39,8 +39,7 @@ static struct evidence_claims claims_of(struct with_service *w, value input,
     struct evidence_claims e = {.verifier = verifier,
                                 .tee_class = "cpu",
                                 .runtime_claims = value_get_lit(input, "runtime_data_claims"),
-                                .init_claims = value_get_lit(input, "init_data_claims"),
-                                .details = VALUE_UNDEFINED};
+                                .init_claims = value_get_lit(input, "init_data_claims")};
     for (size_t i = 0; i < value_len(input); i++) {
         struct str key = value_str(value_pairs(input)[i].key);
         /* No shape: inputs are in the form of their dialect already. */

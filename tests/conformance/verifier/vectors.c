@@ -54,6 +54,7 @@ void vector_evaluate(struct arena *a, const char *tee, value evidence, value rep
         .has_report_data = value_is_string(report_data_hex),
         .has_init_data = value_is_string(init_data_hex),
         .era = era,
+        .details = true,
         .now_s = now_s,
         .config = config,
         .anchors = anchors,

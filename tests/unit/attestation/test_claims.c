@@ -83,10 +83,8 @@ static void test_build(void)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         CLEANUP(arena_done) struct arena a;
         arena_init(&a, 1 << 20);
-        struct evidence_claims e = {.verifier = rows[i].verifier,
-                                    .tee_class = "cpu",
-                                    .init_claims = VALUE_NULL,
-                                    .details = VALUE_UNDEFINED};
+        struct evidence_claims e = {
+            .verifier = rows[i].verifier, .tee_class = "cpu", .init_claims = VALUE_NULL};
         CHECK(json_parse(&a, str_of(rows[i].claims), NULL, &e.claims, NULL) == OK);
         CHECK(json_parse(&a, str_of(rows[i].runtime), NULL, &e.runtime_claims, NULL) == OK);
         value got;
@@ -102,7 +100,8 @@ static void test_build(void)
                       str_of(rows[i].alias == NULL ? rows[i].want : rows[i].alias), rows[i].name);
 
         /* Details stand beside the claims, for policies only. */
-        e.details = value_array(&a, NULL, 0);
+        const value details = value_array(&a, NULL, 0);
+        e.details = &details;
         input = claims_for_policy(&a, &e, rows[i].era, got);
         CHECK_ROW(value_is_array(value_get_lit(input, "claviger")), rows[i].name);
         CHECK_ROW(!value_is_defined(value_get_lit(got, "claviger")), rows[i].name);

@@ -192,8 +192,8 @@ static void test_one(unsigned n)
     CHECK_STATUS(with_policy(&w, "default", policy.ptr, &err), OK, &err);
 
     static const struct verifier verifier = {.tee = "t"};
-    struct evidence_claims e = {&verifier,  "cpu", with_json(&w, input.ptr), VALUE_NULL,
-                                VALUE_NULL, false, VALUE_UNDEFINED};
+    struct evidence_claims e = {&verifier, "cpu", with_json(&w, input.ptr), VALUE_NULL, VALUE_NULL,
+                                false,     NULL};
     struct checks checks;
     checks_init(&checks, &w.a);
     struct attestation_result out = {.claims = VALUE_UNDEFINED};
@@ -281,9 +281,8 @@ static void test_words(void)
             OK, &err);
         CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
         static const struct verifier verifier = {.tee = "t"};
-        struct evidence_claims e = {&verifier,      "cpu",      with_json(&w, rows[i].claims),
-                                    VALUE_NULL,     VALUE_NULL, false,
-                                    VALUE_UNDEFINED};
+        struct evidence_claims e = {
+            &verifier, "cpu", with_json(&w, rows[i].claims), VALUE_NULL, VALUE_NULL, false, NULL};
         struct checks checks;
         checks_init(&checks, &w.a);
         struct attestation_result out = {.claims = VALUE_UNDEFINED};
@@ -308,9 +307,8 @@ static void test_alias(void)
     CHECK_STATUS(with_init(&w, "{\"storage_backend\":{}}", ERA_NEW, NOW, &err), OK, &err);
     CHECK_STATUS(with_policy(&w, "default", P "input.newtee.a == 1", &err), OK, &err);
     static const struct verifier verifier = {.tee = "new-tee", .old_tee = "newtee"};
-    struct evidence_claims e = {&verifier,      "cpu",      with_json(&w, "{\"a\":2}"),
-                                VALUE_NULL,     VALUE_NULL, false,
-                                VALUE_UNDEFINED};
+    struct evidence_claims e = {
+        &verifier, "cpu", with_json(&w, "{\"a\":2}"), VALUE_NULL, VALUE_NULL, false, NULL};
     struct checks checks;
     checks_init(&checks, &w.a);
     struct attestation_result out = {.claims = VALUE_UNDEFINED};

@@ -74,6 +74,13 @@ static void test_error(void)
     error_prefix(&err, "in %s: ", "x.rego");
     CHECK_STR(str_of(err.text), STR("in x.rego: unexpected \"a\\x22b\\x0a\\xff\""));
     CHECK(err.line == 3);
+    error_place(&err);
+    CHECK_STR(str_of(err.text),
+              STR("line 3, column 4: in x.rego: unexpected \"a\\x22b\\x0a\\xff\""));
+    error_set(&err, "nowhere");
+    error_place(&err);
+    CHECK_STR(str_of(err.text), STR("nowhere"));
+    error_place(NULL);
     error_set(NULL, "nobody asks");
 
     /* What would act on the terminal of whoever reads it: here C1's CSI, NEL, a bidi override. */

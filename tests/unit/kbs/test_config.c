@@ -78,12 +78,12 @@ static void test_refused(void)
         {"no admin table", PLAIN, "`auth_public_key` is not set in the config file"},
         {"empty admin table", PLAIN "[admin]\n", "`auth_public_key` is not set in the config file"},
         {"wrong type", "[http_server]\nsockets = 8080\n" OLD_ADMIN,
-         "c.toml:2: http_server.sockets: expected an array, got a number"},
+         "c.toml:2:1: http_server.sockets: expected an array, got a number"},
         {"wrong element", "[http_server]\nsockets = [\n  true,\n]\n" OLD_ADMIN,
-         "c.toml:3: http_server.sockets.0: expected a string, got a boolean"},
+         "c.toml:3:3: http_server.sockets.0: expected a string, got a boolean"},
         {"no certificate", "[http_server]\n" OLD_ADMIN, "Missing certificate"},
         {"misspelt admin key (HARDEN kbs-10)", PLAIN "[admin]\ninsecure_api = true\ntipe = \"x\"\n",
-         "c.toml:5: admin.tipe: unknown key; did you mean admin.type"},
+         "c.toml:5:1: admin.tipe: unknown key; did you mean admin.type"},
         {"old key beside authorization_mode",
          PLAIN "[admin]\nauthorization_mode = \"DenyAll\"\ninsecure_api = true\n",
          "admin.insecure_api: unknown key beside `authorization_mode`"},
@@ -150,7 +150,10 @@ static void test_refused(void)
          "vcek_sources.0: expected a table, got a string"},
         {"a table where a list of them belongs",
          PLAIN OLD_ADMIN SNP "vcek_sources = { type = \"KDS\" }\n",
-         "vcek_sources.type: expected a table, got a string"},
+         "vcek_sources: expected an array of tables, got a table"},
+        {"an empty list where a table belongs",
+         PLAIN OLD_ADMIN AS "[attestation_service.verifier_config]\nsnp_verifier = []\n",
+         "verifier_config.snp_verifier: expected a table, got an array"},
         {"broken TOML", "[http_server\n", "line 1, column"},
         {"NUL in a path", PLAIN "[admin]\nauth_public_key = \"/a\\u0000b\"\n", "contains a NUL"},
     };
@@ -194,7 +197,7 @@ static void test_values(void)
     CHECK(c->plugin_count == 2 && c->plugins[0].backend == RESOURCE_KV);
     CHECK(str_is(c->plugins[1].item, "5"));
     CHECK(kbs_config_serves(c, STR("0.1.1")) && !kbs_config_serves(c, STR("0.1.0")));
-    CHECK(strstr(w.text, "c.toml:5: http_server.worker_cuont: unknown key, ignored; did you mean "
+    CHECK(strstr(w.text, "c.toml:5:1: http_server.worker_cuont: unknown key, ignored; did you mean "
                          "http_server.worker_count") != NULL);
     CHECK(strstr(w.text, "elsewhere: unknown key, ignored") != NULL);
     CHECK(strstr(w.text, "attestation_token.attestation_token_type: has no effect") != NULL);

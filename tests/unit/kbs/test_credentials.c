@@ -198,7 +198,7 @@ static bool run_foreign(struct world *w, const char *more)
     if (!run(w, config))
         return false;
     world_write(w, "policy.rego", "package policy\nimport rego.v1\ndefault allow := true\n");
-    kbs_refresh(w->kbs);
+    kbs_refresh(w->kbs, NULL, NULL);
     return CHECK(world_send(w, "POST", TEAM_A, NULL, STR("secret")).status == 200);
 }
 

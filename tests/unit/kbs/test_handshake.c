@@ -466,9 +466,9 @@ static void test_vanished_policy(void)
         else
             unlink(path);
         if (i % 2 == 0)
-            CHECK_ROW(kbs_reload(w.kbs, NULL) == OK, rows[i].name);
+            CHECK_ROW(kbs_reload(w.kbs, NULL, NULL, NULL) == OK, rows[i].name);
         else
-            kbs_refresh(w.kbs);
+            kbs_refresh(w.kbs, NULL, NULL);
         CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == rows[i].status, rows[i].name);
         CHECK_ROW(world_send(&w, "GET", "/healthz", NULL, STR_EMPTY).status == 200, rows[i].name);
     }
@@ -533,7 +533,7 @@ static void test_sealing_keys(void)
         world_write(&w, "previous.key", rows[i].previous);
         world_write(&w, "current.key", rows[i].current);
         for (int k = 0; k < 3; k++)
-            kbs_refresh(w.kbs);
+            kbs_refresh(w.kbs, NULL, NULL);
         CHECK_ROW(get(&g, "/kbs/v0/resource/r/t/k").status == rows[i].status, rows[i].name);
         CHECK_ROW(lines_with(log, "it holds fewer than 32 bytes") == rows[i].told, rows[i].name);
     }

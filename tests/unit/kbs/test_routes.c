@@ -524,9 +524,9 @@ static void test_replaced_anchor(void)
         return;
     }
     const struct attestation_service *first = w.kbs->state->attestation;
-    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation == first);
+    CHECK(kbs_reload(w.kbs, NULL, NULL, NULL) == OK && w.kbs->state->attestation == first);
     write_anchor(&w);
-    CHECK(kbs_reload(w.kbs, NULL) == OK && w.kbs->state->attestation != first);
+    CHECK(kbs_reload(w.kbs, NULL, NULL, NULL) == OK && w.kbs->state->attestation != first);
     world_stop(&w);
 }
 
@@ -550,7 +550,7 @@ static void test_replaced_token_key(void)
         CHECK(privkey_to_pem(key, &pem) == OK);
         buf_add_byte(&pem, '\0');
         world_write(&w, "token.key", pem.ptr);
-        if (!CHECK(i == 0 ? world_run(&w, &err) : kbs_reload(w.kbs, &err) == OK)) {
+        if (!CHECK(i == 0 ? world_run(&w, &err) : kbs_reload(w.kbs, NULL, NULL, &err) == OK)) {
             printf("# %s\n", err.text);
             return;
         }

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -162,8 +163,47 @@ int raw_connect(const char *address)
     return -1;
 }
 
+/* By descriptor, so that what a test does is written once for both transports. */
+static SSL *tls_on[65536];
+
+static SSL *tls_of(int fd)
+{
+    return fd >= 0 && (size_t)fd < ARRAY_LEN(tls_on) ? tls_on[fd] : NULL;
+}
+
+int raw_connect_tls(const char *address, SSL_CTX *ctx)
+{
+    int fd = raw_connect(address);
+    SSL *ssl = fd >= 0 && (size_t)fd < ARRAY_LEN(tls_on) ? SSL_new(ctx) : NULL;
+    if (ssl != NULL && SSL_set_fd(ssl, fd) == 1 && SSL_connect(ssl) == 1) {
+        tls_on[fd] = ssl;
+        return fd;
+    }
+    SSL_free(ssl);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void raw_forget_tls(int fd)
+{
+    SSL *ssl = tls_of(fd);
+    if (ssl != NULL)
+        tls_on[fd] = NULL;
+    SSL_free(ssl);
+}
+
+void raw_close(int fd)
+{
+    raw_forget_tls(fd);
+    close(fd);
+}
+
 bool raw_send(int fd, struct str bytes)
 {
+    SSL *ssl = tls_of(fd);
+    if (ssl != NULL)
+        return bytes.len == 0 || SSL_write(ssl, bytes.ptr, (int)bytes.len) == (int)bytes.len;
     while (bytes.len > 0) {
         ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
         if (n <= 0)
@@ -189,7 +229,8 @@ void raw_answer_done(struct raw_answer *a)
 static bool receive(int fd, struct buf *text)
 {
     char part[65536];
-    ssize_t n = recv(fd, part, sizeof(part), 0);
+    SSL *ssl = tls_of(fd);
+    ssize_t n = ssl != NULL ? SSL_read(ssl, part, sizeof(part)) : recv(fd, part, sizeof(part), 0);
     if (n <= 0)
         return false;
     buf_add(text, str_bytes(part, (size_t)n));
@@ -224,6 +265,11 @@ bool raw_read_answer(int fd, struct buf *text, bool no_body, struct raw_answer *
 bool raw_at_end(int fd)
 {
     char c;
+    SSL *ssl = tls_of(fd);
+    if (ssl != NULL) {
+        int got = SSL_read(ssl, &c, 1);
+        return got <= 0 && SSL_get_error(ssl, got) != SSL_ERROR_WANT_READ; /* that is a time-out */
+    }
     ssize_t n = recv(fd, &c, 1, 0);
     return n == 0 || (n < 0 && errno == ECONNRESET);
 }

@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <openssl/types.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -61,6 +62,11 @@ bool fixture_stop(struct fixture *f);
 
 /* A connected socket with a receive time-out of PATIENCE_MS, or -1. */
 int raw_connect(const char *address);
+/* The same with a TLS handshake behind it; the others below then speak TLS on it. */
+int raw_connect_tls(const char *address, SSL_CTX *ctx);
+void raw_close(int fd);
+void raw_forget_tls(int fd); /* free our side of TLS, saying nothing; fd stays open */
+
 bool raw_send(int fd, struct str bytes);
 
 /*

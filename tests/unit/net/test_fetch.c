@@ -258,15 +258,20 @@ static void test_certificates(void)
     snprintf(allowed, sizeof(allowed), "%s/", base);
     const char *const allow[] = {allowed, NULL};
     const struct {
-        const char *name, *ca;
+        const char *name, *ca, *any;
         enum status want;
     } rows[] = {
-        {"trusted", cert, OK},
-        {"unknown", NULL, ERR_DENIED},
-        {"another", other, ERR_DENIED},
+        {"trusted", cert, NULL, OK},
+        {"unknown", NULL, NULL, ERR_DENIED},
+        {"another", other, NULL, ERR_DENIED},
+        {"any will do", NULL, allowed, OK},
+        {"any will do of somebody else", NULL, "https://127.0.0.1:1/", ERR_DENIED},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct fetcher_options o = {.allow = allow, .program = program(), .ca_file = rows[i].ca};
+        struct fetcher_options o = {.allow = allow,
+                                    .program = program(),
+                                    .ca_file = rows[i].ca,
+                                    .any_certificate = rows[i].any};
         CLEANUP(fetcher_cleanup) struct fetcher *f = NULL;
         CHECK_ROW(fetcher_new(&o, &f, NULL) == OK, rows[i].name);
         struct fetch_answer a;

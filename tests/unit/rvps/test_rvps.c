@@ -197,6 +197,7 @@ static void test_broken(void)
     put(path, STR("not JSON"));
     CHECK_STATUS(rvps_open_file(path, true, &r, &err), OK, &err);
     CHECK(rvps_refresh(r, NOW, NULL, NULL, &changed, &err) == ERR_INVALID && !changed);
+    CHECK(strstr(err.text, "broken.json\": line 1, column 1: ") != NULL);
     CHECK(rvps_snapshot_get(r) == NULL);
     CHECK_STATUS(rvps_refresh(r, NOW, NULL, NULL, &changed, &err), OK, &err);
     CHECK_ROW(rvps_snapshot_get(r) == NULL, "an unchanged broken file is not read twice");

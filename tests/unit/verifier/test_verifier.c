@@ -65,6 +65,7 @@ static void evaluate(const char *tee, const char *const *sets, size_t n, const c
     struct verifier_request req = {.has_report_data = true,
                                    .report_data = report_data,
                                    .era = ERA_NEW,
+                                   .details = true,
                                    .now_s = now_s,
                                    .config = VALUE_UNDEFINED,
                                    .anchors = anchors,
