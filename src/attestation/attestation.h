@@ -22,7 +22,6 @@
 #include "verifier/verifier.h"
 
 struct attestation_service;
-struct collateral_service;
 
 enum submod_naming { SUBMOD_PLAIN, SUBMOD_INDEXED, SUBMOD_BOTH };
 
@@ -144,9 +143,6 @@ STATUS attestation_evaluate_waiting(struct attestation_service *s, struct arena 
                                     const struct str *policy_ids, size_t n_ids, int64_t now_s,
                                     bool explain, struct checks *checks,
                                     struct attestation_result *out, struct error *err);
-
-/* Where its endorsements come from; borrowed, for as long as the service lives. */
-const struct collateral_service *attestation_collateral(const struct attestation_service *s);
 
 /* A token newly signed over claims that were issued before (same iat and exp): kbs.md 3.10, 4. */
 STATUS attestation_sign(struct attestation_service *s, struct arena *a, value claims,

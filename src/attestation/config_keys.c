@@ -65,6 +65,7 @@ static const struct config_key keys[] = {
     {"verifier_config.nvidia_dpu_verifier.max_cert_age_secs", CONFIG_COUNT, NULL},
     {"verifier_config.collateral.cache_dir", CONFIG_TEXT, NULL},
     {"verifier_config.collateral.grace_hours", CONFIG_COUNT, NULL},
+    {"verifier_config.collateral.timeout_s", CONFIG_COUNT, NULL},
     {"verifier_config.collateral.offline", CONFIG_SWITCH, NULL},
     {"verifier_config.collateral.ca_file", CONFIG_TEXT, NULL},
     {"verifier_config.deny_list", CONFIG_TEXT, NULL},

@@ -201,7 +201,7 @@ static void drop_good(struct arena *a, const struct trust_vector *v, struct rego
     struct rego_trace_rule *kept = arena_new_array(a, struct rego_trace_rule, trace->len);
     size_t n = 0;
     for (size_t i = 0; kept != NULL && i < trace->len; i++)
-        if (!is_good(v, trace->items[i].rule))
+        if (trace->items[i].held || !is_good(v, trace->items[i].rule))
             kept[n++] = trace->items[i];
     if (kept != NULL)
         *trace = (struct rego_trace){kept, n};
@@ -238,8 +238,16 @@ static enum status explain_anew(struct call *c, const struct appraisal *ap, stru
     value references = VALUE_EMPTY_OBJECT(c->a);
     if (c->values != NULL)
         references = rvps_all(c->values, c->now_s);
+    struct str results[TRUST_CLAIMS];
+    for (size_t i = 0; i < TRUST_CLAIMS; i++) {
+        results[i] = arena_format(c->a, "data.policy.%s", trust_claim_rules[i]);
+        if (results[i].ptr == NULL)
+            return error_nomem(err);
+    }
     struct subject user = {c, ap};
     struct explain_subject subject = {
+        .results = results,
+        .result_count = TRUST_CLAIMS,
         .passes = passes,
         .user = &user,
         .input = ap->evidence,

@@ -7,20 +7,11 @@
 
 #define SCRATCH_MAX ((size_t)64 * 1024 * 1024)
 #define BEAM 48 /* changes that are followed at each length; keeps the search within its budget */
-#define BROAD_EVALUATIONS                                                                          \
-    80                 /* of the exhaustive search; then rules are mended one after the other */
+/* Evaluations for each kind of search. */
+#define BRIEF_EVALUATIONS 70
+#define MEND_EVALUATIONS 150
+#define SHORTER_EVALUATIONS 60
 #define EXPIRED_MAX 64 /* names told */
-
-/* One search; everything lives in `scratch` until it is over. */
-struct search {
-    const struct explain_subject *subject;
-    struct arena scratch;
-    struct documents start;
-    struct failed first[EXPLAIN_RULES_MAX]; /* of the unchanged evaluation */
-    size_t first_len;
-    unsigned evaluations;
-    int64_t until_ns; /* of the thread's own clock */
-};
 
 static int64_t thread_ns(void)
 {
@@ -30,7 +21,7 @@ static int64_t thread_ns(void)
 }
 
 /* What a guest sends may make each evaluation nearly as slow as the limit of one allows. */
-static bool is_late(const struct search *s)
+bool search_is_late(const struct search *s)
 {
     return thread_ns() > s->until_ns;
 }
@@ -40,23 +31,93 @@ static void search_done(struct search *s)
     arena_done(&s->scratch);
 }
 
-/* What did not hold, copied out of the evaluation's memory. */
-static size_t failures(struct search *s, const struct rego_trace *trace, struct failed *out)
+static value copied(struct search *s, value v)
 {
-    size_t n = 0;
+    return value_is_defined(v) ? value_copy(&s->scratch, v) : VALUE_UNDEFINED;
+}
+
+static const struct str *copied_names(struct arena *a, const struct str *names, size_t n)
+{
+    struct str *out = n == 0 ? NULL : arena_new_array(a, struct str, n);
+    for (size_t i = 0; out != NULL && i < n; i++)
+        out[i] = arena_str(a, names[i]);
+    return out;
+}
+
+/* Copied out of the evaluation's memory. */
+static struct tried tried_from(struct search *s, const struct rego_trace_rule *r)
+{
     struct arena *a = &s->scratch;
-    for (size_t i = 0; i < trace->len && n < EXPLAIN_RULES_MAX; i++) {
-        const struct rego_trace_rule *r = &trace->items[i];
-        out[n++] = (struct failed){
-            arena_str(a, r->rule),
-            r->relation,
-            value_is_defined(r->left) ? value_copy(a, r->left) : VALUE_UNDEFINED,
-            value_is_defined(r->right) ? value_copy(a, r->right) : VALUE_UNDEFINED,
-            path_told(a, s->subject, r->left_path),
-            path_told(a, s->subject, r->right_path),
-        };
+    return (struct tried){
+        .rule = arena_str(a, r->rule),
+        .relation = r->relation,
+        .inner = r->inner,
+        .held = r->held,
+        .left = copied(s, r->left),
+        .right = copied(s, r->right),
+        .left_path = path_told(a, s->subject, r->left_path),
+        .right_path = path_told(a, s->subject, r->right_path),
+        .part = copied(s, r->part),
+        .whole = copied(s, r->whole),
+        .part_path = path_told(a, s->subject, r->part_path),
+        .whole_path = path_told(a, s->subject, r->whole_path),
+        .row = r->row,
+        .col = r->col,
+        .head_row = r->head_row,
+        .head_col = r->head_col,
+        .calls = copied_names(a, r->calls, r->call_count),
+        .call_count = r->call_count,
+    };
+}
+
+/*
+ * A function's argument has no path of its own: it has that of what the caller passed, when the
+ * call did not hold either and passed the same value.  A guess that the evaluation proves.
+ */
+static void lend_paths(struct tried *callee, const struct tried *caller)
+{
+    enum rego_relation call = caller->relation == REGO_REL_NOT ? caller->inner : caller->relation;
+    if (call != REGO_REL_OTHER)
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct str path = i == 0 ? caller->left_path : caller->right_path;
+        value v = i == 0 ? caller->left : caller->right;
+        if (path.len == 0 || !value_is_defined(v))
+            continue;
+        if (callee->left_path.len == 0 && value_equal(callee->left, v))
+            callee->left_path = path;
+        else if (callee->right_path.len == 0 && value_equal(callee->right, v))
+            callee->right_path = path;
     }
-    return n;
+}
+
+/* A loop tries one expression again and again; the first few tell enough. */
+static bool is_told(const struct attempt *at, const struct rego_trace_rule *r)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < at->held_len; i++)
+        same += at->held[i].row == r->row && at->held[i].col == r->col &&
+                str_equal(at->held[i].rule, r->rule);
+    return same >= EXPLAIN_OPERATIONS_MAX;
+}
+
+static void take(struct search *s, const struct rego_trace *trace, struct attempt *out)
+{
+    out->failed_len = out->held_len = 0;
+    for (size_t i = 0; i < trace->len; i++) {
+        const struct rego_trace_rule *r = &trace->items[i];
+        if (r->held && out->held_len < HELD_MAX && !is_told(out, r))
+            out->held[out->held_len++] = tried_from(s, r);
+        else if (!r->held && out->failed_len < EXPLAIN_RULES_MAX)
+            out->failed[out->failed_len++] = tried_from(s, r);
+    }
+    /* Rules that are called come before those that call them. */
+    for (size_t i = 0; i < out->failed_len; i++) {
+        for (size_t k = 0; k < i; k++)
+            lend_paths(&out->failed[k], &out->failed[i]);
+        for (size_t k = 0; k < out->held_len; k++)
+            lend_paths(&out->held[k], &out->failed[i]);
+    }
 }
 
 static bool run(struct search *s, const struct documents *d, struct rego_trace *trace)
@@ -69,8 +130,54 @@ static bool run(struct search *s, const struct documents *d, struct rego_trace *
 
 /* ---- the smallest change ---- */
 
-/* A change with one more operation, in order; false when it has that one, or is full. */
-static bool extend(const struct change *c, const struct operation *op, struct change *out)
+bool search_try(struct search *s, const struct change *c, struct documents *d, struct attempt *at)
+{
+    struct rego_trace trace;
+    at->passes = false;
+    at->failed_len = at->held_len = 0;
+    if (!change_apply(&s->scratch, &s->start, c, d))
+        return false;
+    at->passes = run(s, d, &trace);
+    if (!at->passes)
+        take(s, &trace, at);
+    return true;
+}
+
+bool tried_calls(const struct tried *t, struct str rule)
+{
+    for (size_t i = 0; t->calls != NULL && i < t->call_count; i++)
+        if (str_equal(t->calls[i], rule))
+            return true;
+    return false;
+}
+
+static bool rules_have(const struct str *rules, size_t n, struct str rule)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(rules[i], rule))
+            return true;
+    return false;
+}
+
+size_t search_closure(const struct attempt *at, const struct tried *t,
+                      struct str rules[CLOSURE_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; t->calls != NULL && i < t->call_count && n < CLOSURE_MAX; i++)
+        rules[n++] = t->calls[i];
+    for (size_t done = 0; done < n; done++)
+        for (size_t k = 0; k < at->held_len; k++) {
+            const struct tried *h = &at->held[k];
+            for (size_t i = 0; str_equal(h->rule, rules[done]) && h->calls != NULL &&
+                               i < h->call_count && n < CLOSURE_MAX;
+                 i++)
+                if (!rules_have(rules, n, h->calls[i]))
+                    rules[n++] = h->calls[i];
+        }
+    return n;
+}
+
+bool change_extend(const struct change *c, const struct operation *op, struct change *out)
 {
     if (c->len == EXPLAIN_OPERATIONS_MAX)
         return false;
@@ -86,7 +193,7 @@ static bool extend(const struct change *c, const struct operation *op, struct ch
     return true;
 }
 
-static int change_compare(const struct change *x, const struct change *y)
+int change_compare(const struct change *x, const struct change *y)
 {
     for (size_t i = 0; i < x->len && i < y->len; i++) {
         int c = operation_compare(&x->ops[i], &y->ops[i]);
@@ -116,33 +223,71 @@ static void level_add(struct level *l, const struct change *c)
         l->len++;
 }
 
+/* How a search goes. */
+struct how {
+    bool all;      /* each way to make an expression hold, not the preferred one only */
+    bool one_rule; /* see level_grow() */
+    size_t longest;
+    unsigned evaluations; /* since the beginning, at most */
+};
+
+/* The changes with one more operation that is for this expression; false when there is none. */
+static bool grow_by(struct search *s, const struct how *how, const struct change *from,
+                    const struct documents *d, const struct tried *t, int expression,
+                    struct level *next)
+{
+    struct operation ops[OPERATIONS_MAX];
+    size_t n = operations_for(&s->scratch, s->subject, d, t, ops);
+    for (size_t i = 0; i < n && (i == 0 || how->all); i++) {
+        struct change longer;
+        ops[i].expression = from->len == 0 ? expression : -1;
+        if (change_extend(from, &ops[i], &longer))
+            level_add(next, &longer);
+    }
+    return n > 0;
+}
+
 /*
  * `one_rule`: follow only the bodies of the first rule that anything can be done
  * about.  When all rules that failed must hold, the order in which they are
  * mended makes no difference, and this way only one order is looked at.
+ *
+ * An expression that nothing can be done about directly (`not helper`, `count(deny) == 0`)
+ * may hold once a rule that held no longer does.
  */
-static void level_grow(struct search *s, const struct change *from, const struct documents *d,
-                       const struct failed *failed, size_t n, bool one_rule, struct level *next)
+static void level_grow(struct search *s, const struct how *how, const struct change *from,
+                       const struct documents *d, const struct attempt *at, struct level *next)
 {
     const struct str *rule = NULL;
-    for (size_t i = 0; i < n; i++) {
-        struct operation op;
-        struct change longer;
-        if (one_rule && rule != NULL && !str_equal(failed[i].rule, *rule))
+    for (size_t i = 0; i < at->failed_len; i++) {
+        const struct tried *t = &at->failed[i];
+        if (how->one_rule && rule != NULL && !str_equal(t->rule, *rule))
             continue;
-        if (!operation_for(&s->scratch, s->subject, d, &failed[i], &op))
+        if (grow_by(s, how, from, d, t, (int)i, next)) {
+            rule = &t->rule;
             continue;
-        rule = &failed[i].rule;
-        op.expression = from->len == 0 ? (int)i : -1;
-        if (extend(from, &op, &longer))
-            level_add(next, &longer);
+        }
+        const struct str *broken = NULL;
+        struct str rules[CLOSURE_MAX];
+        size_t n = search_closure(at, t, rules);
+        for (size_t k = 0; k < at->held_len; k++) {
+            const struct tried *h = &at->held[k];
+            if (!rules_have(rules, n, h->rule))
+                continue;
+            if (how->one_rule && broken != NULL && !str_equal(h->rule, *broken))
+                continue;
+            if (grow_by(s, how, from, d, h, (int)i, next))
+                broken = &h->rule;
+        }
+        if (broken != NULL)
+            rule = &t->rule;
     }
 }
 
 /* Without this operation it still passes?  Then it goes.  False: no time to find out. */
 static bool minimise(struct search *s, struct change *c)
 {
-    for (size_t i = 0; i < c->len && !is_late(s);) {
+    for (size_t i = 0; i < c->len && !search_is_late(s);) {
         struct change less = *c;
         struct documents d;
         struct rego_trace trace;
@@ -155,7 +300,7 @@ static bool minimise(struct search *s, struct change *c)
             i++;
         }
     }
-    return !is_late(s);
+    return !search_is_late(s);
 }
 
 /*
@@ -163,34 +308,59 @@ static bool minimise(struct search *s, struct change *c)
  * expressions did not hold, each gives an operation that would make it hold,
  * and a longer change is looked at only when no shorter one passes.
  */
-static bool search_change(struct search *s, bool one_rule, unsigned budget, struct change *found)
+static bool search_change(struct search *s, const struct how *how, struct change *found)
 {
     struct level now = {arena_new_array(&s->scratch, struct change, BEAM), 0};
     struct level next = {arena_new_array(&s->scratch, struct change, BEAM), 0};
-    struct failed *failed = arena_new_array(&s->scratch, struct failed, EXPLAIN_RULES_MAX);
-    if (now.items == NULL || next.items == NULL || failed == NULL)
+    struct attempt *at = arena_new(&s->scratch, struct attempt);
+    if (now.items == NULL || next.items == NULL || at == NULL)
         return false;
-    level_grow(s, &(struct change){0}, &s->start, s->first, s->first_len, one_rule, &now);
+    level_grow(s, how, &(struct change){0}, &s->start, s->first, &now);
 
-    while (now.len > 0 && s->evaluations < budget && !is_late(s)) {
+    while (now.len > 0 && s->evaluations < how->evaluations && !search_is_late(s)) {
         next.len = 0;
-        for (size_t i = 0; i < now.len && s->evaluations < budget && !is_late(s); i++) {
+        for (size_t i = 0; i < now.len && s->evaluations < how->evaluations && !search_is_late(s);
+             i++) {
             struct documents d;
-            struct rego_trace trace;
-            if (!change_apply(&s->scratch, &s->start, &now.items[i], &d))
+            if (!search_try(s, &now.items[i], &d, at))
                 continue;
-            if (run(s, &d, &trace)) { /* items are best first */
+            if (at->passes) { /* items are best first */
                 *found = now.items[i];
                 return minimise(s, found);
             }
-            size_t n = failures(s, &trace, failed);
-            level_grow(s, &now.items[i], &d, failed, n, one_rule, &next);
+            if (now.items[i].len < how->longest)
+                level_grow(s, how, &now.items[i], &d, at, &next);
         }
         struct level swap = now;
         now = next;
         next = swap;
     }
     return false;
+}
+
+/*
+ * First short changes of all kinds; then a longer one of what is preferred for each expression,
+ * and whether fewer operations do, which serve several expressions; then whatever there is.
+ */
+static bool find_change(struct search *s, struct change *found)
+{
+    const struct how brief = {.all = true, .longest = 2, .evaluations = BRIEF_EVALUATIONS};
+    if (search_change(s, &brief, found))
+        return true;
+    if (mend(s, s->evaluations + MEND_EVALUATIONS, found)) {
+        if (!minimise(s, found))
+            return false;
+        struct how shorter = {.all = true, .one_rule = true, .longest = found->len - 1};
+        struct change less;
+        shorter.evaluations = s->evaluations + SHORTER_EVALUATIONS;
+        if (found->len > brief.longest + 1 && search_change(s, &shorter, &less) &&
+            less.len < found->len)
+            *found = less;
+        return true;
+    }
+    const struct how any = {
+        .all = true, .longest = EXPLAIN_OPERATIONS_MAX, .evaluations = EXPLAIN_EVALUATIONS_MAX};
+    return search_change(s, &any, found);
 }
 
 /* ---- expired values that would have counted ---- */
@@ -245,16 +415,15 @@ static void expired_drop(struct expired *e, const struct reference_value *v)
 static void find_expired(struct search *s, struct expired *out)
 {
     struct documents d = s->start;
-    struct failed *failed = arena_new_array(&s->scratch, struct failed, EXPLAIN_RULES_MAX);
-    if (failed == NULL)
+    struct attempt *at = arena_new(&s->scratch, struct attempt);
+    if (at == NULL)
         return;
-    memcpy(failed, s->first, s->first_len * sizeof(*failed));
-    size_t n = s->first_len;
+    *at = *s->first;
     bool more = true;
-    for (int round = 0; more && round < EXPIRED_MAX && !is_late(s); round++) {
+    for (int round = 0; more && round < EXPIRED_MAX && !search_is_late(s); round++) {
         more = false;
-        for (size_t i = 0; i < n; i++) {
-            const struct failed *f = &failed[i];
+        for (size_t i = 0; i < at->failed_len; i++) {
+            const struct tried *f = &at->failed[i];
             if (!value_is_defined(f->right))
                 more |= expired_add(out, expired_entry(s, f->right_path));
             if (!value_is_defined(f->left))
@@ -269,11 +438,11 @@ static void find_expired(struct search *s, struct expired *out)
         struct rego_trace trace;
         if (!value_is_defined(d.references) || run(s, &d, &trace))
             return;
-        n = failures(s, &trace, failed);
+        take(s, &trace, at);
     }
-    for (size_t i = 0; i < n; i++) {
-        expired_drop(out, expired_entry(s, failed[i].right_path));
-        expired_drop(out, expired_entry(s, failed[i].left_path));
+    for (size_t i = 0; i < at->failed_len; i++) {
+        expired_drop(out, expired_entry(s, at->failed[i].right_path));
+        expired_drop(out, expired_entry(s, at->failed[i].left_path));
     }
 }
 
@@ -315,13 +484,14 @@ static void put_side(struct value_builder *b, struct arena *a, const char *key, 
 /* INTERFACES.md, Decisions: an absent side was undefined. */
 static value rules_value(struct arena *a, const struct rego_trace *trace)
 {
-    size_t n = trace->len < EXPLAIN_RULES_MAX ? trace->len : EXPLAIN_RULES_MAX;
-    if (n == 0)
-        return VALUE_UNDEFINED;
+    size_t n = 0;
     struct value_builder list;
-    value_builder_init(&list, a, n);
-    for (size_t i = 0; i < n; i++) {
+    value_builder_init(&list, a, trace->len < EXPLAIN_RULES_MAX ? trace->len : EXPLAIN_RULES_MAX);
+    for (size_t i = 0; i < trace->len && n < EXPLAIN_RULES_MAX; i++) {
         const struct rego_trace_rule *r = &trace->items[i];
+        if (r->held)
+            continue;
+        n++;
         struct value_builder b;
         value_builder_init(&b, a, 7);
         value_builder_put_str(&b, "rule", value_string(a, r->rule));
@@ -333,12 +503,12 @@ static value rules_value(struct arena *a, const struct rego_trace *trace)
         put_side(&b, a, "right", r->right);
         value_builder_add(&list, value_object_finish(&b, VALUE_DUP_LAST, NULL));
     }
-    return value_array_finish(&list);
+    return n == 0 ? VALUE_UNDEFINED : value_array_finish(&list);
 }
 
 /* How much an expression tells: a comparison of something with a reference value before all else.
  */
-static int telling(const struct failed *f)
+static int telling(const struct tried *f)
 {
     bool reference =
         place_of(f->right_path) == PLACE_REFERENCE || place_of(f->left_path) == PLACE_REFERENCE;
@@ -346,15 +516,15 @@ static int telling(const struct failed *f)
     return (reference && sides > 0) * 4 + sides;
 }
 
-static const struct failed *reason_expression(const struct search *s, const struct change *c)
+static const struct tried *reason_expression(const struct search *s, const struct change *c)
 {
     for (size_t i = 0; i < c->len; i++)
         if (c->ops[i].expression >= 0)
-            return &s->first[c->ops[i].expression];
-    const struct failed *best = NULL;
-    for (size_t i = 0; i < s->first_len; i++)
-        if (best == NULL || telling(&s->first[i]) > telling(best))
-            best = &s->first[i];
+            return &s->first->failed[c->ops[i].expression];
+    const struct tried *best = NULL;
+    for (size_t i = 0; i < s->first->failed_len; i++)
+        if (best == NULL || telling(&s->first->failed[i]) > telling(best))
+            best = &s->first->failed[i];
     return best;
 }
 
@@ -362,7 +532,7 @@ static const struct failed *reason_expression(const struct search *s, const stru
 static enum status tell_reason(struct search *s, struct arena *a, const struct change *c,
                                struct explanation *out, struct error *err)
 {
-    const struct failed *f = reason_expression(s, c);
+    const struct tried *f = reason_expression(s, c);
     if (f == NULL)
         return OK;
     bool right_is_actual =
@@ -404,16 +574,18 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     if (run(&s, &s.start, &trace))
         return OK; /* it passes: nothing to explain */
     out->rules = rules_value(a, &trace);
-    s.first_len = failures(&s, &trace, s.first);
+    s.first = arena_new(&s.scratch, struct attempt);
+    if (s.first == NULL)
+        return error_nomem(err);
+    take(&s, &trace, s.first);
 
     struct expired expired = {.len = 0};
     find_expired(&s, &expired);
     out->expired = expired_value(a, &expired);
 
     struct change change = {.len = 0};
-    if (search_change(&s, false, s.evaluations + BROAD_EVALUATIONS, &change) ||
-        search_change(&s, true, EXPLAIN_EVALUATIONS_MAX, &change))
-        out->change = change_value(a, &change);
+    if (find_change(&s, &change))
+        out->change = change_value(a, &s.start, &change);
     enum status st = tell_reason(&s, a, &change, out, err);
     if (st != OK)
         return st;

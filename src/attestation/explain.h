@@ -34,6 +34,9 @@ struct explain_subject {
     /* Where the policy reads a copy: paths at or below `alias` are told and changed at `real`. */
     const struct explain_alias *aliases;
     size_t alias_count;
+    /* Rules that make the decision, as traces name them ("data.policy.allow"). */
+    const struct str *results;
+    size_t result_count;
     /* Expired entries that may count; NULL when there is no RVPS. */
     const struct rvps_snapshot *reference_values;
     int64_t now_s;
@@ -53,7 +56,7 @@ struct explanation {
 };
 
 #define EXPLAIN_OPERATIONS_MAX 8    /* of one change */
-#define EXPLAIN_EVALUATIONS_MAX 200 /* evaluations spent on one denial */
+#define EXPLAIN_EVALUATIONS_MAX 330 /* evaluations spent on one denial */
 #define EXPLAIN_RULES_MAX 64        /* told of one evaluation */
 #define EXPLAIN_CPU_NS 500000000    /* of the thread; then the denial has no `change` */
 

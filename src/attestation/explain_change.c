@@ -92,39 +92,56 @@ static value look(const struct documents *d, struct str path)
     return value_is_defined(root) ? value_pointer(root, rest) : VALUE_UNDEFINED;
 }
 
+/* Candidates for one expression, in the order in which they were found. */
+struct candidates {
+    struct arena *a;
+    const struct explain_subject *s;
+    const struct documents *d;
+    struct operation *items;
+    size_t len;
+};
+
+static void propose(struct candidates *c, enum edit edit, struct str path, value val)
+{
+    if (c->len < OPERATIONS_MAX)
+        c->items[c->len++] = (struct operation){edit, path, val, place_of(path), -1};
+}
+
+/* Nothing there may be changed: a constant, something computed, or frozen. */
+static bool is_fixed(const struct candidates *c, struct str path)
+{
+    return place_of(path) == PLACE_NONE || is_frozen(c->s, path);
+}
+
 /*
  * Set what is at a path: replaced where it is, added where its parent is an
  * object.  Whole members of /input are never made up: a TEE's claims cannot appear.
  */
-static bool set_at(const struct explain_subject *s, const struct documents *d, struct str path,
-                   value val, struct operation *out)
+static void propose_value(struct candidates *c, struct str path, value val)
 {
-    enum place place = place_of(path);
-    if (place == PLACE_NONE || !value_is_defined(val) || is_frozen(s, path))
-        return false;
-    bool exists = value_is_defined(look(d, path));
+    if (is_fixed(c, path) || !value_is_defined(val))
+        return;
+    bool exists = value_is_defined(look(c->d, path));
     if (!exists) {
         struct str parent = path;
         while (parent.len > 0 && parent.ptr[parent.len - 1] != '/')
             parent.len--;
         parent.len -= parent.len > 0;
-        if (place == PLACE_INPUT && str_is(parent, "/input"))
-            return false;
+        if (str_is(parent, "/input"))
+            return;
         if (!str_is(parent, "/reference-values") && !str_is(parent, "/data") &&
-            !value_is_object(look(d, parent)))
-            return false;
+            !value_is_object(look(c->d, parent)))
+            return;
     }
-    *out = (struct operation){!exists, path, val, place, -1};
-    return true;
+    propose(c, exists ? EDIT_REPLACE : EDIT_ADD, path, val);
 }
 
 /* The stored value of an expired entry, if it has the item that is looked for. */
-static value expired_with(struct arena *a, const struct explain_subject *s, struct str path,
-                          value item)
+static value expired_with(struct candidates *c, struct str path, value item)
 {
-    struct str name = reference_name(a, path);
-    const struct reference_value *v = name.ptr != NULL && s->reference_values != NULL
-                                          ? rvps_entry(s->reference_values, name)
+    struct str name = reference_name(c->a, path);
+    const struct reference_value *v = name.ptr != NULL && c->s->reference_values != NULL
+                                          ? rvps_entry(c->s->reference_values, name)
                                           : NULL;
     for (size_t i = 0; v != NULL && value_is_array(v->val) && i < value_len(v->val); i++)
         if (value_equal(value_items(v->val)[i], item))
@@ -132,43 +149,102 @@ static value expired_with(struct arena *a, const struct explain_subject *s, stru
     return VALUE_UNDEFINED;
 }
 
-/* left in right: the collection learns the item; failing that, the item becomes one of it. */
-static bool for_membership(struct arena *a, const struct explain_subject *s,
-                           const struct documents *d, const struct failed *f, struct operation *out)
+/* The collection at a path learns an item; one that is not there begins with it. */
+static void propose_item(struct candidates *c, struct str path, value item)
 {
-    enum place place = place_of(f->right_path);
-    bool collection = place == PLACE_REFERENCE || place == PLACE_DATA;
-    if (collection && value_is_defined(f->left)) {
-        if (value_is_array(f->right)) {
-            struct str end = arena_format(a, "%.*s/-", STR_ARG(f->right_path));
-            if (end.ptr == NULL || is_frozen(s, f->right_path) ||
-                !value_is_array(look(d, f->right_path)))
-                return false;
-            *out = (struct operation){true, end, f->left, place, -1};
-            return true;
-        }
-        value list = VALUE_UNDEFINED;
-        if (!value_is_defined(f->right))
-            list = expired_with(a, s, f->right_path, f->left);
-        if (!value_is_defined(list))
-            list = value_array(a, &f->left, 1);
-        return set_at(s, d, f->right_path, list, out);
+    if (is_fixed(c, path) || !value_is_defined(item))
+        return;
+    value there = look(c->d, path);
+    if (value_is_array(there)) {
+        struct str end = arena_format(c->a, "%.*s/-", STR_ARG(path));
+        if (end.ptr != NULL)
+            propose(c, EDIT_ADD, end, item);
+        return;
     }
-    bool items = value_is_array(f->right) || value_kind(f->right) == VALUE_KIND_SET;
-    return items && value_len(f->right) > 0 &&
-           set_at(s, d, f->left_path, value_items(f->right)[0], out);
+    if (place_of(path) == PLACE_INPUT)
+        return; /* evidence has the lists that it has */
+    value list = value_is_defined(there) ? VALUE_UNDEFINED : expired_with(c, path, item);
+    propose_value(c, path, value_is_defined(list) ? list : value_array(c->a, &item, 1));
 }
 
-/* What one side has to be so that the relation holds with the other as it is. */
-static value fitting(struct arena *a, enum rego_relation relation, value other, bool change_left)
+static bool has_item(value collection, value item)
 {
-    int step = 0;
-    if (relation == REGO_REL_LESS)
-        step = change_left ? -1 : 1;
-    else if (relation == REGO_REL_GREATER)
-        step = change_left ? 1 : -1;
+    if (!value_is_array(collection) && value_kind(collection) != VALUE_KIND_SET)
+        return false;
+    for (size_t i = 0; i < value_len(collection); i++)
+        if (value_equal(value_items(collection)[i], item))
+            return true;
+    return false;
+}
+
+static void propose_removal(struct candidates *c, struct str path, value item)
+{
+    if (!is_fixed(c, path) && value_is_defined(item) && value_is_array(look(c->d, path)) &&
+        has_item(look(c->d, path), item))
+        propose(c, EDIT_REMOVE_ITEM, path, item);
+}
+
+/* ---- what a side has to be ---- */
+
+enum goal {
+    GOAL_NONE,
+    GOAL_TRUE,
+    GOAL_FALSE, /* or undefined */
+    GOAL_EQUAL,
+    GOAL_DIFFERENT,
+    GOAL_LESS,
+    GOAL_LESS_EQUAL,
+    GOAL_GREATER,
+    GOAL_GREATER_EQUAL,
+    GOAL_MEMBER,
+    GOAL_STRANGER, /* not a member */
+};
+
+static enum goal goal_of(const struct tried *t)
+{
+    static const struct {
+        enum goal goal, opposite;
+    } goals[] = {
+        [REGO_REL_OTHER] = {GOAL_NONE, GOAL_NONE},
+        [REGO_REL_DEFINED] = {GOAL_TRUE, GOAL_FALSE},
+        [REGO_REL_EQUAL] = {GOAL_EQUAL, GOAL_DIFFERENT},
+        [REGO_REL_NOT_EQUAL] = {GOAL_DIFFERENT, GOAL_EQUAL},
+        [REGO_REL_LESS] = {GOAL_LESS, GOAL_GREATER_EQUAL},
+        [REGO_REL_LESS_EQUAL] = {GOAL_LESS_EQUAL, GOAL_GREATER},
+        [REGO_REL_GREATER] = {GOAL_GREATER, GOAL_LESS_EQUAL},
+        [REGO_REL_GREATER_EQUAL] = {GOAL_GREATER_EQUAL, GOAL_LESS},
+        [REGO_REL_IN] = {GOAL_MEMBER, GOAL_STRANGER},
+        [REGO_REL_NOT] = {GOAL_NONE,
+                          GOAL_NONE}, /* of a negation: nothing that one operation does */
+    };
+    bool negated = t->relation == REGO_REL_NOT;
+    enum rego_relation r = negated ? t->inner : t->relation;
+    return t->held == negated ? goals[r].goal : goals[r].opposite;
+}
+
+/* The text after this one in order, or one before it. */
+static value text_beside(struct arena *a, struct str text, int step)
+{
+    if (step > 0)
+        return value_string(a, arena_format(a, "%.*s0", STR_ARG(text)));
+    if (text.len == 0)
+        return VALUE_UNDEFINED; /* nothing is before the empty text */
+    size_t n = text.len - 1;
+    while (n > 0 && ((uint8_t)text.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return value_string(a, str_slice(text, 0, n));
+}
+
+/* What a side has to be so that the comparison holds with the other as it is. */
+static value fitting(struct arena *a, enum goal goal, value other, bool change_left)
+{
+    int step = goal == GOAL_LESS ? -1 : goal == GOAL_GREATER ? 1 : 0;
+    if (!change_left)
+        step = -step;
     if (step == 0)
         return other;
+    if (value_is_string(other))
+        return text_beside(a, value_str(other), step);
     value next;
     if (value_kind(other) != VALUE_KIND_NUMBER ||
         number_add(a, other, value_small_int(step), &next, NULL) != OK)
@@ -176,42 +252,111 @@ static value fitting(struct arena *a, enum rego_relation relation, value other, 
     return next;
 }
 
-/* The side that is preferred to change is tried first, then the other. */
-static bool for_comparison(struct arena *a, const struct explain_subject *s,
-                           const struct documents *d, const struct failed *f, struct operation *out)
+/* Something of the same kind that is neither `v` nor in `collection`. */
+static value different(struct arena *a, value v, value collection)
 {
-    bool left_first = place_of(f->left_path) <= place_of(f->right_path);
-    for (int i = 0; i < 2; i++) {
-        bool left = left_first == (i == 0);
-        value other = left ? f->right : f->left;
-        if (value_is_defined(other) && set_at(s, d, left ? f->left_path : f->right_path,
-                                              fitting(a, f->relation, other, left), out))
-            return true;
+    value other = VALUE_UNDEFINED;
+    if (value_kind(v) == VALUE_KIND_BOOLEAN) {
+        other = value_bool(!value_is_true(v));
+    } else if (value_is_string(v)) {
+        other = value_cstring(a, "");
+        if (value_equal(other, v) || has_item(collection, other))
+            other = value_cstring(a, "other");
+    } else if (value_kind(v) == VALUE_KIND_NUMBER) {
+        other = v;
+        for (size_t i = 0; i <= value_len(collection); i++) {
+            if (number_add(a, other, value_small_int(1), &other, NULL) != OK)
+                return VALUE_UNDEFINED;
+            if (!has_item(collection, other))
+                break;
+        }
     }
-    return false;
+    return value_equal(other, v) || has_item(collection, other) ? VALUE_UNDEFINED : other;
 }
 
-bool operation_for(struct arena *a, const struct explain_subject *s, const struct documents *d,
-                   const struct failed *f, struct operation *out)
+/* ---- from an expression to operations ---- */
+
+/* The side that is preferred to change is tried first, then the other. */
+static void for_comparison(struct candidates *c, enum goal goal, const struct tried *t)
 {
-    switch (f->relation) {
-    case REGO_REL_IN:
-        return for_membership(a, s, d, f, out);
-    case REGO_REL_EQUAL:
-    case REGO_REL_LESS:
-    case REGO_REL_LESS_EQUAL:
-    case REGO_REL_GREATER:
-    case REGO_REL_GREATER_EQUAL:
-        return for_comparison(a, s, d, f, out);
-    case REGO_REL_DEFINED:
-        return set_at(s, d, f->left_path, VALUE_TRUE, out);
-    case REGO_REL_NOT:
-        return value_is_true(f->left) && set_at(s, d, f->left_path, VALUE_FALSE, out);
-    case REGO_REL_NOT_EQUAL:
-    case REGO_REL_OTHER:
-        return false;
+    bool left_first = place_of(t->left_path) <= place_of(t->right_path);
+    for (int i = 0; i < 2; i++) {
+        bool left = left_first == (i == 0);
+        value other = left ? t->right : t->left;
+        if (value_is_defined(other))
+            propose_value(c, left ? t->left_path : t->right_path,
+                          goal == GOAL_DIFFERENT ? different(c->a, other, VALUE_UNDEFINED)
+                                                 : fitting(c->a, goal, other, left));
     }
-    return false;
+}
+
+/* left in right: the collection learns the item; or the item becomes one of it. */
+static void for_membership(struct candidates *c, const struct tried *t)
+{
+    propose_item(c, t->right_path, t->left);
+    bool items = value_is_array(t->right) || value_kind(t->right) == VALUE_KIND_SET;
+    if (items && value_len(t->right) > 0)
+        propose_value(c, t->left_path, value_items(t->right)[0]);
+}
+
+static void for_stranger(struct candidates *c, const struct tried *t)
+{
+    propose_removal(c, t->right_path, t->left);
+    if (value_is_defined(t->left))
+        propose_value(c, t->left_path, different(c->a, t->left, t->right));
+}
+
+/* An item of one that the other lacks: one learns it, or the other loses it. */
+static void for_part(struct candidates *c, const struct tried *t)
+{
+    for (size_t i = 0; i < value_len(t->part); i++) {
+        value item = value_items(t->part)[i];
+        if (has_item(t->whole, item))
+            continue;
+        bool whole_first = place_of(t->whole_path) <= place_of(t->part_path);
+        if (whole_first)
+            propose_item(c, t->whole_path, item);
+        propose_removal(c, t->part_path, item);
+        if (!whole_first)
+            propose_item(c, t->whole_path, item);
+        return;
+    }
+}
+
+size_t operations_for(struct arena *a, const struct explain_subject *s, const struct documents *d,
+                      const struct tried *t, struct operation out[OPERATIONS_MAX])
+{
+    struct candidates c = {a, s, d, out, 0};
+    enum goal goal = goal_of(t);
+    switch (goal) {
+    case GOAL_NONE:
+        break;
+    case GOAL_TRUE:
+        propose_value(&c, t->left_path, VALUE_TRUE);
+        break;
+    case GOAL_FALSE:
+        if (value_is_true(t->left))
+            propose_value(&c, t->left_path, VALUE_FALSE);
+        else if (!is_fixed(&c, t->left_path) && value_is_defined(look(d, t->left_path)))
+            propose(&c, EDIT_REMOVE, t->left_path, VALUE_UNDEFINED);
+        break;
+    case GOAL_MEMBER:
+        for_membership(&c, t);
+        break;
+    case GOAL_STRANGER:
+        for_stranger(&c, t);
+        break;
+    case GOAL_EQUAL:
+        if (value_kind(t->part) == VALUE_KIND_SET) {
+            for_part(&c, t);
+            break;
+        }
+        for_comparison(&c, goal, t);
+        break;
+    default:
+        for_comparison(&c, goal, t);
+    }
+    return c.len;
 }
 
 int operation_compare(const struct operation *x, const struct operation *y)
@@ -221,17 +366,81 @@ int operation_compare(const struct operation *x, const struct operation *y)
     if (px != py)
         return px - py;
     int c = str_compare(x->path, y->path);
+    if (c == 0)
+        c = (int)x->edit - (int)y->edit;
     return c != 0 ? c : value_compare(x->val, y->val);
 }
 
 /* ---- applying ---- */
 
-/* `doc` with the value at the pointer set; undefined when the pointer leads nowhere. */
+/* An array without an item. */
+static value without_item(struct arena *a, value array, value item)
+{
+    if (!value_is_array(array))
+        return VALUE_UNDEFINED;
+    struct value_builder b;
+    value_builder_init(&b, a, value_len(array));
+    for (size_t i = 0; i < value_len(array); i++)
+        if (!value_equal(value_items(array)[i], item))
+            value_builder_add(&b, value_items(array)[i]);
+    return value_array_finish(&b);
+}
+
+/* The index that a part of a pointer says; false: none of an array of `n`. */
+static bool read_index(struct str token, size_t n, size_t *out)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.ptr[i] < '0' || token.ptr[i] > '9' || at > n)
+            return false;
+        at = at * 10 + (size_t)(token.ptr[i] - '0');
+    }
+    *out = at;
+    return token.len > 0 && at < n;
+}
+
+static value patched(struct arena *a, value doc, struct str pointer, const struct operation *op,
+                     unsigned depth);
+
+static value patched_member(struct arena *a, value doc, struct str token, struct str rest,
+                            const struct operation *op, unsigned depth)
+{
+    value key = value_string(a, token);
+    value old = value_get(doc, key);
+    if (!value_is_defined(old) && (rest.len > 0 || op->edit != EDIT_ADD))
+        return VALUE_UNDEFINED;
+    if (rest.len == 0 && op->edit == EDIT_REMOVE)
+        return value_object_with(a, doc, key, VALUE_UNDEFINED);
+    value new = patched(a, old, rest, op, depth);
+    return value_is_defined(new) ? value_object_with(a, doc, key, new) : VALUE_UNDEFINED;
+}
+
+static value patched_item(struct arena *a, value doc, struct str token, struct str rest,
+                          const struct operation *op, unsigned depth)
+{
+    size_t n = value_len(doc), at = n;
+    bool append = str_is(token, "-");
+    if (append ? rest.len > 0 || op->edit != EDIT_ADD : !read_index(token, n, &at))
+        return VALUE_UNDEFINED;
+    struct value_builder b;
+    value_builder_init(&b, a, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (i == at && rest.len == 0 && op->edit == EDIT_REMOVE)
+            continue;
+        value_builder_add(&b, i == at ? patched(a, value_items(doc)[i], rest, op, depth)
+                                      : value_items(doc)[i]);
+    }
+    if (append)
+        value_builder_add(&b, op->val);
+    return value_array_finish(&b);
+}
+
+/* `doc` with the operation done at the pointer; undefined when the pointer leads nowhere. */
 static value patched(struct arena *a, value doc, struct str pointer, const struct operation *op,
                      unsigned depth)
 {
     if (pointer.len == 0)
-        return op->val;
+        return op->edit == EDIT_REMOVE_ITEM ? without_item(a, doc, op->val) : op->val;
     if (depth == 0)
         return VALUE_UNDEFINED;
     size_t end = str_find(pointer, '/', 1);
@@ -239,72 +448,79 @@ static value patched(struct arena *a, value doc, struct str pointer, const struc
     struct str token = unescape(a, str_slice(pointer, 1, end - 1));
     if (token.ptr == NULL)
         return VALUE_UNDEFINED;
+    if (value_is_object(doc))
+        return patched_member(a, doc, token, rest, op, depth - 1);
+    return value_is_array(doc) ? patched_item(a, doc, token, rest, op, depth - 1) : VALUE_UNDEFINED;
+}
 
-    if (value_is_object(doc)) {
-        value key = value_string(a, token);
-        value old = value_get(doc, key);
-        if (!value_is_defined(old) && (rest.len > 0 || !op->add))
-            return VALUE_UNDEFINED;
-        value new = patched(a, old, rest, op, depth - 1);
-        return value_is_defined(new) ? value_object_with(a, doc, key, new) : VALUE_UNDEFINED;
-    }
-    if (!value_is_array(doc))
-        return VALUE_UNDEFINED;
-
-    size_t n = value_len(doc), at = n;
-    if (!str_is(token, "-")) {
-        at = 0;
-        for (size_t i = 0; i < token.len; i++) {
-            if (token.ptr[i] < '0' || token.ptr[i] > '9' || at > n)
-                return VALUE_UNDEFINED;
-            at = at * 10 + (size_t)(token.ptr[i] - '0');
-        }
-        if (at >= n)
-            return VALUE_UNDEFINED;
-    } else if (rest.len > 0 || !op->add) {
-        return VALUE_UNDEFINED;
-    }
-    struct value_builder b;
-    value_builder_init(&b, a, n + 1);
-    for (size_t i = 0; i < n; i++)
-        value_builder_add(&b, i == at ? patched(a, value_items(doc)[i], rest, op, depth - 1)
-                                      : value_items(doc)[i]);
-    if (at == n)
-        value_builder_add(&b, op->val);
-    return value_array_finish(&b);
+static bool operation_apply(struct arena *a, const struct operation *op, struct documents *d)
+{
+    struct str rest = STR_EMPTY;
+    value root = patched(a, root_of(d, op->path, &rest), rest, op, VALUE_DEPTH_MAX);
+    if (!value_is_defined(root))
+        return false;
+    if (op->place == PLACE_REFERENCE)
+        d->references = root;
+    else if (op->place == PLACE_DATA)
+        d->data = root;
+    else
+        d->input = root;
+    return true;
 }
 
 bool change_apply(struct arena *a, const struct documents *d, const struct change *c,
                   struct documents *out)
 {
     *out = *d;
-    for (size_t i = 0; i < c->len; i++) {
-        const struct operation *op = &c->ops[i];
-        struct str rest = STR_EMPTY;
-        value root = patched(a, root_of(out, op->path, &rest), rest, op, VALUE_DEPTH_MAX);
-        if (!value_is_defined(root))
+    for (size_t i = 0; i < c->len; i++)
+        if (!operation_apply(a, &c->ops[i], out))
             return false;
-        if (op->place == PLACE_REFERENCE)
-            out->references = root;
-        else if (op->place == PLACE_DATA)
-            out->data = root;
-        else
-            out->input = root;
-    }
     return true;
 }
 
-value change_value(struct arena *a, const struct change *c)
+/* ---- as a JSON Patch ---- */
+
+/* An item that stands once in its array is removed by its index, another by replacing the array. */
+static struct operation told_removal(struct arena *a, const struct operation *op, value array)
 {
+    struct operation told = *op;
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < value_len(array); i++)
+        if (value_equal(value_items(array)[i], op->val)) {
+            at = i;
+            count++;
+        }
+    if (count == 1) {
+        told.edit = EDIT_REMOVE;
+        told.path = arena_format(a, "%.*s/%zu", STR_ARG(op->path), at);
+    } else {
+        told.edit = EDIT_REPLACE;
+        told.val = without_item(a, array, op->val);
+    }
+    return told;
+}
+
+value change_value(struct arena *a, const struct documents *d, const struct change *c)
+{
+    static const char *const names[] = {
+        [EDIT_ADD] = "add", [EDIT_REPLACE] = "replace", [EDIT_REMOVE] = "remove"};
+    struct documents now = *d;
     struct value_builder list;
     value_builder_init(&list, a, c->len);
     for (size_t i = 0; i < c->len; i++) {
+        struct operation op = c->ops[i];
+        if (op.edit == EDIT_REMOVE_ITEM)
+            op = told_removal(a, &op, look(&now, op.path));
         struct value_builder b;
         value_builder_init(&b, a, 3);
-        value_builder_put_str(&b, "op", value_cstring(a, c->ops[i].add ? "add" : "replace"));
-        value_builder_put_str(&b, "path", value_string(a, c->ops[i].path));
-        value_builder_put_str(&b, "value", value_copy(a, c->ops[i].val));
+        value_builder_put_str(&b, "op", value_cstring(a, names[op.edit]));
+        value_builder_put_str(&b, "path", value_string(a, op.path));
+        /* With a removal it is what is removed: RFC 6902, 4 has readers pass over it. */
+        if (value_is_defined(op.val))
+            value_builder_put_str(&b, "value", value_copy(a, op.val));
         value_builder_add(&list, value_object_finish(&b, VALUE_DUP_LAST, NULL));
+        if (!operation_apply(a, &op, &now))
+            return VALUE_UNDEFINED;
     }
     return value_array_finish(&list);
 }

@@ -438,11 +438,6 @@ enum status attestation_sign(struct attestation_service *s, struct arena *a, val
     return token_sign(&s->signer, a, s->config.token, claims, token, err);
 }
 
-const struct collateral_service *attestation_collateral(const struct attestation_service *s)
-{
-    return s->endorsements;
-}
-
 struct pubkey *attestation_key(const struct attestation_service *s)
 {
     return privkey_public(s->signer.key);

@@ -75,6 +75,7 @@ static void collect(struct rego_ctx *ctx, struct rego_trace *out)
         bool seen = false;
         for (size_t k = 0; k < n && !seen; k++)
             seen = items[k].row == more.items[i].row && items[k].col == more.items[i].col &&
+                   items[k].held == more.items[i].held &&
                    str_equal(items[k].rule, more.items[i].rule) &&
                    value_equal(items[k].left, more.items[i].left) &&
                    value_equal(items[k].right, more.items[i].right);
@@ -269,7 +270,7 @@ static struct rego_eval eval_parameters(struct rego_ctx *ctx, const struct polic
         .data = data_document(rego_ctx_arena(ctx), p, references),
         .now_ns = references->now_s * NS_PER_S,
         .strict_errors = true, /* 7.7 */
-        .trace = trace ? REGO_TRACE_RULES : REGO_TRACE_OFF,
+        .trace = trace ? REGO_TRACE_ALL : REGO_TRACE_OFF,
         .user = references,
     };
 }

@@ -156,10 +156,17 @@ static void answer_cleanup(struct fetch_answer *a)
 
 enum outcome {
     ARRIVED,
-    ABSENT,  /* there is no such item */
-    FAILED,  /* nobody answers, or not now: worth another try soon */
-    REFUSED, /* the answer is none that serves: another try now would have the same */
+    FAILED,  /* nobody answers, or not now: the host is left alone, and worth another try soon */
+    USELESS, /* no such item, or none that serves: this URL is left alone */
 };
+
+/* Not the fault of the service: strangers must not make it look ill by what they ask for. */
+static bool is_of_this_url(int status, struct str url)
+{
+    return status == 404 || status == 410 ||
+           (is_from_evidence(url) && status >= 400 && status < 500 && status != 429 &&
+            status != 408);
+}
 
 static enum status ask(struct collateral_service *s, struct str url, enum outcome *outcome,
                        int64_t *retry_after_s, struct error *err)
@@ -169,13 +176,13 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
     *outcome = FAILED;
     enum status st = get(s, url, &answer, err);
     if (st != OK) {
-        *outcome = st == ERR_UNAVAILABLE ? FAILED : REFUSED;
+        *outcome = st == ERR_UNAVAILABLE ? FAILED : USELESS;
         error_prefix(err, "could not fetch collateral: ");
         return st == ERR_NOMEM ? st : ERR_UNAVAILABLE;
     }
     *retry_after_s = answer.retry_after_s;
-    if (answer.status == 404 || answer.status == 410) {
-        *outcome = ABSENT;
+    if (is_of_this_url(answer.status, url)) {
+        *outcome = USELESS;
         error_set(err, "collateral not available from %s", QUOTED(url));
         return ERR_NOT_FOUND;
     }
@@ -188,11 +195,9 @@ static enum status ask(struct collateral_service *s, struct str url, enum outcom
                                    .body = buf_str(&answer.body),
                                    .fetched_s = now_s(s)};
     st = take_in(s, &item, false, err);
-    /* Of this chip there is nothing; the service itself is well. */
-    *outcome = st == ERR_DENIED && is_from_evidence(url) ? ABSENT : REFUSED;
+    *outcome = st == OK ? ARRIVED : USELESS;
     if (st != OK)
         return st;
-    *outcome = ARRIVED;
     if (s->disk != NULL && !is_from_evidence(url)) {
         struct error why = ERROR_INIT;
         if (collateral_disk_write(s->disk, &item, &why) != OK)
@@ -229,11 +234,11 @@ static enum status ask_once(struct collateral_service *s, struct str url, bool *
     if (from_evidence)
         s->evidence_fetches--;
     *again = outcome == FAILED && !from_evidence && !s->options.impatient;
-    if (outcome == FAILED || outcome == REFUSED)
+    if (outcome == FAILED)
         throttle_failed(&s->throttle, url, retry_after_s, clock_monotonic_ns());
     else
         throttle_succeeded(&s->throttle, url);
-    if (outcome == ABSENT)
+    if (outcome == USELESS)
         throttle_absent(&s->throttle, url, from_evidence, clock_monotonic_ns());
     pthread_mutex_unlock(&s->lock);
     return st;

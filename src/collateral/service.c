@@ -94,7 +94,7 @@ static enum status open_network(struct collateral_service *s, struct error *err)
         return OK;
     const struct fetcher_options o = {
         .allow = s->sources.allow,
-        .ca_file = collateral_ca_file(s),
+        .ca_file = s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr,
         .body_max = COLLATERAL_BODY_MAX,
         .any_certificate = s->sources.any_certificate,
         .timeout_ms = s->sources.timeout_ms,

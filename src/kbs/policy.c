@@ -437,7 +437,7 @@ static enum status evaluate(struct subject *s, value input, value data, bool tra
         .data = data,
         .now_ns = s->now_s * NS_PER_S,
         .strict_errors = true,
-        .trace = trace ? REGO_TRACE_RULES : REGO_TRACE_OFF,
+        .trace = trace ? REGO_TRACE_ALL : REGO_TRACE_OFF,
     };
     return rego_eval_path(s->ctx, &params, STR("data.policy.allow"), out);
 }
@@ -462,6 +462,15 @@ static bool passes(void *user, struct arena *a, value input, value data, value r
         rules[i].right_path = arena_str(a, t.items[i].right_path);
         rules[i].left = value_copy(a, t.items[i].left);
         rules[i].right = value_copy(a, t.items[i].right);
+        rules[i].part_path = arena_str(a, t.items[i].part_path);
+        rules[i].whole_path = arena_str(a, t.items[i].whole_path);
+        struct str *calls = arena_new_array(a, struct str, t.items[i].call_count);
+        for (uint32_t k = 0; calls != NULL && k < t.items[i].call_count; k++)
+            calls[k] = arena_str(a, t.items[i].calls[k]);
+        rules[i].calls = calls;
+        rules[i].call_count = calls == NULL ? 0 : t.items[i].call_count;
+        rules[i].part = value_copy(a, t.items[i].part);
+        rules[i].whole = value_copy(a, t.items[i].whole);
     }
     *trace = (struct rego_trace){rules, rules == NULL ? 0 : t.len};
     return ok;
@@ -471,9 +480,12 @@ static void record_denial(struct subject *s, struct arena *a, value input, value
                           const struct str *frozen, size_t frozen_count, struct checks *checks,
                           struct explanation *why, const char *message)
 {
+    static const struct str result = {"data.policy.allow", 17};
     struct explain_subject subject = {
         .passes = passes,
         .user = s,
+        .results = &result,
+        .result_count = 1,
         .input = input,
         .data = data,
         .references = VALUE_UNDEFINED,

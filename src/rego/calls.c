@@ -10,6 +10,15 @@ struct call_check {
     bool value_position; /* calls here give a value */
 };
 
+/* http.send and its like, called or named by a modifier, where the host wants none of them. */
+static void refuse_missing(struct call_check *k, const struct callee *f, struct pos pos)
+{
+    if (f != NULL && f->builtin != NULL && f->builtin->fn == NULL &&
+        k->c->options.refuse_missing_builtins && !(f->builtin->flags & REGO_INFIX) &&
+        !str_is(f->name, "print") && !str_has_prefix(f->name, STR("internal.")))
+        front_error(k->c, TYPE_ERROR, k->m, pos, "undefined function %.*s", STR_ARG(f->name));
+}
+
 static void check_call(struct call_check *k, struct term *t, bool is_value)
 {
     struct str name = ast_text(&k->c->arena, t->items[0]);
@@ -30,10 +39,7 @@ static void check_call(struct call_check *k, struct term *t, bool is_value)
         (modern || k->c->options.strict))
         front_error(k->c, TYPE_ERROR, k->m, t->pos,
                     "deprecated built-in function calls in expression: %.*s", STR_ARG(name));
-    if (f->builtin != NULL && f->builtin->fn == NULL && k->c->options.refuse_missing_builtins &&
-        !(f->builtin->flags & REGO_INFIX) && !str_is(f->name, "print") &&
-        !str_has_prefix(f->name, STR("internal.")))
-        front_error(k->c, TYPE_ERROR, k->m, t->pos, "undefined function %.*s", STR_ARG(name));
+    refuse_missing(k, f, t->pos);
 }
 
 static bool check_value_calls(void *user, struct term *t);
@@ -76,6 +82,8 @@ static void check_with(struct call_check *k, struct expr *e, struct with *w)
     const struct term *head = target->kind == TERM_REF ? target->items[0] : target;
     bool rooted = head->kind == TERM_VAR && (head->var.id == VAR_INPUT || head->var.id == VAR_DATA);
     check_values_in(k, w->val);
+    refuse_missing(k, w->callee, w->pos);
+    refuse_missing(k, w->replacement, w->pos);
     if (w->callee != NULL) {
         struct callee *f = (struct callee *)(uintptr_t)w->callee;
         const char *why = f->kind != CALLEE_BUILTIN ? NULL

@@ -475,7 +475,8 @@ bool check_parts(struct checker *k, const struct term *ref, const struct type *t
             break;
         case TERM_REF:
             have = k->nested ? NULL : ref_type(k, part);
-            if (have != NULL && !type_overlap(&k->m, have, keys))
+            /* OPA has it in a variable of its own: of what is not known it knows nothing. */
+            if (!type_is_nil(have) && !type_overlap(&k->m, have, keys))
                 return undefined_ref(k, ref);
             break;
         case TERM_ARRAY:
@@ -501,6 +502,8 @@ bool check_computed_part(struct checker *k, const struct term *ref, const struct
     const struct type *have = part->kind == TERM_VAR ? var_type(k, part->var.id)
                               : k->nested            ? NULL
                                                      : ref_type(k, part);
+    if (part->kind == TERM_REF && type_is_nil(have))
+        return true;
     if (have == NULL && part->kind == TERM_VAR)
         put_var(k, part->var.id, keys);
     else if (have != NULL && !type_overlap(&k->m, keys, have))
@@ -610,7 +613,7 @@ static bool check_member(struct checker *k, const struct expr *e)
     uint32_t arity = str_is(call->callee->name, "internal.member_3") ? 3 : 2;
     if (call->len < arity + 1)
         return true;
-    const struct type *collection = type_of(k, call->items[arity]);
+    const struct type *collection = part_type(k, call->items[arity]);
     const struct type *values = type_values(&k->m, collection);
     if (values == NULL)
         return true;
@@ -683,6 +686,24 @@ static void check_references(struct checker *k, struct expr *e)
     k->nested = outer;
 }
 
+/* A function may take the place of another that it overlaps with. */
+static bool check_replacements(struct checker *k, const struct expr *e)
+{
+    for (uint32_t i = 0; i < e->with_count; i++) {
+        const struct with *w = &e->withs[i];
+        if (w->callee == NULL || w->replacement == NULL)
+            continue;
+        const struct type *a = callee_type(k, w->callee);
+        const struct type *b = callee_type(k, w->replacement);
+        if (a == NULL || b == NULL || a->kind != TYPE_FUNCTION || b->kind != TYPE_FUNCTION ||
+            type_overlap(&k->m, a, b))
+            continue;
+        report(k, w->pos, "@: arity mismatch", w->callee->name);
+        return false;
+    }
+    return true;
+}
+
 static void check_expr(struct checker *k, struct expr *e)
 {
     const struct layer *outer = k->layers;
@@ -692,12 +713,13 @@ static void check_expr(struct checker *k, struct expr *e)
     check_references(k, e);
     if (e->kind == EXPR_EVERY && type_is_nil(type_of(k, e->domain)))
         (void)infer(k, e->domain, &type_any, false);
-    if (e->kind == EXPR_UNIFY)
+    bool ok = check_replacements(k, e);
+    if (ok && e->kind == EXPR_UNIFY)
         check_equality(k, e);
-    else if (e->kind == EXPR_CALL && e->term->callee != NULL && !k->in_query && e->term->len == 3 &&
-             str_is(e->term->callee->name, "equal"))
+    else if (ok && e->kind == EXPR_CALL && e->term->callee != NULL && !k->in_query &&
+             e->term->len == 3 && str_is(e->term->callee->name, "equal"))
         check_equality(k, e); /* == of a rule is an equality (4.3) */
-    else if (e->kind == EXPR_CALL)
+    else if (ok && e->kind == EXPR_CALL)
         check_call(k, e);
     k->layers = outer;
 }

@@ -22,8 +22,11 @@ uint32_t describe(struct plan *p, const struct expr *e)
         .pos = {p->m->file, shown->pos.row, shown->pos.col},
         .text = str_slice(p->m->text, shown->pos.off, end - shown->pos.off),
         .relation = shown->negated || shown->kind == EXPR_NOT ? REGO_REL_NOT : shown->relation,
+        .inner = shown->relation,
         .left = {.operand = OPERAND_NONE},
         .right = {.operand = OPERAND_NONE},
+        .part = {.operand = OPERAND_NONE},
+        .whole = {.operand = OPERAND_NONE},
     };
     return PLAN_PUSH(p, p->exprs, x);
 }
@@ -124,23 +127,27 @@ static bool trace_term(struct chain *k, const struct term *t, unsigned depth)
 }
 
 /* Where the side comes from, when that is a ground reference. */
+static void keep_chain(struct plan *p, const struct chain *k, struct prog_side *side)
+{
+    struct prog_part *parts = arena_new_array(p->out, struct prog_part, k->len);
+    if (parts == NULL) {
+        p->failed = true;
+        return;
+    }
+    memcpy(parts, k->parts, k->len * sizeof(*parts));
+    side->root = k->root;
+    side->len = (uint8_t)k->len;
+    side->parts = parts;
+}
+
 static void describe_path(struct plan *p, bool right, const struct term *t)
 {
     struct chain k = {.p = p};
     if (!trace_term(&k, t, 0) || k.root == SIDE_NONE)
         return;
-    struct prog_part *parts = arena_new_array(p->out, struct prog_part, k.len);
-    if (parts == NULL) {
-        p->failed = true;
-        return;
-    }
-    memcpy(parts, k.parts, k.len * sizeof(*parts));
     /* constant() may have moved the table. */
     struct prog_expr *e = &p->exprs.items[p->expr];
-    struct prog_side *side = right ? &e->right : &e->left;
-    side->root = k.root;
-    side->len = (uint8_t)k.len;
-    side->parts = parts;
+    keep_chain(p, &k, right ? &e->right : &e->left);
 }
 
 bool input_path(struct plan *p, const struct term *ref, struct prog_part parts[CLAIM_PARTS_MAX],
@@ -197,4 +204,191 @@ void describe_end_part(struct plan *p, const struct expr *e)
         }
         describe_path(p, i == 1, t);
     }
+}
+
+void describe_not_body(struct plan *p, uint32_t outer, const struct expr *e)
+{
+    if (p->failed || e->body->len != 1 || outer + 1 >= p->exprs.len)
+        return;
+    const struct prog_expr *inner = &p->exprs.items[outer + 1]; /* the first after it */
+    struct prog_expr *x = &p->exprs.items[outer];
+    x->inner = inner->relation;
+    x->left = inner->left;
+    x->right = inner->right;
+}
+
+void describe_item(struct plan *p, const struct expr *every)
+{
+    struct term *domain = every->domain, *key = every->key, *val = every->val;
+    bool ref = domain->kind == TERM_REF;
+    if (p->failed || key == NULL || key->kind != TERM_VAR || val->kind != TERM_VAR ||
+        val->var.id >= p->where_cap || (!ref && domain->kind != TERM_VAR))
+        return;
+    uint32_t len = ref ? domain->len : 1;
+    struct term **items = arena_new_array(p->scratch, struct term *, len + 1);
+    if (items == NULL)
+        return;
+    memcpy(items, ref ? domain->items : &domain, len * sizeof(struct term *));
+    items[len] = key;
+    p->origins[val->var.id] = ast_list(p->scratch, TERM_REF, items, len + 1, domain->pos);
+}
+
+/* ---- sets that have to be parts of others ---- */
+
+void describe_minus_begin(struct plan *p)
+{
+    p->minuses.len = 0;
+}
+
+void describe_minus(struct plan *p, const struct term *call, operand a, operand b)
+{
+    uint32_t ready = p->code.len == 0 ? 0 : p->code.len - 1;
+    PLAN_PUSH(p, p->minuses, ((struct plan_minus){call, a, b, ready}));
+}
+
+/* What a variable names, as far as it can be followed. */
+static const struct term *named(const struct plan *p, const struct term *t)
+{
+    for (int i = 0; i < 16 && t->kind == TERM_VAR; i++) {
+        const struct term *from =
+            t->var.id >= VAR_FIRST && t->var.id < p->where_cap ? p->origins[t->var.id] : NULL;
+        if (from == NULL)
+            break;
+        t = from;
+    }
+    return t;
+}
+
+static bool is_called_count(const struct term *t)
+{
+    return t->kind == TERM_CALL && t->callee != NULL && str_is(t->callee->name, "count");
+}
+
+static bool is_zero(const struct term *t)
+{
+    int64_t n;
+    return t->kind == TERM_VALUE && value_get_int64(t->val, &n) && n == 0;
+}
+
+static bool is_empty_set(const struct term *t)
+{
+    return (t->kind == TERM_SET && t->len == 0) ||
+           (t->kind == TERM_VALUE && value_kind(t->val) == VALUE_KIND_SET &&
+            value_len(t->val) == 0) ||
+           (t->kind == TERM_CALL && t->callee != NULL && str_is(t->callee->name, "set"));
+}
+
+/* count(a - b) against 0, or a - b against set(): the subtraction. */
+static const struct plan_minus *tested_minus(const struct plan *p, const struct term *a,
+                                             const struct term *b)
+{
+    a = named(p, a);
+    b = named(p, b);
+    if (is_called_count(a) && is_zero(b))
+        a = named(p, a->items[1]);
+    else if (!is_empty_set(b))
+        return NULL;
+    for (uint32_t i = 0; i < p->minuses.len; i++)
+        if (p->minuses.items[i].call == a)
+            return &p->minuses.items[i];
+    return NULL;
+}
+
+/* Of a body, the call whose result is this variable. */
+static const struct term *call_for(const struct body *b, const struct term *var)
+{
+    for (uint32_t i = 0; i < b->len; i++) {
+        const struct term *t = b->items[i]->term;
+        if (b->items[i]->kind == EXPR_CALL && t->callee != NULL && t->callee->arity >= 0 &&
+            t->len == (uint32_t)t->callee->arity + 2 && t->items[t->len - 1]->kind == TERM_VAR &&
+            t->items[t->len - 1]->var.id == var->var.id)
+            return t;
+    }
+    return NULL;
+}
+
+/*
+ * The collection of {x | some x in l}, from its body: a literal x = l[_], and before it the one
+ * that computes l, if that is a call.
+ */
+static bool trace_members(struct chain *k, const struct term *x, const struct body *b,
+                          unsigned depth)
+{
+    const struct expr *e = b->len == 0 ? NULL : b->items[b->len - 1];
+    if (e == NULL || e->kind != EXPR_UNIFY || e->negated || x->kind != TERM_VAR)
+        return false;
+    for (uint32_t i = 0; i + 1 < b->len; i++)
+        if (!b->items[i]->generated)
+            return false; /* a condition on x: not all of l */
+    const struct term *left = e->term->items[1], *right = e->term->items[2];
+    const struct term *l = left->kind == TERM_REF ? left : right;
+    const struct term *item = left->kind == TERM_REF ? right : left;
+    if (l->kind != TERM_REF || item->kind != TERM_VAR || item->var.id != x->var.id || l->len < 2 ||
+        l->items[l->len - 1]->kind != TERM_VAR)
+        return false;
+    struct term all = *l; /* without the index */
+    all.len--;
+    if (all.len > 1)
+        return trace_ref(k, &all, depth);
+    const struct term *call = l->items[0]->kind == TERM_VAR ? call_for(b, l->items[0]) : NULL;
+    return trace_term(k, call != NULL ? call : l->items[0], depth);
+}
+
+/* A rule that is such a set. */
+static bool trace_set_rule(struct chain *k, const struct rule_group *g, unsigned depth)
+{
+    const struct rule *r = g->first;
+    if (r == NULL || r->next_in_group != NULL || r->els != NULL || r->is_default)
+        return false;
+    if (g->kind == GROUP_SET)
+        return r->head.key != NULL && trace_members(k, r->head.key, r->body, depth);
+    const struct expr *e = r->body->len == 0 ? NULL : r->body->items[r->body->len - 1];
+    if (g->kind != GROUP_COMPLETE || e == NULL || e->kind != EXPR_UNIFY)
+        return false;
+    for (uint32_t i = 1; i <= 2; i++) {
+        const struct term *t = e->term->items[i];
+        if (t->kind == TERM_SET_COMP && !t->in_text)
+            return trace_members(k, t->comp.head, t->comp.body, depth);
+    }
+    return false;
+}
+
+static bool trace_set(struct chain *k, const struct term *t)
+{
+    t = named(k->p, t);
+    if (t->kind == TERM_SET_COMP && !t->in_text)
+        return trace_members(k, t->comp.head, t->comp.body, 1);
+    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_DATA)
+        return false;
+    uint32_t used;
+    const struct tree_node *n = tree_walk(k->p->c, t, &used);
+    return n->group != NULL && used == t->len && trace_set_rule(k, n->group, 1);
+}
+
+static void describe_set(struct plan *p, bool whole, const struct term *t, operand x,
+                         uint32_t ready)
+{
+    struct chain k = {.p = p};
+    bool known = trace_set(&k, t) && k.root != SIDE_NONE;
+    struct prog_expr *e = &p->exprs.items[p->expr];
+    struct prog_side *side = whole ? &e->whole : &e->part;
+    side->operand = x;
+    side->ready = ready;
+    if (known)
+        keep_chain(p, &k, side);
+}
+
+void describe_minus_test(struct plan *p, const struct expr *e)
+{
+    if (p->failed || p->expr >= p->exprs.len || e->term == NULL || e->term->kind != TERM_CALL ||
+        e->term->len != 3 || (e->kind != EXPR_UNIFY && e->kind != EXPR_CALL) ||
+        p->exprs.items[p->expr].relation != REGO_REL_EQUAL)
+        return;
+    const struct plan_minus *m = tested_minus(p, e->term->items[1], e->term->items[2]);
+    if (m == NULL)
+        m = tested_minus(p, e->term->items[2], e->term->items[1]);
+    if (m == NULL)
+        return;
+    describe_set(p, false, m->call->items[1], m->a, m->ready);
+    describe_set(p, true, m->call->items[2], m->b, m->ready);
 }

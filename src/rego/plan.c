@@ -96,7 +96,10 @@ static bool is_only_rule(const struct rule_group *g, const struct rule *rule)
     return true;
 }
 
-/* The body holds: hand the value over.  `final`: there can be no other value. */
+/*
+ * The body holds: hand the value over.  `final`: there can be no other value.  An n of 1 tells
+ * these instructions from those of comprehensions and of the end of a function (trace_held()).
+ */
 static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r, bool final)
 {
     if (p->failed)
@@ -105,14 +108,14 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
         emit(p, OP_COVER, 1, 0, 0, 0, r->index);
     switch (gp->how) {
     case DELIVER_KEY:
-        emit(p, OP_RETURN, 0, 0, 0, 0, 0);
+        emit(p, OP_RETURN, 1, 0, 0, 0, 0);
         return;
     case DELIVER_SET:
-        emit(p, OP_ADD, 0, gp->into, plan_value(p, r->head.key), 0, 0);
+        emit(p, OP_ADD, 1, gp->into, plan_value(p, r->head.key), 0, 0);
         return;
     case DELIVER_OBJECT: {
         operand key = plan_value(p, r->head.ref->items[r->head.ref->len - 1]);
-        emit(p, OP_PUT, 0, gp->into, key, plan_value(p, r->head.val), r->index);
+        emit(p, OP_PUT, 1, gp->into, key, plan_value(p, r->head.val), r->index);
         return;
     }
     case DELIVER_NESTED: {
@@ -129,7 +132,7 @@ static void deliver(struct plan *p, const struct group_plan *gp, struct rule *r,
         if (may_be_false)
             emit(p, OP_VALUE, 0, x, 0, 0, r->index);
         if (gp->may_return && (final || gp->constant))
-            emit(p, OP_RETURN, 0, x, 0, 0, 0);
+            emit(p, OP_RETURN, 1, x, 0, 0, 0);
         else
             emit(p, OP_RESULT, 0, gp->into, x, 0, r->index);
     }
@@ -171,6 +174,7 @@ static void plan_rule(struct plan *p, const struct group_plan *gp, struct rule *
         p->fail = after;
         p->expr = EXPR_NONE;
         mark_line(p, EXPR_NONE);
+        describe_minus_begin(p);
         match_args(p, r);
         struct term *key = gp->by_key ? key_term(gp, r) : NULL;
         if (key != NULL && is_open_pattern(key))

@@ -24,6 +24,13 @@ struct label_list {
         uint32_t len, cap;                                                                         \
     }
 
+/* a - b, and where its operands are. */
+struct plan_minus {
+    const struct term *call;
+    operand a, b;
+    uint32_t ready;
+};
+
 struct plan {
     struct rego_compiler *c;
     struct arena *scratch; /* the compiler's arena */
@@ -56,12 +63,13 @@ struct plan {
     struct scope_vars *vars;
     operand *where; /* by variable: its operand, OPERAND_NONE when unbound */
     uint32_t where_cap;
-    GROWING(uint32_t) trail;     /* variables in the order they were bound */
-    uint32_t *bound_at;          /* by variable: pc of its binding */
-    const struct term **origins; /* by variable: the term that it names, or NULL */
-    uint32_t expr;               /* index in exprs of the present literal */
-    bool whole;                  /* the sides of that are described from its origin */
-    const struct body *body;     /* the literal that is planned next is the one at `at` of it */
+    GROWING(uint32_t) trail;            /* variables in the order they were bound */
+    uint32_t *bound_at;                 /* by variable: pc of its binding */
+    const struct term **origins;        /* by variable: the term that it names, or NULL */
+    uint32_t expr;                      /* index in exprs of the present literal */
+    bool whole;                         /* the sides of that are described from its origin */
+    GROWING(struct plan_minus) minuses; /* of this rule's body */
+    const struct body *body; /* the literal that is planned next is the one at `at` of it */
     uint32_t at;
     const struct term *narrowed; /* the part of its reference whose loop is narrowed, or NULL */
     uint32_t narrowed_path;
@@ -146,6 +154,14 @@ void describe_side(struct plan *p, bool right, const struct term *t, operand x);
 /* Around a literal that computes an operand of the one it came from; false: it is none. */
 bool describe_begin_part(struct plan *p, const struct expr *e);
 void describe_end_part(struct plan *p, const struct expr *e);
+/* Before a rule's body; at a subtraction; after a literal that may test its result. */
+void describe_minus_begin(struct plan *p);
+void describe_minus(struct plan *p, const struct term *call, operand a, operand b);
+void describe_minus_test(struct plan *p, const struct expr *e);
+/* In `every k, v in l`, v is told as l[k]. */
+void describe_item(struct plan *p, const struct expr *every);
+/* `not { e }` has the sides of e. */
+void describe_not_body(struct plan *p, uint32_t outer, const struct expr *e);
 void mark_line(struct plan *p, uint32_t expr);
 
 /* The parts of a reference into input, also through variables and rules that name a part of it. */

@@ -178,6 +178,8 @@ static void plan_call(struct plan *p, struct term *call)
     if (sign != '\0') {
         operand x = plan_value(p, call->items[1]);
         operand y = plan_value(p, call->items[2]);
+        if (sign == '-')
+            describe_minus(p, call, x, y);
         r = new_reg(p);
         emit(p, OP_ARITH, (uint8_t)sign, r, x, y, p->fail);
     } else if (f->kind == CALLEE_RULE) {
@@ -387,6 +389,7 @@ static void plan_not_body(struct plan *p, struct expr *e)
     struct nest n = enter(p, holds);
     plan_body(p, e->body);
     leave(p, n);
+    describe_not_body(p, expr, e);
     mark_line(p, expr);
     emit(p, OP_FAIL, 0, 0, 0, 0, p->fail);
     place_label(p, holds);
@@ -408,6 +411,7 @@ static void plan_every(struct plan *p, struct expr *e)
     struct nest n = enter(p, p->fail);
     bind_slot(p, e->key, key);
     bind_slot(p, e->val, val);
+    describe_item(p, e);
     plan_body(p, e->body);
     leave(p, n);
     mark_line(p, expr);
@@ -476,6 +480,7 @@ static void plan_plain(struct plan *p, struct expr *e)
             plan_core(p, e);
             if (part)
                 describe_end_part(p, e);
+            describe_minus_test(p, e);
         }
     }
 }

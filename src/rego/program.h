@@ -157,8 +157,9 @@ struct prog_side {
 struct prog_expr {
     struct prog_pos pos;
     struct str text;
-    uint8_t relation;
+    uint8_t relation, inner;
     struct prog_side left, right;
+    struct prog_side part, whole; /* of a set, for those that test one (rego.h) */
 };
 
 /* Instructions from `pc` on belong to the expression (until the next entry). */

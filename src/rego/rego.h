@@ -230,6 +230,7 @@ struct arena *rego_ctx_arena(struct rego_ctx *ctx);
 enum rego_trace_level {
     REGO_TRACE_OFF,   /* costs nothing */
     REGO_TRACE_RULES, /* each rule tried: the first expression that did not hold, both sides */
+    REGO_TRACE_ALL,   /* and the expressions of rules that held */
 };
 
 /*
@@ -307,7 +308,7 @@ enum rego_relation {
     REGO_REL_GREATER,
     REGO_REL_GREATER_EQUAL,
     REGO_REL_IN,
-    REGO_REL_NOT, /* a negated expression held; left is its value */
+    REGO_REL_NOT, /* negated; `inner` is the relation of what is negated, with its two sides */
 };
 
 /*
@@ -317,15 +318,27 @@ enum rego_relation {
  * reference: "/input/az-snp-vtpm/tpm/pcr08", "/data/reference/pcr08", or
  * "/reference-values/pcr08" for query_reference_value("pcr08"); else empty.
  * A loop (some .. in) that never succeeded reports its last try.
+ *
+ * `count(a - b) == 0` and `a - b == set()` are tests of a set for being a part of
+ * another: `part` and `whole` are a and b, and their paths those of the arrays
+ * that they were made of, {x | some x in input.l}.
+ *
+ * With REGO_TRACE_ALL, an entry that is `held` is an expression of a rule that gave a value.
  */
 struct rego_trace_rule {
     struct str rule; /* "data.policy.executables" */
     struct str file;
     uint32_t row, col;     /* of the expression */
     struct str expression; /* source text of the expression */
-    enum rego_relation relation;
+    enum rego_relation relation, inner;
+    bool held;
     value left, right;
     struct str left_path, right_path;
+    value part, whole; /* undefined: no such test */
+    struct str part_path, whole_path;
+    uint32_t head_row, head_col; /* of the body's head: tells bodies of one rule apart */
+    const struct str *calls;     /* rules that the expression asks for, "data.policy.helper" */
+    uint32_t call_count;
 };
 
 struct rego_trace {

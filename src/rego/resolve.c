@@ -362,10 +362,9 @@ static const struct callee *rule_function(struct resolver *r, const struct term 
 static const struct callee *resolve_function(struct resolver *r, struct term **t, struct pos pos)
 {
     struct term *op = *t;
-    const struct term *head = op->kind == TERM_VAR ? op : op->items[0];
+    const struct term *head = op->kind == TERM_REF ? op->items[0] : op;
     struct str name = STR_EMPTY;
-    bool dotted = (op->kind == TERM_VAR || op->kind == TERM_REF) && head->kind == TERM_VAR &&
-                  dotted_name(r, op, &name);
+    bool dotted = head->kind == TERM_VAR && dotted_name(r, op, &name);
     if (op->generated && dotted)
         return external(r->c, name);
     if (!dotted) {

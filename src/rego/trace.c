@@ -6,20 +6,6 @@
 
 #include "rego/text.h"
 
-static uint32_t expr_at(const struct rego_policy *p, uint32_t pc)
-{
-    uint32_t lo = 0;
-    uint32_t hi = p->line_count;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (p->lines[mid].pc <= pc)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo == 0 ? EXPR_NONE : p->lines[lo - 1].expr;
-}
-
 static value operand_value(const struct rego_policy *p, const value *regs, uint16_t x)
 {
     if (x == OPERAND_NONE)
@@ -97,22 +83,22 @@ static value side_value(struct rego_ctx *ctx, const value *regs, const struct pr
     return there ? operand_value(ctx->policy, regs, side->operand) : look_up(ctx, regs, side, pc);
 }
 
-static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t pc)
+/* One more entry, without what its expression says; NULL when there is no room. */
+static struct rego_trace_rule *new_entry(struct rego_ctx *ctx, uint32_t rule)
 {
     const struct rego_policy *p = ctx->policy;
     if (ctx->trace_len >= TRACE_MAX)
-        return;
+        return NULL;
     if (ctx->trace_len == ctx->trace_cap) {
         uint32_t cap = ctx->trace_cap == 0 ? 16 : ctx->trace_cap * 2;
         struct rego_trace_rule *items = arena_alloc(&ctx->arena, cap * sizeof(*items));
         if (items == NULL)
-            return;
+            return NULL;
         if (ctx->trace_len > 0)
             memcpy(items, ctx->trace, ctx->trace_len * sizeof(*items));
         ctx->trace = items;
         ctx->trace_cap = cap;
     }
-    uint32_t id = expr_at(p, pc);
     struct rego_trace_rule *t = &ctx->trace[ctx->trace_len++];
     *t = (struct rego_trace_rule){
         .rule = p->rules[rule].path,
@@ -124,7 +110,96 @@ static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t
         .right = VALUE_UNDEFINED,
         .left_path = STR_EMPTY,
         .right_path = STR_EMPTY,
+        .part = VALUE_UNDEFINED,
+        .whole = VALUE_UNDEFINED,
+        .head_row = p->rules[rule].pos.row,
+        .head_col = p->rules[rule].pos.col,
     };
+    return t;
+}
+
+/* Where the code of the body around `pc` begins: behind the OP_MISS of the one before it, or behind
+ * the end of another function. */
+static uint32_t body_start(const struct rego_policy *p, uint32_t pc)
+{
+    while (pc > 0 && p->code[pc - 1].op != OP_MISS &&
+           (p->code[pc - 1].op != OP_RETURN || p->code[pc - 1].n != 0))
+        pc--;
+    return pc;
+}
+
+/* How many lines begin at or before `pc`. */
+static uint32_t lines_to(const struct rego_policy *p, uint32_t pc)
+{
+    uint32_t lo = 0;
+    for (uint32_t hi = p->line_count; lo < hi;) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (p->lines[mid].pc <= pc)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static uint32_t expr_at(const struct rego_policy *p, uint32_t pc)
+{
+    uint32_t line = lines_to(p, pc);
+    return line == 0 ? EXPR_NONE : p->lines[line - 1].expr;
+}
+
+#define CALLS_MAX 16 /* rules told of one expression */
+
+static void add_calls(struct rego_ctx *ctx, struct rego_trace_rule *t, uint32_t from, uint32_t to)
+{
+    const struct rego_policy *p = ctx->policy;
+    struct str names[CALLS_MAX];
+    uint32_t n = 0;
+    for (uint32_t pc = from; pc <= to && pc < p->code_len && n < CALLS_MAX; pc++) {
+        const struct insn *i = &p->code[pc];
+        if (i->op != OP_RULE && i->op != OP_RULE_KEY && i->op != OP_CALL_RULE)
+            continue;
+        uint32_t k = 0;
+        while (k < n && !str_equal(names[k], p->fns[i->c].name))
+            k++;
+        if (k == n)
+            names[n++] = p->fns[i->c].name;
+    }
+    struct str *kept = n == 0 ? NULL : arena_alloc(&ctx->arena, n * sizeof(*kept));
+    if (kept == NULL)
+        return;
+    memcpy(kept, names, n * sizeof(*kept));
+    t->calls = kept;
+    t->call_count = n;
+}
+
+/*
+ * The rules that the expression around `pc` asks for: its code is that of the lines with its
+ * place in the text.  One that asks for none itself may test a variable of an expression before it.
+ */
+static void find_calls(struct rego_ctx *ctx, struct rego_trace_rule *t, uint32_t pc)
+{
+    const struct rego_policy *p = ctx->policy;
+    uint32_t start = body_start(p, pc), line = lines_to(p, pc);
+    uint32_t end = line < p->line_count ? p->lines[line].pc - 1 : pc;
+    while (line > 0 && p->lines[line - 1].pc >= start && p->lines[line - 1].expr < p->expr_count &&
+           p->exprs[p->lines[line - 1].expr].pos.row == t->row &&
+           p->exprs[p->lines[line - 1].expr].pos.col == t->col)
+        line--;
+    add_calls(ctx, t, line < p->line_count ? p->lines[line].pc : start, end);
+    if (t->call_count == 0)
+        add_calls(ctx, t, start, pc);
+}
+
+/* `pc`: how far the body came; `at`: an instruction of the expression. */
+static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t id, uint32_t at,
+                uint32_t pc, bool held)
+{
+    const struct rego_policy *p = ctx->policy;
+    struct rego_trace_rule *t = new_entry(ctx, rule);
+    if (t == NULL)
+        return;
+    t->held = held;
     if (id >= p->expr_count)
         return;
     const struct prog_expr *e = &p->exprs[id];
@@ -133,18 +208,67 @@ static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t
     t->col = e->pos.col;
     t->expression = e->text;
     t->relation = (enum rego_relation)e->relation;
+    t->inner = (enum rego_relation)e->inner;
     t->left = side_value(ctx, regs, &e->left, pc);
     t->right = side_value(ctx, regs, &e->right, pc);
     t->left_path = side_path(ctx, regs, &e->left, pc);
     t->right_path = side_path(ctx, regs, &e->right, pc);
+    if (ctx->params.trace == REGO_TRACE_ALL)
+        find_calls(ctx, t, at);
+    if (e->part.operand == OPERAND_NONE)
+        return;
+    t->part = side_value(ctx, regs, &e->part, pc);
+    t->whole = side_value(ctx, regs, &e->whole, pc);
+    t->part_path = side_path(ctx, regs, &e->part, pc);
+    t->whole_path = side_path(ctx, regs, &e->whole, pc);
 }
 
 void trace_miss(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t fail_pc)
 {
-    add(ctx, regs, rule, fail_pc);
+    add(ctx, regs, rule, expr_at(ctx->policy, fail_pc), fail_pc, fail_pc, false);
 }
 
 void trace_false(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t pc)
 {
-    add(ctx, regs, rule, pc);
+    add(ctx, regs, rule, expr_at(ctx->policy, pc), pc, pc, false);
+}
+
+#define HELD_MAX 64 /* expressions told of one body */
+#define TRACE_HELD_MAX                                                                             \
+    (TRACE_MAX / 4) /* entries after which only misses are added: loops hold often */
+
+/* A loop whose body holds again and again: the first few times tell enough. */
+static bool is_told(const struct rego_ctx *ctx, uint32_t rule)
+{
+    const struct prog_rule *r = &ctx->policy->rules[rule];
+    uint32_t same = 0, from = ctx->trace_len < HELD_MAX ? 0 : ctx->trace_len - HELD_MAX;
+    for (uint32_t i = ctx->trace_len; i > from; i--) {
+        const struct rego_trace_rule *t = &ctx->trace[i - 1];
+        same += t->held && t->head_row == r->pos.row && t->head_col == r->pos.col &&
+                str_equal(t->rule, r->path);
+    }
+    return same >= HELD_MAX / 2;
+}
+
+/* The body before `pc` gave a value; its own OP_MISS, which follows, names its rule. */
+void trace_held(struct rego_ctx *ctx, const value *regs, uint32_t pc)
+{
+    const struct rego_policy *p = ctx->policy;
+    if (ctx->trace_len >= TRACE_HELD_MAX)
+        return;
+    uint32_t start = body_start(p, pc), miss = pc, line = lines_to(p, pc);
+    while (miss < p->code_len && p->code[miss].op != OP_MISS)
+        miss++;
+    if (miss == p->code_len || is_told(ctx, p->code[miss].d))
+        return;
+    uint32_t seen[HELD_MAX], n = 0;
+    for (; line > 0 && p->lines[line - 1].pc >= start && n < HELD_MAX; line--) {
+        uint32_t id = p->lines[line - 1].expr, i = 0;
+        while (i < n && seen[i] != id)
+            i++;
+        if (i < n || id == EXPR_NONE)
+            continue;
+        seen[n++] = id;
+        add(ctx, regs, p->code[miss].d, id, p->lines[line - 1].pc, pc, true);
+    }
 }

@@ -835,6 +835,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         }
         case OP_ADD: {
+            if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
+                trace_held(ctx, R, pc);
             struct vm_builder *b = untag(R[i->a]);
             value_builder_add(&b->b, X(i->b));
             if (b->b.failed)
@@ -842,6 +844,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         }
         case OP_PUT:
+            if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
+                trace_held(ctx, R, pc);
             if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
                 return vm_no_memory(ctx);
             break;
@@ -1111,6 +1115,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         case OP_RESULT: {
             value v = X(i->b);
+            if (UNLIKELY(ctx->params.trace == REGO_TRACE_ALL))
+                trace_held(ctx, R, pc);
             if (!value_is_defined(R[i->a])) {
                 R[i->a] = v;
             } else if (!value_equal(R[i->a], v)) {
@@ -1121,6 +1127,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_RETURN: {
             value v = X(i->a);
+            if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
+                trace_held(ctx, R, pc);
             const struct frame *fr = &ctx->frames[ctx->frame_count - 1];
             if (!remember_result(ctx, fr, v))
                 return vm_no_memory(ctx);

@@ -261,6 +261,7 @@ STATUS rego_ctx_finish(struct rego_ctx *ctx, enum status st);
 
 void trace_miss(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t fail_pc);
 void trace_false(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t pc);
+void trace_held(struct rego_ctx *ctx, const value *regs, uint32_t pc);
 
 /* ---- build.c ---- */
 

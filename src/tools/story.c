@@ -76,47 +76,192 @@ static void value_line(struct buf *out, const char *indent, const char *label, v
     buf_add_byte(out, '\n');
 }
 
+/* ---- places, as policies write them ---- */
+
+static bool is_name(struct str s)
+{
+    if (s.len == 0 || (s.ptr[0] >= '0' && s.ptr[0] <= '9'))
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_number(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+    return s.len > 0;
+}
+
+/* "/input/az-snp-vtpm/tpm/pcr08" as input["az-snp-vtpm"].tpm.pcr08 */
+static void place(struct buf *out, struct str path)
+{
+    bool first = true;
+    while (path.len > 0) {
+        size_t end = str_find(path, '/', 1);
+        CLEANUP(buf_done) struct buf part;
+        buf_init(&part, path.len + 1);
+        for (size_t i = 1; i < end; i++) {
+            bool escaped = path.ptr[i] == '~' && i + 1 < end;
+            buf_add_byte(&part, !escaped ? path.ptr[i] : path.ptr[++i] == '1' ? '/' : '~');
+        }
+        struct str name = buf_str(&part);
+        if (first)
+            add_visible(out, name);
+        else if (is_name(name))
+            buf_add_format(out, ".%.*s", STR_ARG(name));
+        else if (is_number(name))
+            buf_add_format(out, "[%.*s]", STR_ARG(name));
+        else {
+            buf_add_byte(out, '[');
+            CLEANUP(buf_done) struct buf quoted;
+            buf_init(&quoted, name.len * 6 + 64);
+            json_write_string(&quoted, name);
+            add_visible(out, buf_str(&quoted));
+            buf_add_byte(out, ']');
+        }
+        first = false;
+        path = str_from(path, end);
+    }
+}
+
+/* The path without its last part. */
+static struct str parent_of(struct str path)
+{
+    while (path.len > 0 && path.ptr[path.len - 1] != '/')
+        path.len--;
+    path.len -= path.len > 0;
+    return path;
+}
+
+/* ---- the smallest change ---- */
+
+/* What an operation does to what stands at its path, or to the list there. */
+enum deed { DEED_SET, DEED_NEW, DEED_LIST, DEED_UNLIST, DEED_REMOVE };
+
+static enum deed deed_of(value operation)
+{
+    struct str op = member(operation, "op"), path = member(operation, "path");
+    bool has_value = value_is_defined(value_get_lit(operation, "value"));
+    if (str_is(op, "remove"))
+        return has_value ? DEED_UNLIST : DEED_REMOVE;
+    if (str_is(op, "add"))
+        return str_has_suffix(path, STR("/-")) ? DEED_LIST : DEED_NEW;
+    return DEED_SET;
+}
+
 void story_operation(struct buf *out, value operation)
 {
-    struct str path = member(operation, "path");
-    struct str op = member(operation, "op");
+    static const struct {
+        const char *reference, *data, *input; /* with the value behind */
+    } words[] = {
+        [DEED_SET] = {"set to ", "set to ", "would have to be "},
+        [DEED_NEW] = {"register ", "add ", "would have to be "},
+        [DEED_LIST] = {"also accept ", "also list ", "would have to list, too: "},
+        [DEED_UNLIST] = {"no longer list ", "no longer list ", "would have to be without "},
+        [DEED_REMOVE] = {"remove it", "remove it", "would have to be absent"},
+    };
+    struct str path = member(operation, "path"), reference = STR("/reference-values");
+    enum deed deed = deed_of(operation);
     value v = value_get_lit(operation, "value");
-    struct str prefix = STR("/reference-values/");
-    if (str_has_prefix(path, prefix)) {
-        struct str name = str_from(path, prefix.len);
-        bool append = str_has_suffix(name, STR("/-"));
-        if (append)
-            name.len -= 2;
+    if (deed == DEED_LIST || deed == DEED_UNLIST)
+        path = parent_of(path);
+    if (str_has_prefix(path, reference)) {
         buf_add_cstr(out, "reference value ");
-        add_visible(out, name);
-        buf_add_cstr(out, ": ");
-        buf_add_cstr(out, append                 ? "also accept "
-                          : str_is(op, "add")    ? "register "
-                          : str_is(op, "remove") ? "remove"
-                                                 : "set to ");
+        place(out, str_from(path, reference.len));
+        buf_add_format(out, ": %s", words[deed].reference);
     } else {
-        add_visible(out, path);
-        buf_add_cstr(out, ": ");
-        buf_add_cstr(out, str_is(op, "remove") ? "remove" : "should have been ");
+        bool input = str_has_prefix(path, STR("/input"));
+        place(out, path);
+        buf_add_format(out, "%s%s", input ? " " : ": ",
+                       input ? words[deed].input : words[deed].data);
     }
     if (value_is_defined(v))
         shorten(out, v);
 }
 
-/* An absent side was undefined; where both are, the expression was no comparison. */
-static void sides(struct buf *out, value left, value right)
+/* ---- expressions that did not hold ---- */
+
+/* One past the bracket, quote or character at `i`. */
+static size_t past(struct str s, size_t i, unsigned *depth)
 {
-    if (!value_is_defined(left) && !value_is_defined(right))
+    char c = s.ptr[i];
+    if (c == '"' || c == '`') {
+        for (i++; i < s.len && s.ptr[i] != c; i++)
+            if (s.ptr[i] == '\\' && c == '"')
+                i++;
+        return i + 1;
+    }
+    if (c == '(' || c == '[' || c == '{')
+        ++*depth;
+    else if ((c == ')' || c == ']' || c == '}') && *depth > 0)
+        --*depth;
+    return i + 1;
+}
+
+/* The two sides of a comparison as they are written; false when it is none. */
+static bool split(struct str text, struct str *left, struct str *right)
+{
+    static const char *const operators[] = {
+        "==", "!=", "<=", ">=", ":=", " in ", " in\n", "<", ">", "="};
+    unsigned depth = 0;
+    for (size_t i = 0; i < text.len; i = past(text, i, &depth)) {
+        for (size_t k = 0; depth == 0 && k < ARRAY_LEN(operators); k++) {
+            if (!str_has_prefix(str_from(text, i), str_of(operators[k])))
+                continue;
+            *left = str_trim(str_slice(text, 0, i));
+            *right = str_trim(str_from(text, i + strlen(operators[k])));
+            return left->len > 0 && right->len > 0;
+        }
+    }
+    return false;
+}
+
+/* "input.t.svn is 4"; what is written as it is needs no line. */
+static void side(struct buf *out, struct str text, value v)
+{
+    CLEANUP(buf_done) struct buf shown;
+    buf_init(&shown, 4096);
+    shorten(&shown, v);
+    if (str_equal(buf_str(&shown), text))
         return;
+    buf_add_cstr(out, "        ");
+    add_visible(out, text);
+    buf_add_cstr(out, value_is_defined(v) ? " is " : " is undefined");
+    if (value_is_defined(v))
+        buf_add(out, buf_str(&shown));
+    buf_add_byte(out, '\n');
+}
+
+/* An absent side was undefined; where both are, the expression was no comparison. */
+static void sides(struct buf *out, value rule)
+{
     static const char indent[] = "        ";
-    if (value_is_defined(left))
-        value_line(out, indent, "left", left);
-    else
-        line(out, indent, "left", STR("undefined"));
-    if (value_is_defined(right))
-        value_line(out, indent, "right", right);
-    else
-        line(out, indent, "right", STR("undefined"));
+    struct str text = str_trim(member(rule, "expression")), left, right;
+    value l = value_get_lit(rule, "left"), r = value_get_lit(rule, "right");
+    if (!value_is_defined(l) && !value_is_defined(r))
+        return;
+    if (str_has_prefix(text, STR("not ")))
+        text = str_trim(str_from(text, 4));
+    if (split(text, &left, &right)) {
+        if (str_has_prefix(left, STR("some ")))
+            left = str_trim(str_from(left, 5));
+        side(out, left, l);
+        side(out, right, r);
+    } else if (!value_is_defined(r)) {
+        side(out, text, l);
+    } else {
+        if (value_is_defined(l))
+            value_line(out, indent, "left", l);
+        else
+            line(out, indent, "left", STR("undefined"));
+        value_line(out, indent, "right", r);
+    }
 }
 
 static void rules(struct buf *out, value list)
@@ -132,10 +277,16 @@ static void rules(struct buf *out, value list)
         add_visible(out, member(r, "rule"));
         buf_add_cstr(out, " (");
         add_visible(out, member(r, "file"));
-        buf_add_format(out, ":%lld)\n      ", (long long)row);
-        add_visible(out, member(r, "expression"));
-        buf_add_byte(out, '\n');
-        sides(out, value_get_lit(r, "left"), value_get_lit(r, "right"));
+        buf_add_format(out, ":%lld)\n", (long long)row);
+        /* One of several lines keeps them. */
+        for (struct str text = member(r, "expression"); text.len > 0;) {
+            size_t end = str_find(text, '\n', 0);
+            buf_add_cstr(out, "      ");
+            add_visible(out, str_trim(str_slice(text, 0, end)));
+            buf_add_byte(out, '\n');
+            text = str_from(text, end + 1);
+        }
+        sides(out, r);
     }
 }
 
@@ -147,6 +298,7 @@ static void expired(struct buf *out, value list)
         add_visible(out, member(e, "name"));
         buf_add_cstr(out, ", on ");
         add_visible(out, member(e, "expiration"));
+        buf_add_cstr(out, ": it would have counted");
         buf_add_byte(out, '\n');
     }
 }
@@ -169,25 +321,36 @@ static void strings(struct buf *out, const char *label, value list)
         line(out, "  ", label, value_str(value_at(list, i)));
 }
 
+static void headline(struct buf *out, value d)
+{
+    struct str kind = member(d, "kind"), status = member(d, "status");
+    buf_add_cstr(out, str_is(kind, "attestation") ? "An attestation was "
+                      : str_is(kind, "resource")  ? "A request for a resource was "
+                      : str_is(kind, "admin")     ? "A request of an administrator was "
+                                                  : "A request was ");
+    add_visible(out, member(d, "outcome"));
+    if (status.len > 0)
+        buf_add_cstr(out, ", with the status ");
+    add_visible(out, status);
+    buf_add_cstr(out, " (");
+    add_visible(out, member(d, "time"));
+    buf_add_cstr(out, ", decision ");
+    add_visible(out, member(d, "id"));
+    buf_add_cstr(out, ")\n");
+}
+
+/* What matters first: why, what to do about it, and then how the policy came to it. */
 static void tell(struct buf *out, value d)
 {
-    static const struct {
-        const char *before, *key;
-    } head[] = {{"", "kind"}, {" ", "outcome"}, {" at ", "time"}, {", decision ", "id"}};
-    for (size_t i = 0; i < ARRAY_LEN(head); i++) {
-        buf_add_cstr(out, head[i].before);
-        add_visible(out, member(d, head[i].key));
-    }
-    buf_add_byte(out, '\n');
-    line(out, "  ", "status", member(d, "status"));
-    line(out, "  ", "check", member(d, "check"));
+    headline(out, d);
     line(out, "  ", "reason", member(d, "message"));
+    line(out, "  ", "check", member(d, "check"));
     line(out, "  ", "field", member(d, "field"));
     value_line(out, "  ", "expected", value_get_lit(d, "expected"));
     value_line(out, "  ", "actual", value_get_lit(d, "actual"));
-    rules(out, value_get_lit(d, "rules"));
     expired(out, value_get_lit(d, "expired"));
     change(out, value_get_lit(d, "change"));
+    rules(out, value_get_lit(d, "rules"));
     strings(out, "anchor", value_get_lit(d, "anchors"));
     strings(out, "note", value_get_lit(d, "notes"));
 }

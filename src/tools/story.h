@@ -13,5 +13,8 @@
  */
 void story_write(struct buf *out, value decision, value cause);
 
-/* One line for an operation of `change`: "reference value pcr08: also accept "ab12..."". */
+/*
+ * One line for an operation of `change`: "reference value pcr08: also accept "ab12...""; places
+ * of input and data are written as policies do: "input.snp.measurement would have to be ...".
+ */
 void story_operation(struct buf *out, value operation);

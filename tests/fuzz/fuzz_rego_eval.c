@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&second, 32 << 20);
     bool v0 = (data[0] & 1) != 0;
     if (run(text, input, v0, 1, REGO_TRACE_OFF, &first) &&
-        run(text, input, v0, 99, REGO_TRACE_RULES, &second) &&
+        run(text, input, v0, 99, REGO_TRACE_ALL, &second) &&
         !str_equal(buf_str(&first), buf_str(&second)))
         abort();
     return 0;

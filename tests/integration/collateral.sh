@@ -301,6 +301,17 @@ check "use_secure_cert = false: and they do count" refused --tee sgx
 mode ok
 stop_kbs
 
+# ---- verify-evidence --online is the same service ----
+virtual-tee evidence --pki "$pki" --tee tdx --report-data 00 >"$work/tdx.json"
+v="verify-evidence --tee tdx --evidence $work/tdx.json --extra-trust-anchors $pki/anchors --config $work/memory.toml"
+forget
+check "verify-evidence alone asks nobody" equal "$($v >/dev/null 2>&1; echo "$?:$(asked)")" 1:0
+check "verify-evidence --online" equal "$($v --online 2>/dev/null | tail -1):$(asked)" verified:4
+mode unsigned
+$v --online -f json >"$work/answer" 2>/dev/null
+check "verify-evidence --online, altered answers: refused" has "$(cat "$work/answer")" '"result":"fail","reason":{"check":"collateral"'
+mode ok
+
 # ---- through a proxy, as the environment says ----
 "$python" "$(dirname "$0")/connect-proxy.py" "$work/proxy" &
 proxy_pid=$!

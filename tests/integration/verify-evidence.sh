@@ -46,7 +46,7 @@ check "and is satisfied" equal "$(status $v $ours --config "$work/c.toml" --coll
 printf '[attestation_service.verifier_config.snp_verifier]\nenforce_vek_dates = "true"\n' >"$work/c.toml"
 check "status 2: a switch in words" equal "$(status $v $ours --config "$work/c.toml")" 2
 check "with file, line and key" has "$($v $ours --config "$work/c.toml" 2>&1)" \
-    "c.toml:2: attestation_service.verifier_config.snp_verifier.enforce_vek_dates: expected true or false, got a string"
+    "c.toml:2:1: attestation_service.verifier_config.snp_verifier.enforce_vek_dates: expected true or false, got a string"
 printf '[verifier_config]\ndeny_lists = "x"\n' >"$work/c.toml"
 check "a misspelt key is told" has "$($v $ours --config "$work/c.toml" 2>&1)" "did you mean verifier_config.deny_list"
 printf '[verifier_config]\ndeny_list = 5\n' >"$work/c.toml"

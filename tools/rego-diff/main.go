@@ -356,13 +356,13 @@ func show(kind string, c *testCase, want, got outcome) {
 	fmt.Printf("OPA:  %s\nours: %s\n", js(want), js(got))
 }
 
-// Most random programs are refused.  Of these one in eight is a case; else the
-// next one is tried, up to twenty times, so that most cases are evaluated.
+// Most random programs are refused.  Of these one in three is a case; else the
+// next one is tried, up to eight times, so that many cases are evaluated.
 func makeCase(r *rand.Rand) testCase {
 	for tries := 0; ; tries++ {
 		g := &generator{Rand: r}
 		c := g.makeCase()
-		if tries == 20 || g.chance(8) || compiles(&c) {
+		if tries == 8 || g.chance(3) || compiles(&c) {
 			return c
 		}
 	}

@@ -76,6 +76,10 @@ var programs = []string{
 	"f(x) := x + 1 ⏎ p if f(\"a\") == 1 with count as 1", `p if count(1) == 2 with count as 2`, `p if count(input) == "x" with count as "x"`, "q := set() ⏎ p if q == {1} with data.t.q as {1}", "q := set() ⏎ r if q == {1} with data.t.q as {1} ⏎ p := 1 + q",
 	"q := [set(), 1] ⏎ r if is_set(1) with data.d as q ⏎ p := 1 + q", "q := {} ⏎ r if true with data.t as 1 ⏎ p := q.a", "q := {} ⏎ r if true with data.u as 1 ⏎ p := q.a", `p if [x | x := input + 1] == [] with input.a as 1`, `p if { x := input with input.a as 1; x + 1 == 2 }`,
 	"q := 1 ⏎ p if [x | x := data.t.q; x == \"a\"] == [] with data.t.q as \"a\"", "q := 1 ⏎ p if not q == \"a\" with data.t.q as \"a\"", "q := 1 ⏎ p if { every x in [1] { q == \"a\" } } ", "q[x] := 1 if some x in [1] ⏎ p if data.t.q[\"a\"] with data.t.q as {\"a\": 1}",
+	"f(2) := 1 ⏎ p if true with upper as f", "f(x) := 1 ⏎ p if true with upper as f", "f(x) := x + 1 ⏎ p if upper(\"a\") == \"b\" with upper as f", "f([x, y]) := 0 ⏎ p if input.a with upper as f",
+	"f(x) := \"a\" ⏎ g(x) := 1 ⏎ p if f(1) with data.t.f as g", "f(x) := \"a\" ⏎ p if f(1) with data.t.f as lower",
+	// collections of which something is not known
+	"q := [set(), \"b\", [1]] ⏎ p if {1, \"a\"} in q", "q := [set(), \"b\"] ⏎ p if 1 in q", "q := [\"b\"] ⏎ p if 1 in q", "q := {\"a\": set()} ⏎ p if \"x\", 1 in q", "p if 1 in [set(), \"b\"]", "q := [set()] ⏎ p if { some x in q; x == 1 }",
 	// comprehensions and nesting
 	`p := [x | x := 1; x == "a"]`, `p := {x | x := 1; x == "a"}`, `p := {x: y | x := 1; y := x + "a"}`, `p := [y | x := {"a": 1}; y := x.b]`, `p := count([x | x := 1])`, `p := sum([x | x := "a"])`,
 	`p := sum([x | x := 1])`, `p := concat(",", [x | x := 1])`, `p := concat(",", {x | x := "a"})`, `p if [x | x := 1] == ["a"]`, `p := {"a": [x | x := 1]}["b"]`, `p if { y := [x | x := 1]; y[0] == "a" }`,

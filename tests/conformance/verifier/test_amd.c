@@ -29,6 +29,8 @@ static void run_expected(const char *folder, const char *stem, const struct anch
     if (!value_is_defined(evidence))
         return;
 
+    if (verifier_of(want) == NULL)
+        return; /* left out of this build */
     value config;
     CHECK(json_parse(&a, STR("{\"sample_verifier\":{},\"sample_device_verifier\":{}}"), NULL,
                      &config, NULL) == OK);
@@ -114,6 +116,8 @@ static void test_expectations(const struct anchors *anchors)
          "REPORT_DATA is different from that in Sample Quote"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (verifier_find(str_of(rows[i].tee)) == NULL)
+            continue;
         CLEANUP(arena_done) struct arena a;
         arena_init(&a, 64 * 1024 * 1024);
         value evidence = vector_json(&a, rows[i].evidence), config;

@@ -386,6 +386,6 @@ int main(void)
         sweep_snp(&s);
     if (verifier_find(STR("tpm")) != NULL)
         sweep_tpm(&s);
-    sweep_report(&s, 4000, 1000000);
+    sweep_report(&s, MUTANTS_AT_LEAST(4000), MUTANTS_AT_LEAST(1000000));
     return tap_done();
 }

@@ -420,7 +420,7 @@ int main(void)
     for (size_t i = 0; good && i < ARRAY_LEN(rows); i++)
         if (rows[i].set != NULL)
             sweep_machine(&s, &rows[i]);
-    sweep_report(&s, 2000, 1000000);
+    sweep_report(&s, MUTANTS_AT_LEAST(2000), MUTANTS_AT_LEAST(1000000));
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         collateral_set_free(rows[i].set);
     return tap_done();

@@ -3,6 +3,7 @@
  * make the policy pass, must fail with any one operation left out, and has the
  * length that the generator knows to be the smallest.
  */
+#include <stdarg.h>
 #include <time.h>
 
 #include "with_service.h"
@@ -23,65 +24,195 @@ static unsigned pick(unsigned n)
 
 struct denial {
     struct buf policy, values, input; /* texts */
-    unsigned conditions, expired;
+    struct buf helpers;               /* rules that conditions need */
+    unsigned conditions, helper_count, expired;
+    bool by_data;
 };
 
-/* One condition of a rule; returns how many operations it takes to hold. */
-static unsigned condition(struct denial *d, bool by_data)
+#define FAR "2030-01-01T00:00:00Z"
+#define PAST "2020-01-01T00:00:00Z"
+
+/* The reference value that belongs to the present condition, as a policy names it. */
+static const char *reference(const struct denial *d)
 {
-    unsigned i = d->conditions++;
-    struct buf *p = &d->policy;
-    const char *far = "2030-01-01T00:00:00Z", *past = "2020-01-01T00:00:00Z";
-    char ref[64];
-    snprintf(ref, sizeof(ref), by_data ? "data.reference.r%u" : "query_reference_value(\"r%u\")",
-             i);
-    unsigned kind = pick(8);
-    if (i > 0)
-        buf_add_cstr(&d->input, ",");
-    buf_add_format(&d->input, "\"c%u\":", i);
-    buf_add_cstr(&d->input, kind == 5 || kind == 6 ? "4" : "\"actual\"");
-    buf_add_cstr(p, "\t");
-    switch (kind) {
-    case 0: /* not a member */
-    case 1: /* expired, and a member */
-    case 2: /* expired, and not a member */
-        buf_add_format(p, "input.t.c%u in %s\n", i, ref);
-        buf_add_format(&d->values,
-                       "{\"name\":\"r%u\",\"expiration\":\"%s\",\"value\":[\"x\",\"%s\"]},", i,
-                       kind == 0 ? far : past, kind == 1 ? "actual" : "y");
-        d->expired += kind == 1;
+    static char text[64];
+    snprintf(text, sizeof(text),
+             d->by_data ? "data.reference.r%u" : "query_reference_value(\"r%u\")", d->conditions);
+    return text;
+}
+
+PRINTF_LIKE(2, 3) static void set_input(struct denial *d, const char *format, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    buf_add_format(&d->input, "%s\"c%u\":%s", d->input.len > 1 ? "," : "", d->conditions, text);
+}
+
+static void set_value(struct denial *d, const char *expiration, const char *text)
+{
+    buf_add_format(&d->values, "{\"name\":\"r%u\",\"expiration\":\"%s\",\"value\":%s},",
+                   d->conditions, expiration, text);
+}
+
+/* "%1$u" and "%2$s" of an expression filled in: printf's warnings are about literals only. */
+static void expand(char *out, size_t size, const char *format, unsigned number, const char *text)
+{
+    size_t n = 0;
+    while (*format != '\0' && n + 1 < size) {
+        int len = -1;
+        if (strncmp(format, "%1$u", 4) == 0)
+            len = snprintf(out + n, size - n, "%u", number);
+        else if (strncmp(format, "%2$s", 4) == 0)
+            len = snprintf(out + n, size - n, "%s", text);
+        if (len < 0)
+            out[n++] = *format++;
+        else
+            n += (size_t)len, format += 4;
+    }
+    out[n < size ? n : size - 1] = '\0';
+}
+
+/* input.t.cN against a reference value or a constant. */
+static unsigned plain_condition(struct denial *d, struct buf *p)
+{
+    static const struct {
+        const char *input, *value; /* NULL: nothing has that name */
+        const char *expression;    /* %1$u the number, %2$s the reference value */
+        unsigned need;
+        bool expired, counts;
+    } rows[] = {
+        {"\"actual\"", "[\"x\",\"y\"]", "input.t.c%1$u in %2$s", 1, false, false},
+        {"\"actual\"", "[\"x\",\"actual\"]", "input.t.c%1$u in %2$s", 1, true, true},
+        {"\"actual\"", "[\"x\",\"y\"]", "input.t.c%1$u in %2$s", 1, true, false},
+        {"\"actual\"", NULL, "input.t.c%1$u in %2$s", 1, false, false},
+        {"\"actual\"", "[\"actual\"]", "input.t.c%1$u in %2$s", 0, false, false},
+        {"\"actual\"", NULL, "input.t.c%1$u == \"wanted\"", 1, false, false},
+        {"4", "5", "input.t.c%1$u == %2$s", 1, false, false},
+        {"4", "9", "input.t.c%1$u >= %2$s", 1, false, false},
+        {"4", "4", "input.t.c%1$u > %2$s", 1, false, false},
+        {"4", "3", "input.t.c%1$u <= %2$s", 1, false, false},
+        {"4", "4", "input.t.c%1$u < %2$s", 1, false, false},
+        {"4", "4", "%2$s < input.t.c%1$u", 1, false, false},
+        {"4", "4", "%2$s <= input.t.c%1$u", 0, false, false},
+        {"4", NULL, "input.t.c%1$u < 4", 1, false, false},
+        {"4", NULL, "input.t.c%1$u <= 3", 1, false, false},
+        {"0.5", NULL, "input.t.c%1$u > 0.5", 1, false, false},
+        {"\"1.2.3\"", NULL, "input.t.c%1$u > \"1.2.3\"", 1, false, false},
+        {"\"1.2.3\"", NULL, "input.t.c%1$u < \"1.2.3\"", 1, false, false},
+        {"4", NULL, "input.t.c%1$u != 4", 1, false, false},
+        {"true", NULL, "input.t.c%1$u != true", 1, false, false},
+        {"\"actual\"", NULL, "input.t.c%1$u != \"actual\"", 1, false, false},
+        {"\"\"", NULL, "input.t.c%1$u != \"\"", 1, false, false},
+        {"\"actual\"", "\"actual\"", "input.t.c%1$u != %2$s", 1, false, false},
+        {"\"actual\"", "\"other\"", "input.t.c%1$u != %2$s", 0, false, false},
+        {"true", NULL, "not input.t.c%1$u", 1, false, false},
+        {"\"text\"", NULL, "not input.t.c%1$u", 1, false, false},
+        {"4", NULL, "not input.t.c%1$u == 4", 1, false, false},
+        {"4", NULL, "not input.t.c%1$u != 5", 1, false, false},
+        {"4", NULL, "not input.t.c%1$u < 5", 1, false, false},
+        {"4", NULL, "not input.t.c%1$u >= 4", 1, false, false},
+        {"\"actual\"", "[\"x\",\"actual\",\"y\"]", "not input.t.c%1$u in %2$s", 1, false, false},
+        {"\"actual\"", "[\"actual\",\"actual\"]", "not input.t.c%1$u in %2$s", 1, false, false},
+        {"\"actual\"", NULL, "not input.t.c%1$u in {\"actual\", \"\"}", 1, false, false},
+        {"4", NULL, "not input.t.c%1$u in {4, 5}", 1, false, false},
+        {"[\"p\",\"q\",\"s\"]", "[\"q\"]", "every x in input.t.c%1$u { x in %2$s }", 2, false,
+         false},
+        {"[{\"n\":1},{\"n\":7},{\"n\":9}]", NULL, "every x in input.t.c%1$u { x.n < 5 }", 2, false,
+         false},
+        /* Set differences: each item that is missing is one operation. */
+        {"[\"p\",\"q\"]", NULL, "count({\"p\", \"q\", \"r\"} - {x | some x in input.t.c%1$u}) == 0",
+         1, false, false},
+        {"[\"p\",\"q\",\"r\"]", "[\"q\"]",
+         "count({x | some x in input.t.c%1$u} - {x | some x in %2$s}) == 0", 2, false, false},
+        {"[\"p\"]", "[\"p\",\"q\",\"r\"]",
+         "{x | some x in %2$s} - {x | x := input.t.c%1$u[_]} == set()", 2, false, false},
+        {"[\"p\",\"q\"]", NULL, "{x | some x in input.t.c%1$u} - {x | some x in %2$s} == set()", 0,
+         false, false},
+    };
+    unsigned row = pick(ARRAY_LEN(rows)), i = d->conditions;
+    set_input(d, "%s", rows[row].input);
+    if (rows[row].value != NULL)
+        set_value(d, rows[row].expired ? PAST : FAR, rows[row].value);
+    else if (rows[row].need == 0)
+        set_value(d, FAR, "[\"p\",\"q\"]");
+    d->expired += rows[row].counts;
+    char text[256];
+    expand(text, sizeof(text), rows[row].expression, i, reference(d));
+    buf_add(p, str_of(text));
+    d->conditions++;
+    return rows[row].need;
+}
+
+/* `hN`, a rule of two conditions; `not hN`, of one that holds; a set that has to be empty. */
+static unsigned nested_condition(struct denial *d, struct buf *p)
+{
+    unsigned h = d->helper_count++, need = 0, n = 1 + pick(2);
+    switch (pick(5)) {
+    case 0: /* rules within rules */
+        buf_add_format(p, "h%u", h);
+        buf_add_format(&d->helpers, "h%u if {\n\t", h);
+        for (unsigned i = 0; i < n; i++, buf_add_cstr(&d->helpers, "\n\t"))
+            need += plain_condition(d, &d->helpers);
+        buf_add_cstr(&d->helpers, "true\n}\n");
+        return need;
+    case 1: /* one condition of it broken is enough, of each body that holds */
+        buf_add_format(p, "not h%u", h);
+        for (unsigned i = 0; i < n; i++) {
+            buf_add_format(&d->helpers, "h%u if {\n\tinput.t.c%u == 1\n\tinput.t.c%u > 1\n}\n", h,
+                           d->conditions, d->conditions + 1);
+            set_input(d, "1");
+            d->conditions++;
+            set_input(d, "2");
+            d->conditions++;
+        }
+        return n;
+    case 2: /* what must not be */
+        buf_add_format(p, pick(2) == 0 ? "count(h%u) == 0" : "h%u == set()", h);
+        for (unsigned i = 0; i < n; i++) {
+            buf_add_format(&d->helpers, "h%u contains \"m%u\" if input.t.c%u != 3\n", h, i,
+                           d->conditions);
+            set_input(d, "4");
+            d->conditions++;
+        }
+        return n;
+    case 3: /* sets that rules make */
+        buf_add_format(p, "count(h%u - g%u) == 0", h, h);
+        buf_add_format(&d->helpers,
+                       "h%u := {\"p\", \"q\"}\ng%u contains x if some x in input.t.c%u\n", h, h,
+                       d->conditions);
+        set_input(d, n == 1 ? "[\"q\"]" : "[]");
+        d->conditions++;
+        return n;
+    default: /* a function */
+        buf_add_format(p, "h%u(input.t.c%u)", h, d->conditions);
+        buf_add_format(&d->helpers, "h%u(x) if x >= 5\n", h);
+        set_input(d, "4");
+        d->conditions++;
         return 1;
-    case 3: /* nothing has that name */
-        buf_add_format(p, "input.t.c%u in %s\n", i, ref);
-        return 1;
-    case 4: /* a constant */
-        buf_add_format(p, "input.t.c%u == \"wanted\"\n", i);
-        return 1;
-    case 5: /* a minimum that is too high */
-        buf_add_format(p, "input.t.c%u >= %s\n", i, ref);
-        buf_add_format(&d->values, "{\"name\":\"r%u\",\"expiration\":\"%s\",\"value\":9},", i, far);
-        return 1;
-    case 6: /* equality with a reference value */
-        buf_add_format(p, "input.t.c%u == %s\n", i, ref);
-        buf_add_format(&d->values, "{\"name\":\"r%u\",\"expiration\":\"%s\",\"value\":5},", i, far);
-        return 1;
-    default: /* one that holds */
-        buf_add_format(p, "input.t.c%u in %s\n", i, ref);
-        buf_add_format(&d->values,
-                       "{\"name\":\"r%u\",\"expiration\":\"%s\",\"value\":[\"actual\"]},", i, far);
-        return 0;
     }
 }
 
+/* One condition of a rule; returns how many operations it takes to hold. */
+static unsigned condition(struct denial *d)
+{
+    buf_add_cstr(&d->policy, "\t");
+    unsigned need = pick(4) == 0 ? nested_condition(d, &d->policy) : plain_condition(d, &d->policy);
+    buf_add_cstr(&d->policy, "\n");
+    return need;
+}
+
 /* A rule with one or two bodies; the smaller need counts. */
-static unsigned rule(struct denial *d, const char *name, int good, bool by_data)
+static unsigned rule(struct denial *d, const char *name, int good)
 {
     unsigned need = 100;
     for (unsigned bodies = 1 + (pick(4) == 0); bodies > 0; bodies--) {
         buf_add_format(&d->policy, "%s := %d if {\n", name, good);
         unsigned sum = 0;
         for (unsigned n = 1 + pick(3); n > 0; n--)
-            sum += condition(d, by_data);
+            sum += condition(d);
         buf_add_cstr(&d->policy, "}\n");
         need = sum < need ? sum : need;
     }
@@ -93,7 +224,9 @@ static unsigned generate(struct denial *d, bool by_data)
     buf_init(&d->policy, 1 << 16);
     buf_init(&d->values, 1 << 16);
     buf_init(&d->input, 1 << 16);
-    d->conditions = d->expired = 0;
+    buf_init(&d->helpers, 1 << 16);
+    d->conditions = d->helper_count = d->expired = 0;
+    d->by_data = by_data;
     buf_add_cstr(&d->policy, "package policy\nimport rego.v1\ndefault executables := 33\n"
                              "default hardware := 97\ndefault configuration := 36\n");
     if (!by_data)
@@ -102,9 +235,18 @@ static unsigned generate(struct denial *d, bool by_data)
                      "\"configuration\": configuration}\n");
     buf_add_cstr(&d->input, "{");
     buf_add_cstr(&d->values, "[");
-    unsigned need = rule(d, "executables", 3, by_data);
-    need += rule(d, "hardware", 2, by_data);
-    need += rule(d, "configuration", 2, by_data);
+    static const struct {
+        const char *name;
+        int good;
+    } rules[] = {{"executables", 3}, {"hardware", 2}, {"configuration", 2}};
+    unsigned need = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        if (pick(3) > 0)
+            need += rule(d, rules[i].name, rules[i].good);
+        else
+            buf_add_format(&d->policy, "%s := %d if input\n", rules[i].name, rules[i].good);
+    }
+    buf_add(&d->policy, buf_str(&d->helpers));
     buf_add_cstr(&d->input, "}");
     if (d->values.len > 1)
         d->values.len--; /* the last comma */
@@ -117,38 +259,53 @@ static void denial_done(struct denial *d)
     buf_done(&d->policy);
     buf_done(&d->values);
     buf_done(&d->input);
+    buf_done(&d->helpers);
 }
 
 /* ---- applying, independent of the code under test ---- */
 
+/* RFC 6902 for one operation, at what is left of its path. */
+static value patched(struct with_service *w, value doc, struct str path, struct str op, value v)
+{
+    if (!CHECK(path.len > 1 && path.ptr[0] == '/' && memchr(path.ptr, '~', path.len) == NULL))
+        return doc;
+    size_t end = str_find(path, '/', 1);
+    struct str token = str_slice(path, 1, end - 1), rest = str_from(path, end);
+    bool last = rest.len == 0, append = str_is(token, "-");
+    if (value_is_object(doc)) {
+        value key = value_string(&w->a, token), old = value_get(doc, key);
+        CHECK(value_is_defined(old) == !(last && str_is(op, "add")));
+        value new = !last                  ? patched(w, old, rest, op, v)
+                    : str_is(op, "remove") ? VALUE_UNDEFINED
+                                           : v;
+        return value_object_with(&w->a, doc, key, new);
+    }
+    size_t at = append ? value_len(doc) : strtoul(arena_str(&w->a, token).ptr, NULL, 10);
+    CHECK(value_is_array(doc) && (append ? last && str_is(op, "add") : at < value_len(doc)));
+    struct value_builder b;
+    value_builder_init(&b, &w->a, value_len(doc) + 1);
+    for (size_t i = 0; i < value_len(doc); i++) {
+        if (i != at)
+            value_builder_add(&b, value_items(doc)[i]);
+        else if (!last)
+            value_builder_add(&b, patched(w, value_items(doc)[i], rest, op, v));
+        else if (!str_is(op, "remove"))
+            value_builder_add(&b, v);
+    }
+    if (append)
+        value_builder_add(&b, v);
+    return value_array_finish(&b);
+}
+
 static void apply(struct with_service *w, value op, value *claims, value *references)
 {
-    struct str path = value_str(value_get_lit(op, "path"));
-    bool add = str_is(value_str(value_get_lit(op, "op")), "add");
-    value v = value_get_lit(op, "value");
-    if (str_has_prefix(path, STR("/input/t/"))) {
-        value key = value_string(&w->a, str_from(path, strlen("/input/t/")));
-        CHECK(value_is_defined(value_get(*claims, key)) != add);
-        *claims = value_object_with(&w->a, *claims, key, v);
-        return;
-    }
-    CHECK(str_has_prefix(path, STR("/reference-values/")));
-    struct str name = str_from(path, strlen("/reference-values/"));
-    bool append = str_has_suffix(name, STR("/-"));
-    if (append)
-        name.len -= 2;
-    value key = value_string(&w->a, name);
-    value old = value_get(*references, key);
-    CHECK(value_is_defined(old) == (append || !add));
-    if (append) {
-        struct value_builder b;
-        value_builder_init(&b, &w->a, value_len(old) + 1);
-        for (size_t i = 0; i < value_len(old); i++)
-            value_builder_add(&b, value_items(old)[i]);
-        value_builder_add(&b, v);
-        v = value_array_finish(&b);
-    }
-    *references = value_object_with(&w->a, *references, key, v);
+    struct str path = value_str(value_get_lit(op, "path")),
+               name = value_str(value_get_lit(op, "op"));
+    bool input = str_has_prefix(path, STR("/input/t/"));
+    CHECK(input || str_has_prefix(path, STR("/reference-values/")));
+    value *doc = input ? claims : references;
+    *doc = patched(w, *doc, str_from(path, strlen(input ? "/input/t" : "/reference-values")), name,
+                   value_get_lit(op, "value"));
 }
 
 /* The policy with the change, or with all of it but operation `left_out`. */
@@ -172,6 +329,9 @@ static bool affirming(struct with_service *w, value change, size_t left_out, val
     service_context_put(w->s, ctx);
     return st == OK && trust_vector_tier(&outcome.vector) == TIER_AFFIRMING;
 }
+
+/* How many denials needed so many operations. */
+static unsigned seen[EXPLAIN_OPERATIONS_MAX + 1];
 
 static void test_one(unsigned n)
 {
@@ -213,6 +373,7 @@ static void test_one(unsigned n)
         return;
     }
     ok = CHECK(value_len(change) == need) && ok;
+    seen[need < ARRAY_LEN(seen) ? need : ARRAY_LEN(seen) - 1]++;
     ok = CHECK(affirming(&w, change, SIZE_MAX, e.claims, references)) && ok;
     for (size_t i = 0; i < value_len(change); i++)
         ok = CHECK(!affirming(&w, change, i, e.claims, references)) && ok;
@@ -262,6 +423,73 @@ static void test_words(void)
         {"negation", P "not input.t.debug", "[]", "{\"debug\":true}",
          "[{\"op\":\"replace\",\"path\":\"/input/t/debug\",\"value\":false}]", "undefined",
          "policy", "/input/t/debug", "undefined", "true"},
+        {"a minimum", P "input.t.svn >= query_reference_value(\"min\")",
+         "[{\"name\":\"min\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":9}]", "{\"svn\":4}",
+         "[{\"op\":\"replace\",\"path\":\"/reference-values/min\",\"value\":4}]", "undefined",
+         "reference-value", "/input/t/svn", "9", "4"},
+        {"below", P "input.t.svn < 3", "[]", "{\"svn\":3}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/svn\",\"value\":2}]", "undefined", "policy",
+         "/input/t/svn", "3", "3"},
+        {"a later version as text", P "input.t.v > \"1.2\"", "[]", "{\"v\":\"1.2\"}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/v\",\"value\":\"1.20\"}]", "undefined", "policy",
+         "/input/t/v", "\"1.2\"", "\"1.2\""},
+        {"nothing is before the empty text", P "input.t.v < \"\"", "[]", "{\"v\":\"1\"}",
+         "undefined", "undefined", "policy", "/input/t/v", "\"\"", "\"1\""},
+        {"different", P "input.t.mode != \"open\"", "[]", "{\"mode\":\"open\"}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/mode\",\"value\":\"\"}]", "undefined", "policy",
+         "/input/t/mode", "\"open\"", "\"open\""},
+        {"not equal to a list of bad ones", P "not input.t.chip in query_reference_value(\"bad\")",
+         "[{\"name\":\"bad\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[\"a\",\"b\"]}]",
+         "{\"chip\":\"b\"}",
+         "[{\"op\":\"remove\",\"path\":\"/reference-values/bad/1\",\"value\":\"b\"}]", "undefined",
+         "reference-value", "/input/t/chip", "[\"a\",\"b\"]", "\"b\""},
+        {"twice in the list", P "not input.t.chip in query_reference_value(\"bad\")",
+         "[{\"name\":\"bad\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[\"b\",\"a\",\"b\"]}"
+         "]",
+         "{\"chip\":\"b\"}",
+         "[{\"op\":\"replace\",\"path\":\"/reference-values/bad\",\"value\":[\"a\"]}]", "undefined",
+         "reference-value", "/input/t/chip", "[\"b\",\"a\",\"b\"]", "\"b\""},
+        {"not a rule", P "not debug\ndebug if input.t.debug", "[]", "{\"debug\":true}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/debug\",\"value\":false}]", "undefined",
+         "policy", "/data/policy/debug", "undefined", "true"},
+        {"not what a rule must not say", P "not a\na if not input.t.x", "[]", "{\"x\":false}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/x\",\"value\":true}]", "undefined", "policy",
+         "/data/policy/a", "undefined", "true"},
+        {"an empty set of complaints",
+         P "count(deny) == 0\ndeny contains \"debug\" if input.t.debug\ndeny contains \"old\" if "
+           "input.t.svn < 5",
+         "[]", "{\"debug\":true,\"svn\":4}",
+         "[{\"op\":\"replace\",\"path\":\"/input/t/debug\",\"value\":false},{\"op\":\"replace\","
+         "\"path\":\"/input/t/svn\",\"value\":5}]",
+         "undefined", "policy", "", "0", "2"},
+        {"complaints that a loop makes, behind a long one",
+         P "count(deny) == 0\nseen contains x if some x in numbers.range(1, 3000)\ndeny contains x "
+           "if {\n\tcount(seen) > 5\n\tsome x in input.t.open\n\tx in "
+           "query_reference_value(\"bad\")\n}",
+         "[{\"name\":\"bad\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[22,23]}]",
+         "{\"open\":[22,80,23]}",
+         "[{\"op\":\"remove\",\"path\":\"/reference-values/bad/"
+         "0\",\"value\":22},{\"op\":\"remove\","
+         "\"path\":\"/reference-values/bad/0\",\"value\":23}]",
+         "undefined", "policy", "", "0", "2"},
+        {"what is missing from a set",
+         P "count({x | some x in input.t.parts} - {x | some x in query_reference_value(\"ok\")}) "
+           "== 0",
+         "[{\"name\":\"ok\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[\"a\"]}]",
+         "{\"parts\":[\"a\",\"b\",\"c\"]}",
+         "[{\"op\":\"add\",\"path\":\"/reference-values/ok/-\",\"value\":\"b\"},{\"op\":\"add\","
+         "\"path\":\"/reference-values/ok/-\",\"value\":\"c\"}]",
+         "undefined", "policy", "", "0", "2"},
+        {"one value for two conditions rather than two changes",
+         P "{\n\tinput.t.m in query_reference_value(\"a\")\n\tinput.t.m in "
+           "query_reference_value(\"b\")\n}",
+         "[{\"name\":\"a\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[\"x\"]},"
+         "{\"name\":\"b\",\"expiration\":\"2030-01-01T00:00:00Z\",\"value\":[\"x\"]}]",
+         "{\"m\":\"y\"}", "[{\"op\":\"replace\",\"path\":\"/input/t/m\",\"value\":\"x\"}]",
+         "undefined", "reference-value", "/input/t/m", "[\"x\"]", "\"y\""},
+        {"an argument of a function", P "enough(input.t.svn)\nenough(x) if x >= 7", "[]",
+         "{\"svn\":4}", "[{\"op\":\"replace\",\"path\":\"/input/t/svn\",\"value\":7}]", "undefined",
+         "policy", "/input/t/svn", "7", "4"},
         {"another TEE's claims are not made up", P "input.u.debug == false", "[]",
          "{\"debug\":true}", "undefined", "undefined", "policy", "/input/u/debug", "false",
          "undefined"},
@@ -339,6 +567,8 @@ static bool slow_refusal(void *user, struct arena *a, value input, value data, v
             .relation = REGO_REL_EQUAL,
             .left = VALUE_UNDEFINED,
             .right = value_small_int((int)*evaluations),
+            .part = VALUE_UNDEFINED,
+            .whole = VALUE_UNDEFINED,
             .left_path = arena_format(a, "/input/t/c%d", i),
         };
     *trace = (struct rego_trace){items, items == NULL ? 0 : FAILED};
@@ -378,5 +608,7 @@ int main(void)
     test_slow_policy();
     for (unsigned i = 0; i < DENIALS; i++)
         test_one(i);
+    for (unsigned i = 1; i <= EXPLAIN_OPERATIONS_MAX; i++)
+        CHECK(seen[i] > 0);
     return tap_done();
 }

@@ -185,6 +185,9 @@ static void test_fail_closed(void)
     CHECK(finds(s, TCB)); /* to the last second */
     now_ns = (PKI_NOT_AFTER + 1) * NS_PER_S;
     CHECK(!finds(s, TCB));
+    CHECK(resolve(s, QE, &err) == ERR_UNAVAILABLE && resolve(s, ROOT_CRL, &err) == ERR_UNAVAILABLE);
+    CHECK(atomic_load(&net.asked) == 3); /* each by itself: the host is not ill */
+    collateral_forget_failures(s);
     /* The service has nothing newer either: refused, and not for want of an answer. */
     CHECK(resolve(s, TCB, &err) == ERR_UNAVAILABLE);
     CHECK(strstr(err.text, "is out of date since 2045-01-01T00:00:00Z") != NULL);
@@ -449,6 +452,15 @@ static void test_strangers(void)
 
 static void test_wrong_vcek(void)
 {
+    well();
+    CLEANUP(collateral_service_cleanup) struct collateral_service *odd = service("", "");
+    char odd_url[512];
+    vcek_url(9, odd_url);
+    net.status = 400; /* a question that the service finds odd is no illness of the service */
+    CHECK(resolve(odd, odd_url, NULL) == ERR_NOT_FOUND);
+    net.status = 200;
+    vcek_url(10, odd_url);
+    CHECK(resolve(odd, odd_url, NULL) == OK);
     well();
     CLEANUP(collateral_service_cleanup) struct collateral_service *s = service("", "");
     struct error err = ERROR_INIT;

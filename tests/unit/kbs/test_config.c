@@ -126,11 +126,11 @@ static void test_refused(void)
         {"minutes of another kind",
          PLAIN OLD_ADMIN AS
          "[attestation_service.attestation_token_broker]\nduration_min = \"x\"\n",
-         "c.toml:8: attestation_service.attestation_token_broker.duration_min: expected a number "
+         "c.toml:8:1: attestation_service.attestation_token_broker.duration_min: expected a number "
          "of minutes"},
         {"an RVPS of another kind",
          PLAIN OLD_ADMIN AS "[attestation_service.rvps_config]\ntype = \"Builtin\"\n",
-         "c.toml:8: attestation_service.rvps_config.type: expected one of \"BuiltIn\""},
+         "c.toml:8:1: attestation_service.rvps_config.type: expected one of \"BuiltIn\""},
         /* Read as `false` these would be protections that are off without a word. */
         {"a switch in words", PLAIN OLD_ADMIN AZ "require_user_data = \"true\"\n",
          "az_vtpm.require_user_data: expected true or false, got a string"},
@@ -250,7 +250,7 @@ static void test_unknown(void)
         const char *text, *warning; /* NULL: none */
     } rows[] = {
         {AZ "paravisor_mesurements = []\n",
-         "c.toml:8: attestation_service.verifier_config.az_vtpm.paravisor_mesurements: unknown "
+         "c.toml:8:1: attestation_service.verifier_config.az_vtpm.paravisor_mesurements: unknown "
          "key, "
          "ignored; did you mean "
          "attestation_service.verifier_config.az_vtpm.paravisor_measurements"},

@@ -352,6 +352,92 @@ static void test_traffic(bool over_tls)
     SSL_CTX_free(ctx);
 }
 
+/* ---- silence ---- */
+
+#define FIRST "GET /none HTTP/1.1\r\n" H "\r\n"
+
+/* A TLS handshake has the same time as a head: once more where that was too short. */
+static int connect_in_time(const char *address, SSL_CTX *ctx)
+{
+    int fd = -1;
+    if (ctx == NULL)
+        return raw_connect(address);
+    CHECK(WAIT_UNTIL((fd = raw_connect_tls(address, ctx)) >= 0));
+    return fd;
+}
+
+/*
+ * Read the answer to FIRST.  On a busy machine the time for the head, which runs
+ * from accept, may have been over before we came to send it: once more, then.
+ */
+static bool first_in_time(const char *address, SSL_CTX *ctx, struct str text, int *fd,
+                          struct buf *in, struct raw_answer *a)
+{
+    int64_t start = now_ms();
+    while (raw_read_answer(*fd, in, true, a) && now_ms() - start < PATIENCE_MS) {
+        if (a->status != 408)
+            return a->status == 204;
+        raw_close(*fd);
+        buf_reset(in);
+        *fd = connect_in_time(address, ctx);
+        raw_send(*fd, text);
+    }
+    return false;
+}
+
+static void test_timeouts(bool over_tls)
+{
+    const struct {
+        const char *name;
+        struct str send; /* then silence */
+        int want;        /* 0: closed without a word */
+        int skip;        /* 1: after the answer to FIRST */
+    } silences[] = {
+        {"not a byte", STR(""), 408, 0},
+        {"half a head", STR("GET / HT"), 408, 0},
+        {"half a second head", STR(FIRST "GET /"), 408, 1},
+        {"half a body", STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab"), 408, 0},
+        {"half a chunk",
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n9\r\nab"), 408, 0},
+        {"idle", STR(FIRST), 0, 1},
+    };
+    struct http_limits l = fixture_limits();
+    l.head_timeout_ms = l.body_timeout_ms = l.idle_timeout_ms = l.close_timeout_ms = 120;
+    CLEANUP(tls_server_cleanup) struct tls_server *tls = over_tls ? new_tls() : NULL;
+    SSL_CTX *ctx = over_tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+    struct fixture f;
+    if (!CHECK(fixture_start(&f, l, tls, 2)))
+        return;
+
+    int fds[ARRAY_LEN(silences)];
+    int64_t start = now_ms();
+    for (size_t i = 0; i < ARRAY_LEN(silences); i++) {
+        fds[i] = connect_in_time(f.address, ctx);
+        raw_send(fds[i], silences[i].send);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(silences); i++) {
+        CLEANUP(buf_done) struct buf text;
+        buf_init(&text, 1 << 20);
+        struct raw_answer a;
+        raw_answer_init(&a);
+        if (silences[i].skip > 0)
+            CHECK_ROW(first_in_time(f.address, ctx, silences[i].send, &fds[i], &text, &a),
+                      silences[i].name);
+        if (silences[i].want != 0) {
+            CHECK_ROW(raw_read_answer(fds[i], &text, false, &a) && a.status == silences[i].want &&
+                          a.close,
+                      silences[i].name);
+            CHECK_STR_ROW(buf_str(&a.body), STR(""), silences[i].name);
+        }
+        CHECK_ROW(raw_at_end(fds[i]), silences[i].name);
+        CHECK_ROW(now_ms() - start >= 119, silences[i].name);
+        raw_answer_done(&a);
+        raw_close(fds[i]);
+    }
+    CHECK(fixture_stop(&f));
+    SSL_CTX_free(ctx);
+}
+
 /* ---- a crowd that says nothing ---- */
 
 /* Resident bytes of a process. */
@@ -467,5 +553,7 @@ int main(void)
     test_crowd(tls, count);
     test_traffic(false);
     test_traffic(true);
+    test_timeouts(false);
+    test_timeouts(true);
     return tap_done();
 }

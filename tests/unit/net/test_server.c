@@ -1,4 +1,4 @@
-/* The server over loopback, plain: bytes of an answer, keep-alive, limits, time-outs, stop. */
+/* The server over loopback, plain: bytes of an answer, keep-alive, limits, slowness, stop. */
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -277,76 +277,6 @@ static void test_many_pipelined(void)
 }
 
 /* ---- time ---- */
-
-#define FIRST "GET /none HTTP/1.1\r\n" H "\r\n"
-
-/*
- * Read the answer to FIRST.  On a busy machine the time for the head, which runs
- * from accept, may have been over before we came to send it: once more, then.
- */
-static bool first_in_time(const char *address, struct str text, int *fd, struct buf *in,
-                          struct raw_answer *a)
-{
-    int64_t start = now_ms();
-    while (raw_read_answer(*fd, in, true, a) && now_ms() - start < PATIENCE_MS) {
-        if (a->status != 408)
-            return a->status == 204;
-        close(*fd);
-        buf_reset(in);
-        *fd = raw_connect(address);
-        raw_send(*fd, text);
-    }
-    return false;
-}
-
-static void test_timeouts(void)
-{
-    const struct {
-        const char *name;
-        struct str send; /* then silence */
-        int want;        /* 0: closed without a word */
-        int skip;        /* 1: after the answer to FIRST */
-    } rows[] = {
-        {"not a byte", STR(""), 408, 0},
-        {"half a head", STR("GET / HT"), 408, 0},
-        {"half a second head", STR(FIRST "GET /"), 408, 1},
-        {"half a body", STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab"), 408, 0},
-        {"half a chunk",
-         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n9\r\nab"), 408, 0},
-        {"idle", STR(FIRST), 0, 1},
-    };
-    struct http_limits l = fixture_limits();
-    l.head_timeout_ms = l.body_timeout_ms = l.idle_timeout_ms = l.close_timeout_ms = 120;
-    struct fixture f;
-    if (!CHECK(fixture_start(&f, l, NULL, 2)))
-        return;
-
-    int fds[ARRAY_LEN(rows)];
-    int64_t start = now_ms();
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        fds[i] = raw_connect(f.address);
-        raw_send(fds[i], rows[i].send);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        CLEANUP(buf_done) struct buf text;
-        buf_init(&text, 1 << 20);
-        struct raw_answer a;
-        raw_answer_init(&a);
-        if (rows[i].skip > 0)
-            CHECK_ROW(first_in_time(f.address, rows[i].send, &fds[i], &text, &a), rows[i].name);
-        if (rows[i].want != 0) {
-            CHECK_ROW(raw_read_answer(fds[i], &text, false, &a) && a.status == rows[i].want &&
-                          a.close,
-                      rows[i].name);
-            CHECK_STR_ROW(buf_str(&a.body), STR(""), rows[i].name);
-        }
-        CHECK_ROW(raw_at_end(fds[i]), rows[i].name);
-        CHECK_ROW(now_ms() - start >= 119, rows[i].name);
-        raw_answer_done(&a);
-        close(fds[i]);
-    }
-    CHECK(fixture_stop(&f));
-}
 
 /* Slowloris: a byte now and then does not prolong the time for a head. */
 static void test_slow_head(void)
@@ -676,7 +606,6 @@ int main(void)
     test_lengths();
     test_big_bodies();
     test_many_pipelined();
-    test_timeouts();
     test_slow_head();
     test_broken();
     test_many_idle();

@@ -120,6 +120,8 @@ static void test_errors(void)
          "import data.q unused", 2, 1, true},
         {"v0 in v1", "package p\nx { true }", "rego_parse_error",
          "`if` keyword is required before rule body", 2, 1, false},
+        {"a comprehension is no function", "package p\nx := [1 | true](2)", "rego_type_error",
+         "undefined function [1 | true]", 2, 6, false},
         {"a constant is no head of a reference", "package p\nx if not true[0]", "rego_parse_error",
          "illegal ref (head cannot be boolean)", 2, 10, false},
         {"but a keyword is, where a literal begins", "package p\nx if true[0]",
@@ -264,6 +266,68 @@ static void test_trace_order(void)
     CHECK(t.len == ARRAY_LEN(want));
     for (size_t i = 0; i < t.len && i < ARRAY_LEN(want); i++)
         CHECK(t.items[i].row == want[i]);
+}
+
+/* What a search for a change needs to know beyond that: REGO_TRACE_ALL. */
+static void test_trace_all(void)
+{
+    static const char module[] = "package p\n"
+                                 "x if not h\n"
+                                 "x if {\n\tlacking := need - have\n\tcount(lacking) == 0\n}\n"
+                                 "h if {\n\tinput.a == 1\n\tinput.b > 1\n}\n"
+                                 "need := {\"p\"}\n"
+                                 "have contains v if some v in input.l\n"
+                                 "x if f(input.b)\n"
+                                 "f(v) if v > 5\n"
+                                 "x if {\n\tsome i in []\n\ti == 1\n}\n";
+    static const struct {
+        const char *rule, *expression, *calls, *part, *whole, *whole_path;
+        enum rego_relation relation, inner;
+        uint32_t head_row;
+        bool held;
+    } want[] = {
+        {"data.p.h", "input.b > 1", "", "", "", "", REGO_REL_GREATER, REGO_REL_GREATER, 7, true},
+        {"data.p.h", "input.a == 1", "", "", "", "", REGO_REL_EQUAL, REGO_REL_EQUAL, 7, true},
+        {"data.p.x", "not h", "data.p.h", "", "", "", REGO_REL_NOT, REGO_REL_DEFINED, 2, false},
+        {"data.p.have", "some v in input.l", "", "", "", "", REGO_REL_IN, REGO_REL_IN, 12, true},
+        {"data.p.x", "count(lacking) == 0", "data.p.need data.p.have", "[\"p\"]", "[\"q\"]",
+         "/input/l", REGO_REL_EQUAL, REGO_REL_EQUAL, 3, false},
+        {"data.p.f", "v > 5", "", "", "", "", REGO_REL_GREATER, REGO_REL_GREATER, 14, false},
+        {"data.p.x", "f(input.b)", "data.p.f", "", "", "", REGO_REL_OTHER, REGO_REL_OTHER, 13,
+         false},
+        {"data.p.x", "some i in []", "", "", "", "", REGO_REL_IN, REGO_REL_IN, 15, false},
+    };
+    CLEANUP(rego_policy_cleanup) struct rego_policy *p = compile(module, NULL);
+    CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = rego_ctx_new(NULL);
+    (void)evaluate(ctx, p, "data.p.x", "{\"a\": 1, \"b\": 2, \"l\": [\"q\"]}", NULL,
+                   REGO_TRACE_ALL);
+    struct rego_trace t = rego_ctx_trace(ctx);
+    struct arena *a = rego_ctx_arena(ctx);
+    size_t n = 0;
+    for (size_t i = 0; i < t.len; i++) {
+        const struct rego_trace_rule *r = &t.items[i];
+        if (r->held && str_is(r->rule, "data.p.need"))
+            continue; /* its value, which is an expression to the compiler */
+        if (!CHECK(n < ARRAY_LEN(want)))
+            break;
+        const char *row = want[n].expression;
+        struct str calls = STR_EMPTY;
+        for (size_t k = 0; k < r->call_count; k++)
+            calls = arena_format(a, "%.*s%s%.*s", STR_ARG(calls), k == 0 ? "" : " ",
+                                 STR_ARG(r->calls[k]));
+        CHECK_STR_ROW(r->rule, str_of(want[n].rule), row);
+        CHECK_STR_ROW(r->expression, str_of(want[n].expression), row);
+        CHECK_STR_ROW(calls, str_of(want[n].calls), row);
+        CHECK_STR_ROW(value_is_defined(r->part) ? json_text(a, r->part, JSON_COMPACT) : STR_EMPTY,
+                      str_of(want[n].part), row);
+        CHECK_STR_ROW(value_is_defined(r->whole) ? json_text(a, r->whole, JSON_COMPACT) : STR_EMPTY,
+                      str_of(want[n].whole), row);
+        CHECK_STR_ROW(r->whole_path, str_of(want[n].whole_path), row);
+        CHECK_ROW(r->relation == want[n].relation && r->inner == want[n].inner, row);
+        CHECK_ROW(r->head_row == want[n].head_row && r->held == want[n].held, row);
+        n++;
+    }
+    CHECK(n == ARRAY_LEN(want));
 }
 
 /* ---- limits ---- */
@@ -617,6 +681,7 @@ int main(void)
     test_errors();
     test_trace();
     test_trace_order();
+    test_trace_all();
     test_limits();
     test_questions();
     test_host_cache();

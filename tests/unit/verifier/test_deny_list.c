@@ -341,6 +341,8 @@ static void test_rows(void)
         const struct row *r = &rows[i];
         char list[512];
         struct outcome o;
+        if (verifier_find(str_of(r->tee)) == NULL) /* left out of this build */
+            continue;
         if (!make(r->tee, r->sets, &evidence))
             continue;
         struct str text = buf_str(&evidence);
@@ -392,6 +394,8 @@ static void test_learnt(void)
         arena_init(&a, 1 << 20);
         char list[512];
         struct outcome o;
+        if (verifier_find(str_of(keys[i].tee)) == NULL)
+            continue;
         if (!CHECK_ROW(an != NULL, keys[i].anchor) || !make(keys[i].tee, none, &evidence))
             continue;
         snprintf(list, sizeof(list), HEAD "signing_key = \"%.*s\"\n",
@@ -400,6 +404,8 @@ static void test_learnt(void)
         CHECK_ROW(o.status == ERR_DENIED && o.check == CHECK_KILL_SWITCH, keys[i].tee);
     }
 
+    if (verifier_find(STR("sgx")) == NULL)
+        return;
     struct outcome o;
     const char *const old[] = {"tcb_svn_all=4", NULL};
     CHECK(make("sgx", old, &evidence));
