@@ -6,12 +6,14 @@
 #include "net/fetch.h"
 
 static const char help[] =
-    "Usage: claviger-fetch [--help | --version]\n"
+    "Usage: claviger-fetch [URL...]\n"
+    "       claviger-fetch --help | --version\n"
     "\n"
     "Fetches collateral and key sets for a Claviger server, which starts it and\n"
     "speaks to it over the socket that it inherits as file descriptor 3.  It is of\n"
     "no use by itself.\n"
     "\n"
+    "  URL            nothing but these and what is below them, whatever the server says\n"
     "      --help     show this text\n"
     "      --version  show the version\n";
 
@@ -28,10 +30,9 @@ int main(int argc, char **argv)
 
     int type = 0;
     socklen_t len = sizeof(type);
-    if (argc != 1 || getsockopt(FETCH_FD, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
-        type != SOCK_STREAM) {
+    if (getsockopt(FETCH_FD, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM) {
         fprintf(stderr, "claviger-fetch: started by a server only; see --help\n");
         return 2;
     }
-    return fetch_serve(FETCH_FD);
+    return fetch_serve_within(FETCH_FD, argc > 1 ? (const char *const *)argv + 1 : NULL);
 }

@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "attestation/attestation.h"
 #include "base/log.h"
+#include "crypto/locked.h"
 #include "collateral/sources.h"
 #include "kbs/kbs.h"
 #include "net/http.h"
@@ -136,15 +135,6 @@ static int fail(const struct error *err)
     return 1;
 }
 
-/* Keys are in this process: no core dumps, no ptrace by others, no new rights. */
-static void protect_process(void)
-{
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
 struct running {
     struct kbs *kbs;
     struct http_server *server;
@@ -180,6 +170,7 @@ static enum status accept_config(void *user, const struct kbs_config *c, struct 
 static void *supervise(void *arg)
 {
     struct running *run = arg;
+    kbs_refresh(run->kbs, accept_config, run); /* what is to be fetched is, at once */
     const struct timespec tick = {0, REFRESH_MS * 1000000L};
     for (;;) {
         int sig = sigtimedwait(&run->signals, NULL, &tick);
@@ -249,13 +240,35 @@ static void announce_sockets(const struct running *run, const struct kbs_config 
     log_info("kbs", "Starting %s server at [%s]", c->insecure_http ? "HTTP" : "HTTPS", list);
 }
 
+static void tell_about_memory(void)
+{
+    struct locked_state s;
+    locked_get_state(&s);
+    if (!s.ready || s.spilled > 0 || !secret_all_locked())
+        log_warn("kbs", "not all keys are in locked memory: RLIMIT_MEMLOCK is too small, or this "
+                        "build has a sanitizer");
+}
+
+/* From here on a request that takes the process over finds little in it (SECURITY.md). */
+static enum status confine_us(struct kbs *kbs, struct error *err)
+{
+    struct confined done;
+    enum status st = kbs_confine(kbs, &done, err);
+    if (st == OK && !(done.files && done.calls))
+        log_warn("kbs", "NOT FULLY CONFINED: %s", done.lacks.text);
+    else if (st == OK)
+        log_info("kbs", "confined by seccomp and Landlock %d", done.abi);
+    return st;
+}
+
 static int serve(struct kbs *kbs)
 {
     const struct kbs_config *c = kbs_current_config(kbs); /* until the first reload */
     struct running run = {.kbs = kbs};
     struct error err = ERROR_INIT;
-    if (listen_on(&run, c, &err) != OK)
+    if (listen_on(&run, c, &err) != OK || confine_us(kbs, &err) != OK)
         return fail(&err);
+    tell_about_memory();
     announce_sockets(&run, c);
 
     sigemptyset(&run.signals);
@@ -283,6 +296,8 @@ static int check_config(struct kbs *kbs, const char *path)
     struct tls_server *tls = NULL;
     enum status st = make_tls(c, &tls, &err);
     tls_server_unref(tls);
+    if (st == OK)
+        st = kbs_check_keys(kbs, &err);
     for (size_t i = 0; st == OK && i < c->sockets.len; i++)
         st = http_check_address(c->sockets.items[i], &err);
     if (st != OK)
@@ -298,6 +313,7 @@ static int check_config(struct kbs *kbs, const char *path)
 
 int main(int argc, char **argv)
 {
+    locked_init(); /* before OpenSSL allocates anything */
     struct arguments args = {0};
     int status = parse_arguments(argc, argv, &args);
     if (status >= 0)
@@ -308,7 +324,7 @@ int main(int argc, char **argv)
         fail(&err);
         return 101; /* as upstream */
     }
-    protect_process();
+    confine_process(); /* keys will be in it */
 
     const struct kbs_options options = {
         .config_path = args.config,

@@ -5,14 +5,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "attestation/rest.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "crypto/locked.h"
 #include "collateral/sources.h"
 #include "decision/decision.h"
+#include "net/helper.h"
 #include "net/http.h"
 #include "net/tls.h"
 
@@ -53,7 +53,9 @@ struct program {
     struct attestation_service *service;
     struct http_server *server;
     sigset_t signals;
-    atomic_bool stopping; /* /healthz says 503 (DESIGN.md) */
+    bool confinement_required;
+    struct helper *helper; /* starts claviger-fetch, once we may not */
+    atomic_bool stopping;  /* /healthz says 503 (DESIGN.md) */
 };
 
 /* ---- command line ---- */
@@ -304,6 +306,17 @@ static enum status naming_of(value config, enum era era, enum submod_naming *out
     return ERR_INVALID;
 }
 
+/* claviger.confinement, as in a KBS's configuration. */
+static enum status confinement_of(value config, bool *required, struct error *err)
+{
+    value v = value_pointer(config, STR("/claviger/confinement"));
+    *required = str_is(value_str(v), "required");
+    if (!value_is_defined(v) || *required || str_is(value_str(v), "available"))
+        return OK;
+    error_set(err, "configuration: claviger.confinement must be available or required");
+    return ERR_INVALID;
+}
+
 static enum status make_service(struct program *p, struct error *err)
 {
     CLEANUP(arena_done) struct arena a;
@@ -335,6 +348,8 @@ static enum status make_service(struct program *p, struct error *err)
         .user = p,
     };
     st = naming_of(config, o.era, &o.naming, err);
+    if (st == OK)
+        st = confinement_of(config, &p->confinement_required, err);
     if (st != OK)
         return st;
     log_info("restful-as", "era of the configuration: %s", o.era == ERA_OLD ? "old" : "new");
@@ -403,6 +418,11 @@ static int serve(struct program *p)
         error_set(&err, "could not start a thread");
         return fail(&err);
     }
+    struct locked_state s;
+    locked_get_state(&s);
+    if (!s.ready || s.spilled > 0 || !secret_all_locked())
+        log_warn("restful-as", "not all keys are in locked memory: RLIMIT_MEMLOCK is too small, or "
+                               "this build has a sanitizer");
     log_info("restful-as", "Starting RESTful Attestation Service at %.*s",
              STR_ARG(http_server_address(p->server, 0)));
     enum status st = http_server_run(p->server, &err);
@@ -411,17 +431,32 @@ static int serve(struct program *p)
     return st == OK ? 0 : fail(&err);
 }
 
-/* The signing key is in this process: no core dumps, no ptrace by others, no new rights. */
-static void protect_process(void)
+/* From here on a request that takes the process over finds little in it (SECURITY.md). */
+static enum status confine_us(struct program *p, struct error *err)
 {
-    const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    const struct helper_options o = {
+        .allow = attestation_allowed_urls(p->service),
+        .ca_files = {attestation_ca_file(p->service)},
+    };
+    if (o.allow[0] != NULL) {
+        if (helper_new(&o, &p->helper, err) != OK)
+            log_warn("restful-as", "nothing can be fetched: %s", err->text);
+        fetch_start_with(helper_start_fetch, p->helper);
+    }
+    CLEANUP(confine_done) struct confine list = {.failed = OK};
+    attestation_confine(p->service, &list);
+    struct confined done;
+    enum status st = confine_all(&list, CONFINE_SERVER, p->confinement_required, &done, err);
+    if (st == OK && !(done.files && done.calls))
+        log_warn("restful-as", "NOT FULLY CONFINED: %s", done.lacks.text);
+    else if (st == OK)
+        log_info("restful-as", "confined by seccomp and Landlock %d", done.abi);
+    return st;
 }
 
 int main(int argc, char **argv)
 {
+    locked_init(); /* before OpenSSL allocates anything */
     struct error err = ERROR_INIT;
     const char *filter = getenv("RUST_LOG");
     if (log_init(filter != NULL && filter[0] != '\0' ? filter : "info", &err) != OK) {
@@ -433,9 +468,12 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
 
-    protect_process();
-    status = make_service(&p, &err) == OK && listen_on(&p, &err) == OK ? serve(&p) : fail(&err);
+    confine_process(); /* the signing key will be in it */
+    status = make_service(&p, &err) == OK && listen_on(&p, &err) == OK && confine_us(&p, &err) == OK
+                 ? serve(&p)
+                 : fail(&err);
     http_server_free(p.server);
     attestation_service_unref(p.service);
+    helper_free(p.helper);
     return status;
 }

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "attestation/explain.h"
 #include "base/clock.h"
+#include "confine/confine.h"
 #include "decision/check.h"
 #include "jose/jose.h"
 #include "rego/rego.h"
@@ -68,6 +69,14 @@ DEFINE_CLEANUP(attestation_service, struct attestation_service, attestation_serv
 /* Follow changed policies, reference values, collateral.  Errors are warned about; the old state
  * serves. */
 void attestation_refresh(struct attestation_service *s);
+
+/* The files and folders that it reads and writes, for a process that confines itself. */
+void attestation_confine(const struct attestation_service *s, struct confine *c);
+
+/* What it may fetch (URL prefixes, NULL-terminated, maybe empty), and with which roots beside the
+ * system's (NULL: none).  Borrowed. */
+const char *const *attestation_allowed_urls(const struct attestation_service *s);
+const char *attestation_ca_file(const struct attestation_service *s);
 
 /* Policies or reference values that were never readable: /healthz is 503. */
 bool attestation_is_healthy(const struct attestation_service *s);

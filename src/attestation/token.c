@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "base/file.h"
+#include "crypto/locked.h"
 #include "crypto/x509.h"
 #include "value/json.h"
 
@@ -39,6 +40,22 @@ static enum status load_key(const struct as_config *c, struct privkey **out, str
         return ERR_INVALID;
     }
     return OK;
+}
+
+/* The one private key that lives as long as the service (crypto/locked.h). */
+static enum status load_locked_key(const struct as_config *c, struct privkey **out,
+                                   struct error *err)
+{
+    locked_begin();
+    enum status st = load_key(c, out, err);
+    if (st == OK && c->token != TOKEN_EAR) {
+        /* An RSA key gets its primes once more, prepared, with the first signature. */
+        CLEANUP(buf_done) struct buf ignored;
+        buf_init_secret(&ignored, KEY_FILE_MAX);
+        st = privkey_sign(*out, SIG_RSA_PKCS1, DIGEST_SHA384, STR_EMPTY, &ignored, err);
+    }
+    locked_end();
+    return st;
 }
 
 /* Whatever certificates the file holds, in file order; the first one should be the key's. */
@@ -120,7 +137,7 @@ enum status token_signer_load(struct arena *a, const struct as_config *c,
 {
     CLEANUP(privkey_cleanup) struct privkey *key = NULL;
     struct token_signer s = {.alg = c->token == TOKEN_EAR ? STR("ES256") : STR("RS384")};
-    enum status st = load_key(c, &key, err);
+    enum status st = load_locked_key(c, &key, err);
     if (st != OK)
         return st;
 

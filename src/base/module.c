@@ -39,3 +39,15 @@ STATUS module_open(const char *folder, const char *file, const char *symbol, uns
     *out = found;
     return OK;
 }
+
+const char *const *module_folders(void)
+{
+    static const char *const folders[] = {
+        CLAVIGER_MODULE_DIR,
+#ifdef CLAVIGER_BUILD_SRC_DIR
+        CLAVIGER_BUILD_SRC_DIR,
+#endif
+        NULL,
+    };
+    return folders;
+}

@@ -25,3 +25,6 @@ struct module_head {
  */
 STATUS module_open(const char *folder, const char *file, const char *symbol, unsigned version,
                    const void **out, struct error *err);
+
+/* The folders below which they are looked for, NULL-terminated. */
+const char *const *module_folders(void);

@@ -55,6 +55,22 @@ void collateral_forget_failures(struct collateral_service *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+const char *const *collateral_allowed(const struct collateral_service *s)
+{
+    static const char *const none[] = {NULL};
+    return s->fetcher == NULL ? none : s->sources.allow;
+}
+
+const char *collateral_ca_file(const struct collateral_service *s)
+{
+    return s->sources.ca_file.len == 0 ? NULL : s->sources.ca_file.ptr;
+}
+
+const char *collateral_folder(const struct collateral_service *s)
+{
+    return s->sources.cache_dir.len == 0 ? NULL : s->sources.cache_dir.ptr;
+}
+
 /* ---- life ---- */
 
 static enum status open_folder(struct collateral_service *s, struct error *err)

@@ -59,6 +59,12 @@ STATUS collateral_service_new(const struct collateral_options *options,
 struct collateral_service *collateral_service_free(struct collateral_service *s);
 DEFINE_CLEANUP(collateral_service, struct collateral_service, collateral_service_free)
 
+/* For a process that confines itself: URL prefixes that may be asked (NULL-terminated; none when
+ * offline), the file of further TLS roots and the folder; the last two may be NULL. */
+const char *const *collateral_allowed(const struct collateral_service *s);
+const char *collateral_ca_file(const struct collateral_service *s);
+const char *collateral_folder(const struct collateral_service *s);
+
 /* ---- reading ---- */
 
 #define COLLATERAL_VIEW_PINS 4

@@ -11,14 +11,13 @@
 #define LEEWAY_S 60      /* 6.3, 6.4 */
 
 struct provider {
-    struct pubkey *key; /* of public_key_uri, or NULL */
-    struct arena arena; /* of the key set */
-    struct jwk_set set;
-    struct str issuer, audience; /* the configuration's */
+    struct keys_source *key, *set; /* of public_key_uri and jwk_set_uri, or NULL */
+    struct str issuer, audience;   /* the configuration's */
 };
 
 struct admin {
     const struct kbs_config *config;
+    struct keys *keys;      /* borrowed: those of the providers */
     struct pubkey *old_key; /* 6.2; may be there beside insecure_api */
     struct pubkey **persona_keys;
     struct provider *providers;
@@ -46,54 +45,6 @@ static enum status require_ed25519(struct str path, const struct pubkey *key, st
         return OK;
     error_set(err, "public key \"%s\" is not an Ed25519 key", path.ptr);
     return ERR_INVALID;
-}
-
-/* "file:///x" and plain paths; nothing is fetched from here. */
-static enum status uri_path(struct str uri, struct str *out, struct error *err)
-{
-    if (str_has_prefix(uri, STR("file://"))) {
-        *out = str_from(uri, 7);
-        return OK;
-    }
-    if (str_has_prefix(uri, STR("https://")) || str_has_prefix(uri, STR("http://"))) {
-        error_set(err, "could not load \"%s\": key sets are read from files in this build",
-                  QUOTED(uri));
-        return ERR_UNSUPPORTED;
-    }
-    *out = uri;
-    return OK;
-}
-
-static enum status load_provider(const struct config_provider *config, struct provider *p,
-                                 struct error *err)
-{
-    p->issuer = config->issuer;
-    p->audience = config->audience;
-    struct str path;
-    if (config->public_key_uri.len > 0) {
-        enum status st = uri_path(config->public_key_uri, &path, err);
-        if (st == OK)
-            st = read_public_key(path, &p->key, err);
-        if (st != OK)
-            return st;
-    }
-    if (config->jwk_set_uri.len == 0)
-        return OK;
-
-    CLEANUP(buf_done) struct buf text;
-    buf_init(&text, KEY_FILE_MAX);
-    value json;
-    enum status st = uri_path(config->jwk_set_uri, &path, err);
-    if (st == OK)
-        st = file_read(path.ptr, &text, err);
-    if (st == OK)
-        st = json_parse(&p->arena, buf_str(&text), NULL, &json, err);
-    error_place(err);
-    if (st == OK)
-        st = jwk_set_parse(&p->arena, json, &p->set, err);
-    if (st != OK)
-        error_prefix(err, "could not load key set \"%s\": ", QUOTED(config->jwk_set_uri));
-    return st;
 }
 
 static enum status load_acls(struct admin *a, struct error *err)
@@ -133,8 +84,6 @@ static enum status load_keys(struct admin *a, config_warn warn, void *user, stru
     a->providers = calloc(c->provider_count + 1, sizeof(struct provider));
     if (a->persona_keys == NULL || a->providers == NULL)
         return error_nomem(err);
-    for (size_t i = 0; i < c->provider_count; i++)
-        arena_init(&a->providers[i].arena, 8 * KEY_FILE_MAX);
     for (size_t i = 0; i < c->persona_count; i++) {
         enum status st = read_public_key(c->personas[i].public_key_path, &a->persona_keys[i], err);
         if (st == OK)
@@ -142,21 +91,24 @@ static enum status load_keys(struct admin *a, config_warn warn, void *user, stru
         if (st != OK)
             return st;
     }
-    for (size_t i = 0; i < c->provider_count; i++) {
-        enum status st = load_provider(&c->providers[i], &a->providers[i], err);
-        if (st != OK)
-            return st;
-    }
+    for (size_t i = 0; i < c->provider_count; i++)
+        a->providers[i] = (struct provider){
+            .key = keys_find(a->keys, KEYS_PEM, c->providers[i].public_key_uri),
+            .set = keys_find(a->keys, KEYS_SET, c->providers[i].jwk_set_uri),
+            .issuer = c->providers[i].issuer,
+            .audience = c->providers[i].audience,
+        };
     return OK;
 }
 
-enum status admin_new(const struct kbs_config *config, config_warn warn, void *user,
-                      struct admin **out, struct error *err)
+enum status admin_new(const struct kbs_config *config, struct keys *keys, config_warn warn,
+                      void *user, struct admin **out, struct error *err)
 {
     CLEANUP(admin_cleanup) struct admin *a = calloc(1, sizeof(*a));
     if (a == NULL)
         return error_nomem(err);
     a->config = config;
+    a->keys = keys;
     enum status st = load_keys(a, warn, user, err);
     if (st == OK)
         st = load_acls(a, err);
@@ -173,11 +125,6 @@ struct admin *admin_free(struct admin *a)
     pubkey_unref(a->old_key);
     for (size_t i = 0; a->persona_keys != NULL && i < a->config->persona_count; i++)
         pubkey_unref(a->persona_keys[i]);
-    for (size_t i = 0; a->providers != NULL && i < a->config->provider_count; i++) {
-        pubkey_unref(a->providers[i].key);
-        jwk_set_done(&a->providers[i].set);
-        arena_done(&a->providers[i].arena);
-    }
     for (size_t i = 0; a->patterns != NULL && i < a->config->acl_count; i++)
         regex_unref(a->patterns[i]);
     free(a->persona_keys);
@@ -305,14 +252,21 @@ static enum status check_personas(const struct admin *a, const struct caller *ca
     return deny(checks, err, CHECK_ADMIN_KEY, refused);
 }
 
-static bool provider_verifies(const struct provider *p, const struct caller *caller)
+/* The key set decides where it knows the kid; the single key is for all others. */
+static bool provider_verifies(const struct admin *a, const struct provider *p,
+                              const struct caller *caller)
 {
-    for (size_t i = 0; i < p->set.len; i++) {
-        const struct jwk *k = &p->set.keys[i];
+    CLEANUP(keys_snapshot_cleanup) struct keys_snapshot *set = NULL, *pem = NULL;
+    if (p->set != NULL)
+        set = keys_get(a->keys, p->set);
+    for (size_t i = 0; set != NULL && i < set->set.len; i++) {
+        const struct jwk *k = &set->set.keys[i];
         if (k->key != NULL && caller->jws.kid.len > 0 && str_equal(k->kid, caller->jws.kid))
             return jws_verify(&caller->jws, k->key, k->alg, NULL) == OK;
     }
-    return p->key != NULL && jws_verify(&caller->jws, p->key, STR_EMPTY, NULL) == OK;
+    if (p->key != NULL)
+        pem = keys_get(a->keys, p->key);
+    return pem != NULL && jws_verify(&caller->jws, pem->key, STR_EMPTY, NULL) == OK;
 }
 
 static bool audience_has(value aud, struct str wanted)
@@ -333,10 +287,12 @@ static enum status check_providers(const struct admin *a, const struct caller *c
     static const char refused[] =
         "Admin access denied: Cannot verify token with any of the issuers";
     const char *why = "no provider's key made the signature"; /* for the log, not for the caller */
+    struct error trouble;
+    keys_trouble(a->keys, &trouble);
     const struct jwt_checks times = {true, false, false, LEEWAY_S};
     for (size_t i = 0; i < a->config->provider_count; i++) {
         const struct provider *p = &a->providers[i];
-        if (!provider_verifies(p, caller))
+        if (!provider_verifies(a, p, caller))
             continue;
         why = "exp is missing or past, or nbf is in the future";
         if (jwt_check_times(caller->claims, &times, now_s, NULL) != OK)
@@ -362,7 +318,8 @@ static enum status check_providers(const struct admin *a, const struct caller *c
         return ERR_DENIED;
     }
     status_ignore(check_failed(checks, NULL, CHECK_ADMIN_KEY, "", VALUE_UNDEFINED, VALUE_UNDEFINED,
-                               "%s: %s", refused, why));
+                               "%s: %s%s%s", refused, why, trouble.text[0] == '\0' ? "" : "; ",
+                               trouble.text));
     error_set(err, "%s", refused);
     return ERR_DENIED;
 }

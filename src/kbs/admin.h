@@ -1,7 +1,8 @@
 /*
  * admin - who may administer (kbs.md 6), in all three generations of [admin].
  *
- * Immutable once made; keys are read at that time.
+ * Immutable once made; keys are read at that time, but for those of identity
+ * providers that are fetched (keys.h).
  */
 #pragma once
 
@@ -9,13 +10,15 @@
 #include "decision/check.h"
 #include "jose/jose.h"
 #include "kbs/config.h"
+#include "kbs/keys.h"
 
 #define ADMIN_TOKEN_MAX 1000000
 
 struct admin;
 
-STATUS admin_new(const struct kbs_config *config, config_warn warn, void *user, struct admin **out,
-                 struct error *err);
+/* `keys` are the configuration's, and outlive it. */
+STATUS admin_new(const struct kbs_config *config, struct keys *keys, config_warn warn, void *user,
+                 struct admin **out, struct error *err);
 struct admin *admin_free(struct admin *a);
 DEFINE_CLEANUP(admin, struct admin, admin_free)
 

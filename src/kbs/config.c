@@ -5,6 +5,7 @@
 #include "attestation/attestation.h"
 #include "base/file.h"
 #include "decision/decision.h"
+#include "net/fetch.h"
 
 #define DEFAULT_REPOSITORY "/opt/confidential-containers/kbs/repository"
 #define DEFAULT_POLICY_PATH "/opt/confidential-containers/kbs/policy.rego"
@@ -65,6 +66,9 @@ static const struct config_key known_keys[] = {
     {"claviger.extra_trust_anchors", CONFIG_ANY, NULL},
     {"claviger.decision_ring", CONFIG_ANY, NULL},
     {"claviger.submod_naming", CONFIG_ANY, NULL},
+    {"claviger.confinement", CONFIG_ANY, NULL},
+    {"claviger.fetch_allow", CONFIG_ANY, NULL},
+    {"claviger.fetch_ca", CONFIG_ANY, NULL},
     {NULL, CONFIG_ANY, NULL},
 };
 
@@ -452,6 +456,17 @@ static void read_claviger(struct reader *r, struct kbs_config *c)
         (c->seal_keys.len == 0 || c->seal_keys.len > 4))
         reader_fail(r, STR("/claviger/seal_keys"), "expected one to four files");
     reader_strs(r, t, at, "extra_trust_anchors", &c->extra_trust_anchors);
+    reader_strs(r, t, at, "fetch_allow", &c->fetch_allow);
+    for (size_t i = 0; i < c->fetch_allow.len; i++)
+        if (!str_has_prefix(c->fetch_allow.items[i], STR("https://")) ||
+            !fetch_url_allowed(c->fetch_allow.items[i], c->fetch_allow.items[i]))
+            reader_fail(r, reader_item(r, STR("/claviger/fetch_allow"), i),
+                        "expected https://host[:port]/path without a query");
+    reader_str(r, t, at, "fetch_ca", &c->fetch_ca);
+    static const char *const confinement[] = {"available", "required", NULL};
+    if (reader_str(r, t, at, "confinement", &s))
+        c->confinement_required =
+            reader_choice(r, STR("/claviger/confinement"), s, confinement) == 1;
     c->decision_ring = DECISION_RING_DEFAULT;
     if (reader_uint(r, t, at, "decision_ring", DECISION_RING_MAX, &c->decision_ring) &&
         c->decision_ring < DECISION_RING_MIN)

@@ -108,6 +108,9 @@ struct kbs_config {
     unsigned decision_ring; /* bytes; of the process, so a reload does not change it */
     bool has_submod_naming;
     int submod_naming; /* enum submod_naming */
+    bool confinement_required;
+    struct str_list fetch_allow; /* URL prefixes beside the origins of key sources */
+    struct str fetch_ca;         /* further certification authorities for them */
 };
 
 typedef void (*config_warn)(void *user, const char *text);

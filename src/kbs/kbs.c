@@ -39,6 +39,7 @@ struct kbs_state *kbs_state_unref(struct kbs_state *s)
     storage_unref(s->kv);
     admin_free(s->admin);
     token_verifier_free(s->tokens);
+    keys_free(s->keys);
     attestation_service_unref(s->attestation);
     anchors_unref(s->anchors);
     kbs_config_free(s->config);
@@ -344,15 +345,20 @@ static enum status fill_state(struct kbs *k, struct kbs_state *s, struct kbs_sta
     if (st == OK)
         st = load_attestation(k, s, old, err);
     if (st == OK)
-        st = token_verifier_new(s->config, attestation_key(s->attestation), &s->tokens, err);
+        st = keys_new(s->config, &k->options.keys, old == NULL ? NULL : old->keys, &s->keys, err);
     if (st == OK)
-        st = admin_new(s->config, warn_log, NULL, &s->admin, err);
+        st = token_verifier_new(s->config, attestation_key(s->attestation), s->keys, &s->tokens,
+                                err);
+    if (st == OK)
+        st = admin_new(s->config, s->keys, warn_log, NULL, &s->admin, err);
     if (st == OK)
         st = load_policy(s, old, err);
     if (st == OK)
         st = load_plugins(s, old, err);
     if (st == OK)
         st = load_sealer(k, s, err);
+    if (st == OK)
+        st = kbs_state_is_within(k, s, err);
     return st;
 }
 
@@ -370,8 +376,10 @@ static enum status load_state(struct kbs *k, struct kbs_state *old, kbs_accept a
     enum status st = kbs_config_load(k->config_path, warn_log, NULL, &s->config, err);
     if (st == OK) {
         s->files_version = config_files_version(k, s->config);
-        st = fill_state(k, s, old, err);
+        st = kbs_config_is_within(k, s->config, err);
     }
+    if (st == OK)
+        st = fill_state(k, s, old, err);
     if (st == OK && accept != NULL)
         st = accept(user, s->config, err);
     if (st != OK) {
@@ -400,6 +408,8 @@ static enum status copy_options(struct kbs *k, const struct kbs_options *o, stru
             return error_nomem(err);
         k->anchor_dir_count++;
     }
+    k->options.keys = o->keys;
+    k->options.helper_program = o->helper_program; /* borrowed until kbs_confine() */
     k->clock = o->clock != NULL ? o->clock : &clock_system;
     k->random = o->random != NULL ? o->random : &random_system;
     return OK;
@@ -438,6 +448,7 @@ struct kbs *kbs_free(struct kbs *k)
     if (k == NULL)
         return NULL;
     kbs_state_unref(k->state);
+    kbs_confine_done(k);
     kbs_config_free(k->refused);
     session_store_free(k->sessions);
     decision_ring_free(k->decisions);
@@ -455,6 +466,12 @@ struct kbs *kbs_free(struct kbs *k)
 const struct kbs_config *kbs_current_config(const struct kbs *k)
 {
     return k->state->config;
+}
+
+enum status kbs_check_keys(struct kbs *k, struct error *err)
+{
+    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
+    return keys_check(s->keys, err);
 }
 
 bool kbs_is_healthy(struct kbs *k)
@@ -493,6 +510,7 @@ void kbs_refresh(struct kbs *k, kbs_accept accept, void *user)
         return; /* the new state has looked at its files */
     }
     attestation_refresh(s->attestation);
+    keys_tend(s->keys);
 
     struct error err = ERROR_INIT;
     bool changed = false;

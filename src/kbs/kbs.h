@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "confine/confine.h"
 #include "kbs/config.h"
+#include "kbs/keys.h"
 #include "net/http.h"
 
 struct kbs;
@@ -23,7 +25,9 @@ struct kbs_options {
     const struct clock *clock;          /* NULL: the system's */
     const struct random_source *random; /* NULL: the system's */
     size_t decision_ring;               /* bytes; 0: as configured */
-    const char *qcnl_path; /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
+    const char *qcnl_path;      /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
+    struct keys_options keys;   /* of fetching; zeroed: the defaults */
+    const char *helper_program; /* NULL: claviger-helper beside the running program */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */
@@ -36,6 +40,9 @@ const struct kbs_config *kbs_current_config(const struct kbs *k);
 
 /* Every policy compiles and reference values could be read: what /healthz says. */
 bool kbs_is_healthy(struct kbs *k);
+
+/* Key sets and keys at URLs can be fetched: for --check-config; blocks. */
+STATUS kbs_check_keys(struct kbs *k, struct error *err);
 
 /*
  * The program's part of a reload: called with a new configuration before its
@@ -54,6 +61,13 @@ STATUS kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *er
  * is within the second of README 19.  On one thread, which also calls kbs_reload().
  */
 void kbs_refresh(struct kbs *k, kbs_accept accept, void *user);
+
+/*
+ * Give up what is not needed from now on (confine.h); before there are threads.
+ * Where the configuration names URLs, claviger-helper is started first.  A reload that
+ * needs files or URLs that this one did not name is refused afterwards.
+ */
+STATUS kbs_confine(struct kbs *k, struct confined *out, struct error *err);
 
 /* /healthz answers 503 from now on: SIGTERM was received. */
 void kbs_stopping(struct kbs *k);

@@ -9,10 +9,12 @@
 #include "decision/decision.h"
 #include "kbs/admin.h"
 #include "kbs/kbs.h"
+#include "kbs/keys.h"
 #include "kbs/metrics.h"
 #include "kbs/policy.h"
 #include "kbs/session.h"
 #include "kbs/token.h"
+#include "net/helper.h"
 #include "storage/storage.h"
 
 /* One configuration, loaded. Immutable but for the snapshots inside policy and attestation. */
@@ -23,6 +25,7 @@ struct kbs_state {
     struct attestation_service *attestation;
     uint64_t signer_version; /* of the files that the token key and the address of collateral
                                 came from */
+    struct keys *keys;       /* that the configuration names by path or URL */
     struct token_verifier *tokens;
     struct admin *admin;
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
@@ -45,6 +48,11 @@ struct kbs {
     struct metrics metrics;
     struct secret *seal_key; /* made at start, for configurations without seal_keys */
     atomic_bool stopping;
+    struct confine reach; /* what the process may read and write, once it is confined */
+    struct arena urls;    /* what may be fetched then: */
+    const char *const *allowed;
+    struct helper *helper; /* NULL: nothing may */
+    bool files_confined, calls_confined;
     pthread_mutex_t lock; /* of `state` */
     struct kbs_state *state;
 
@@ -94,6 +102,14 @@ struct request {
     void (*work)(struct request *r); /* what to do on a worker thread */
     void *pending;                   /* what it works on */
 };
+
+/* ---- confine.c ---- */
+
+/* May this be loaded, now that the process is confined?  ERR_DENIED: it needs a restart. */
+STATUS kbs_config_is_within(const struct kbs *k, const struct kbs_config *config,
+                            struct error *err);
+STATUS kbs_state_is_within(const struct kbs *k, const struct kbs_state *s, struct error *err);
+void kbs_confine_done(struct kbs *k);
 
 /* ---- answer.c ---- */
 

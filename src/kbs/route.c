@@ -87,6 +87,35 @@ static void dispatch(struct request *r)
     plugin_request(r);
 }
 
+/*
+ * The key id of the bearer's token, when its key may have to be fetched; ptr
+ * NULL otherwise.  Nothing is verified yet.
+ */
+static struct str kid_to_fetch(struct request *r)
+{
+    struct str none = {NULL, 0};
+    struct str token = bearer_token(http_header(r->x, "authorization"));
+    struct jws jws;
+    /* Without a token, and where nothing is fetched, this costs a look at a pointer. */
+    if (token.ptr == NULL || token.len > ADMIN_TOKEN_MAX || !keys_are_remote(r->state->keys) ||
+        jws_parse(r->arena, token, &jws, NULL) != OK ||
+        value_is_defined(value_get_lit(jws.header, "jwk")) || !keys_want(r->state->keys, jws.kid))
+        return none;
+    return jws.kid.ptr == NULL ? STR_EMPTY : jws.kid;
+}
+
+/* On a worker: a key that nobody knows may be new. */
+static void fetch_and_dispatch(struct request *r)
+{
+    struct str kid = kid_to_fetch(r);
+    if (kid.ptr != NULL)
+        keys_resolve(r->state->keys, kid);
+    r->work = NULL;
+    dispatch(r);
+    if (r->work != NULL)
+        r->work(r);
+}
+
 static void route(struct request *r)
 {
     struct str path = r->x->path;
@@ -126,7 +155,10 @@ static void route(struct request *r)
         answer_error(r, V_INVALID_PATH, "Request path %s is invalid", QUOTED(path));
         return;
     }
-    dispatch(r);
+    if (kid_to_fetch(r).ptr != NULL)
+        r->work = fetch_and_dispatch;
+    else
+        dispatch(r);
 }
 
 static void finish(struct request *r)

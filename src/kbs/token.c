@@ -12,9 +12,7 @@ struct token_verifier {
     struct pubkey *own;
     struct cert **roots;
     size_t root_count;
-    struct arena arena; /* of the key sets */
-    struct jwk_set *sets;
-    size_t set_count;
+    struct keys *keys; /* borrowed: the key sets */
 };
 
 static enum status load_roots(struct token_verifier *t, struct error *err)
@@ -43,69 +41,18 @@ static enum status load_roots(struct token_verifier *t, struct error *err)
     return OK;
 }
 
-static enum status parse_json(struct arena *a, struct str text, value *out, struct error *err)
-{
-    enum status st = json_parse(a, text, NULL, out, err);
-    if (st != OK)
-        error_place(err);
-    return st;
-}
-
-static enum status load_set(struct token_verifier *t, struct str source, struct error *err)
-{
-    struct str path = source;
-    if (str_has_prefix(source, STR("file://"))) {
-        path = str_from(source, 7);
-    } else if (str_has_prefix(source, STR("https://"))) {
-        error_set(err, "key sets are read from files in this build");
-        return ERR_UNSUPPORTED;
-    } else if (str_find(source, ':', 0) < source.len && source.ptr[0] != '/') {
-        error_set(err, "unsupported scheme");
-        return ERR_INVALID;
-    }
-    CLEANUP(buf_done) struct buf text;
-    buf_init(&text, KEY_FILE_MAX);
-    value json;
-    enum status st = file_read(path.ptr, &text, err);
-    if (st == OK)
-        st = parse_json(&t->arena, buf_str(&text), &json, err);
-    if (st == OK)
-        st = jwk_set_parse(&t->arena, json, &t->sets[t->set_count], err);
-    if (st == OK)
-        t->set_count++;
-    return st;
-}
-
-static enum status load_sets(struct token_verifier *t, struct error *err)
-{
-    const struct str_list *sources = &t->config->trusted_jwk_sets;
-    t->sets = calloc(sources->len + 1, sizeof(struct jwk_set));
-    if (t->sets == NULL)
-        return error_nomem(err);
-    for (size_t i = 0; i < sources->len; i++) {
-        enum status st = load_set(t, sources->items[i], err);
-        if (st != OK) {
-            error_prefix(err, "trusted key set \"%s\": ", QUOTED(sources->items[i]));
-            return st;
-        }
-    }
-    return OK;
-}
-
 enum status token_verifier_new(const struct kbs_config *config, struct pubkey *own,
-                               struct token_verifier **out, struct error *err)
+                               struct keys *keys, struct token_verifier **out, struct error *err)
 {
     CLEANUP(token_verifier_cleanup) struct token_verifier *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return error_nomem(err);
     t->config = config;
     t->own = own == NULL ? NULL : pubkey_ref(own);
-    arena_init(&t->arena, 16 * KEY_FILE_MAX);
+    t->keys = keys;
     enum status st = load_roots(t, err);
-    if (st == OK)
-        st = load_sets(t, err);
     if (st == OK && config->era == ERA_NEW && own == NULL && t->root_count == 0 &&
-        t->set_count == 0 && !config->insecure_header_jwk) {
+        config->trusted_jwk_sets.len == 0 && !config->insecure_header_jwk) {
         error_set(err, "cannot verify tokens: no trusted JWK sets, PEM keys or certificates are "
                        "given in [attestation_token]");
         st = ERR_INVALID;
@@ -123,11 +70,7 @@ struct token_verifier *token_verifier_free(struct token_verifier *t)
     pubkey_unref(t->own);
     for (size_t i = 0; t->roots != NULL && i < t->root_count; i++)
         cert_unref(t->roots[i]);
-    for (size_t i = 0; i < t->set_count; i++)
-        jwk_set_done(&t->sets[i]);
     free(t->roots);
-    free(t->sets);
-    arena_done(&t->arena);
     free(t);
     return NULL;
 }
@@ -172,27 +115,43 @@ static enum status verify_header_key(const struct token_verifier *t, struct aren
     return st;
 }
 
+/* The first key of that kid in a set, or NULL. */
+static const struct jwk *find_kid(const struct jwk_set *set, struct str kid)
+{
+    for (size_t i = 0; i < set->len; i++)
+        if (str_equal(set->keys[i].kid, kid))
+            return &set->keys[i];
+    return NULL;
+}
+
+static enum status verify_with(const struct jwk *k, const struct jws *jws, struct checks *checks,
+                               struct error *err)
+{
+    struct error cause = ERROR_INIT;
+    if (k->key == NULL)
+        return deny(checks, err, CHECK_TOKEN_KEY, "the key of that kid is unusable", NULL);
+    if (k->alg.len == 0)
+        return deny(checks, err, CHECK_TOKEN_KEY, "Failed to find key_algorithm in Jwk", NULL);
+    if (jws_verify(jws, k->key, k->alg, &cause) != OK)
+        return deny(checks, err, CHECK_TOKEN_SIGNATURE, "the token's signature is wrong", &cause);
+    return OK;
+}
+
 static enum status verify_by_kid(const struct token_verifier *t, const struct jws *jws,
                                  struct checks *checks, struct error *err)
 {
-    struct error cause = ERROR_INIT;
-    for (size_t s = 0; s < t->set_count && jws->kid.len > 0; s++) {
-        for (size_t i = 0; i < t->sets[s].len; i++) {
-            const struct jwk *k = &t->sets[s].keys[i];
-            if (!str_equal(k->kid, jws->kid))
-                continue;
-            if (k->key == NULL)
-                return deny(checks, err, CHECK_TOKEN_KEY, "the key of that kid is unusable", NULL);
-            if (k->alg.len == 0)
-                return deny(checks, err, CHECK_TOKEN_KEY, "Failed to find key_algorithm in Jwk",
-                            NULL);
-            if (jws_verify(jws, k->key, k->alg, &cause) != OK)
-                return deny(checks, err, CHECK_TOKEN_SIGNATURE, "the token's signature is wrong",
-                            &cause);
-            return OK;
-        }
+    const struct str_list *sources = &t->config->trusted_jwk_sets;
+    for (size_t i = 0; i < sources->len && jws->kid.len > 0; i++) {
+        struct keys_source *source = keys_find(t->keys, KEYS_SET, sources->items[i]);
+        CLEANUP(keys_snapshot_cleanup) struct keys_snapshot *s = keys_get(t->keys, source);
+        const struct jwk *k = s == NULL ? NULL : find_kid(&s->set, jws->kid);
+        if (k != NULL)
+            return verify_with(k, jws, checks, err);
     }
-    return deny(checks, err, CHECK_TOKEN_KEY, "no trusted key has the token's kid", NULL);
+    struct error trouble;
+    keys_trouble(t->keys, &trouble);
+    return deny(checks, err, CHECK_TOKEN_KEY, "no trusted key has the token's kid",
+                trouble.text[0] == '\0' ? NULL : &trouble);
 }
 
 enum status token_verify(const struct token_verifier *t, struct arena *a, struct str token,

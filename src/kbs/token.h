@@ -3,20 +3,22 @@
  *
  * The key of the attestation service beside the broker is always trusted (README
  * 5); others by certificate chain, by key set, or, where the configuration says so
- * twice (README 16), on the word of their own header.  Immutable once made.
+ * twice (README 16), on the word of their own header.  Immutable once made, but for
+ * key sets that are fetched (keys.h).
  */
 #pragma once
 
 #include "decision/check.h"
 #include "jose/jose.h"
 #include "kbs/config.h"
+#include "kbs/keys.h"
 
 #define TOKEN_LEEWAY_S 60
 
 struct token_verifier;
 
-/* `own` is the built-in service's key, or NULL. */
-STATUS token_verifier_new(const struct kbs_config *config, struct pubkey *own,
+/* `own` is the built-in service's key, or NULL.  `keys` are the configuration's, and outlive it. */
+STATUS token_verifier_new(const struct kbs_config *config, struct pubkey *own, struct keys *keys,
                           struct token_verifier **out, struct error *err);
 struct token_verifier *token_verifier_free(struct token_verifier *t);
 DEFINE_CLEANUP(token_verifier, struct token_verifier, token_verifier_free)

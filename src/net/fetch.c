@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -50,6 +51,7 @@ struct call {
  */
 struct fetcher {
     struct fetcher_options options;
+    uint32_t number;
     struct buf config; /* as a frame */
     char **allow;
     size_t allow_count;
@@ -67,6 +69,19 @@ struct fetcher {
     unsigned start_count;
     bool stopped;
 };
+
+/* fetch_start_with(): set once, before threads. */
+static struct {
+    int (*start)(void *user, uint32_t fetcher, struct error *err);
+    void *user;
+} process_start;
+static _Atomic uint32_t last_number;
+
+void fetch_start_with(int (*start)(void *user, uint32_t fetcher, struct error *err), void *user)
+{
+    process_start.start = start;
+    process_start.user = user;
+}
 
 /* ---- answers ---- */
 
@@ -187,8 +202,12 @@ static enum status start_process(struct fetcher *f, struct error *err)
     if (p == NULL)
         return error_nomem(err);
     p->refs = 1;
-    p->fd = f->options.start != NULL ? f->options.start(f->options.user, err)
-                                     : fetch_spawn(f->program, &p->pid, err);
+    if (f->options.start != NULL)
+        p->fd = f->options.start(f->options.user, err);
+    else if (process_start.start != NULL)
+        p->fd = process_start.start(process_start.user, f->number, err);
+    else
+        p->fd = fetch_spawn(f->program, &p->pid, err);
     if (p->fd < 0) {
         free(p);
         return ERR_UNAVAILABLE;
@@ -407,7 +426,7 @@ enum status fetcher_request(struct fetcher *f, const struct fetch_request *reque
         f->waiting++;
         wait_for(f, c);
         f->waiting--;
-        bool again = c->lost && c->shared && attempt == 0;
+        bool again = c->lost && c->shared && attempt == 0 && !f->stopped;
         if (!again)
             st = hand_over(c, out, err);
         call_unref(c);
@@ -492,6 +511,7 @@ enum status fetcher_new(const struct fetcher_options *options, struct fetcher **
     buf_init(&f->in, FETCH_FRAME_MAX + 65536 + 4);
 
     f->options = *options;
+    f->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
     if (f->options.timeout_ms <= 0)
         f->options.timeout_ms = TIMEOUT_DEFAULT_MS;
     if (f->options.grace_ms <= 0)

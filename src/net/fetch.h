@@ -53,6 +53,14 @@ struct fetcher_options {
     void *user;
 };
 
+/*
+ * How fetchers without a `start` of their own start claviger-fetch from now on:
+ * for a process that is about to give up execve (net/helper.h).  `fetcher` is a
+ * number of the one that asks; what it got before is dead to it.  Called before
+ * there are threads: this is the one mutable state of the module.
+ */
+void fetch_start_with(int (*start)(void *user, uint32_t fetcher, struct error *err), void *user);
+
 struct fetcher;
 
 /* Starts nothing yet.  ERR_INVALID: a prefix that is none. */
@@ -108,5 +116,10 @@ bool fetch_url_is_valid(struct str url);
  */
 int fetch_spawn(const char *program, pid_t *pid, struct error *err);
 
-/* The program's side: serve `fd` until it ends; the exit status.  In net_client_dep. */
+/*
+ * The program's side: serve `fd` until it ends; the exit status.  In net_client_dep.
+ * `within` (NULL: anything) bounds the list of the server from outside: a server
+ * that was taken over cannot widen it.
+ */
 int fetch_serve(int fd);
+int fetch_serve_within(int fd, const char *const *within);

@@ -22,6 +22,7 @@ struct child {
     int fd;
     struct fetch_config config; /* slices point into config_frame */
     struct buf config_frame;
+    const char *const *within; /* NULL: no bounds from outside */
     char *ca_file;
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -34,6 +35,11 @@ struct child {
 
 static bool allowed(const struct child *c, struct str url)
 {
+    bool inside = c->within == NULL;
+    for (const char *const *w = c->within; !inside && *w != NULL; w++)
+        inside = fetch_url_allowed(url, str_of(*w));
+    if (!inside)
+        return false;
     for (uint32_t i = 0; i < c->config.allow_count; i++)
         if (fetch_url_allowed(url, c->config.allow[i]))
             return true;
@@ -308,10 +314,16 @@ static bool start_threads(struct child *c)
 
 int fetch_serve(int fd)
 {
+    return fetch_serve_within(fd, NULL);
+}
+
+int fetch_serve_within(int fd, const char *const *within)
+{
     struct child *c = calloc(1, sizeof(*c)); /* of the process */
     if (c == NULL)
         return 1;
     c->fd = fd;
+    c->within = within;
     c->last = &c->first;
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->write_lock, NULL);

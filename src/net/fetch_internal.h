@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "confine/confine.h"
 #include "net/fetch.h"
 
 #define FETCH_FRAME_MAX (FETCH_BODY_MAX + 1024 * 1024)
@@ -58,7 +59,22 @@ enum fetch_frame {
 /* The first frame of `in`; *used with its length. */
 enum fetch_frame fetch_next_frame(struct str in, struct str *content, size_t *used);
 
+/* ---- fetch_spawn.c ---- */
+
+/* "/usr/bin/kbs" -> "/usr/bin/NAME". */
+bool program_beside(const char *name, char *path, size_t size);
+
+/*
+ * Start a program of ours (path NULL: argv[0] beside the running one) with one end
+ * of a socket pair as FETCH_FD and the environment of fetch_spawn().  Returns
+ * the other end, or -1.
+ */
+int program_spawn(const char *path, char *const *argv, int type, pid_t *pid, struct error *err);
+
 /* ---- fetch_sandbox.c ---- */
+
+/* What claviger-fetch reads; its helper, whose rights it inherits, allows the same. */
+void fetch_confine(struct confine *c, struct str ca_file);
 
 /* What a process that only talks to the world does not need is given up for good. */
 void fetch_drop_rights(struct str ca_file);

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/fetch.h"
+#include "net/fetch_internal.h"
 
 /* What claviger-fetch may learn from our environment; nothing of it is a secret of ours. */
 static const char *const passed[] = {
@@ -32,24 +32,22 @@ static void cut_environment(char *out[ARRAY_LEN(passed) + 1])
 }
 
 /* "/usr/bin/kbs" -> "/usr/bin/claviger-fetch". */
-static bool beside_us(char *path, size_t size)
+bool program_beside(const char *name, char *path, size_t size)
 {
-    static const char name[] = "claviger-fetch";
     ssize_t n = readlink("/proc/self/exe", path, size - 1);
     if (n <= 0)
         return false;
     path[n] = '\0';
     char *slash = strrchr(path, '/');
-    if (slash == NULL || (size_t)(slash - path) + 1 + sizeof(name) > size)
+    if (slash == NULL || (size_t)(slash - path) + 2 + strlen(name) > size)
         return false;
-    memcpy(slash + 1, name, sizeof(name));
+    memcpy(slash + 1, name, strlen(name) + 1);
     return true;
 }
 
 /* Standard input and output go nowhere; FETCH_FD is the socket; nothing else is inherited. */
-static int spawn(const char *path, int fd, pid_t *pid)
+static int spawn(const char *path, char *const *argv, int fd, pid_t *pid)
 {
-    char *argv[] = {(char *)(uintptr_t) "claviger-fetch", NULL};
     char *env[ARRAY_LEN(passed) + 1];
     cut_environment(env);
     posix_spawn_file_actions_t actions;
@@ -79,27 +77,33 @@ static int spawn(const char *path, int fd, pid_t *pid)
     return e;
 }
 
-int fetch_spawn(const char *program, pid_t *pid, struct error *err)
+int program_spawn(const char *path, char *const *argv, int type, pid_t *pid, struct error *err)
 {
-    char path[4096];
-    if (program == NULL) {
-        if (!beside_us(path, sizeof(path))) {
-            error_set(err, "could not find claviger-fetch beside the running program");
+    char beside[4096];
+    if (path == NULL) {
+        if (!program_beside(argv[0], beside, sizeof(beside))) {
+            error_set(err, "could not find %s beside the running program", argv[0]);
             return -1;
         }
-        program = path;
+        path = beside;
     }
     int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0) {
         status_ignore(error_errno(err, errno, "could not make a socket pair"));
         return -1;
     }
-    int e = spawn(program, fds[1], pid);
+    int e = spawn(path, argv, fds[1], pid);
     close(fds[1]);
     if (e != 0) {
         close(fds[0]);
-        status_ignore(error_errno(err, e, "could not start %s", program));
+        status_ignore(error_errno(err, e, "could not start %s", path));
         return -1;
     }
     return fds[0];
+}
+
+int fetch_spawn(const char *program, pid_t *pid, struct error *err)
+{
+    char *argv[] = {(char *)(uintptr_t) "claviger-fetch", NULL};
+    return program_spawn(program, argv, SOCK_STREAM, pid, err);
 }

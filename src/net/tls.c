@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "crypto/locked.h"
 #include "net/server_internal.h"
 
 #define GROUPS_MAX 512
@@ -119,6 +120,18 @@ static enum status use_certificates(SSL_CTX *ctx, const char *path, struct error
     return OK;
 }
 
+/* An RSA key gets its primes once more, prepared, with its first use. */
+static void prepare_rsa(EVP_PKEY *key)
+{
+    uint8_t digest[32] = {0}, signature[2048];
+    size_t len = sizeof(signature);
+    EVP_PKEY_CTX *ctx =
+        key != NULL && EVP_PKEY_is_a(key, "RSA") ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+    if (ctx != NULL && EVP_PKEY_sign_init(ctx) == 1)
+        (void)EVP_PKEY_sign(ctx, signature, &len, digest, sizeof(digest));
+    EVP_PKEY_CTX_free(ctx);
+}
+
 static enum status use_private_key(SSL_CTX *ctx, const char *path, struct error *err)
 {
     CLEANUP(buf_done) struct buf text;
@@ -127,7 +140,10 @@ static enum status use_private_key(SSL_CTX *ctx, const char *path, struct error 
     if (st != OK)
         return st;
 
+    locked_begin();
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    prepare_rsa(key);
+    locked_end();
     if (key == NULL) {
         /* OpenSSL's reason might quote the file's neighbourhood: ours says enough. */
         error_set(err, "private key file \"%s\" holds no PEM private key without passphrase", path);
@@ -276,7 +292,9 @@ enum status tls_server_new(const struct tls_options *options, struct tls_server 
     if (t == NULL)
         return error_nomem(err);
     atomic_init(&t->refs, 1);
+    locked_begin(); /* it makes the keys of tickets */
     t->ctx = SSL_CTX_new(TLS_server_method());
+    locked_end();
     if (t->ctx == NULL)
         return error_nomem(err);
     use_habits(t->ctx);

@@ -288,6 +288,14 @@ struct rvps *rvps_unref(struct rvps *r)
     return NULL;
 }
 
+void rvps_confine(const struct rvps *r, struct confine *c)
+{
+    if (r->path != NULL)
+        confine_add_file(c, r->path, CONFINE_READ | CONFINE_WRITE);
+    else
+        storage_confine(r->storage, c);
+}
+
 struct rvps_snapshot *rvps_snapshot_get(struct rvps *r)
 {
     pthread_mutex_lock(&r->pin);

@@ -73,6 +73,9 @@ size_t rvps_entry_count(const struct rvps_snapshot *s);
 const struct reference_value *rvps_entry_at(const struct rvps_snapshot *s, size_t i);
 bool rvps_enforces_expiration(const struct rvps_snapshot *s);
 
+/* The files that it reads and writes, for a process that confines itself. */
+void rvps_confine(const struct rvps *r, struct confine *c);
+
 /*
  * A registration message (12.2): extract, store, refresh.  ERR_INVALID with
  * upstream's words for a bad message.

@@ -285,8 +285,13 @@ static void files_done(struct storage *s)
     (void)s;
 }
 
+static void files_confine(const struct storage *s, struct confine *c)
+{
+    confine_add_folder(c, ((const struct files *)s)->dir, CONFINE_READ | CONFINE_WRITE);
+}
+
 static const struct storage_ops files_ops = {
-    files_set, files_get, files_remove, files_list, files_version, files_done, true,
+    files_set, files_get, files_remove, files_list, files_version, files_done, true, files_confine,
 };
 
 /* What a process that was killed was writing: here, and in the folders of nested keys. */

@@ -139,8 +139,13 @@ static void json_done(struct storage *s)
     (void)s;
 }
 
+static void json_confine(const struct storage *s, struct confine *c)
+{
+    confine_add_file(c, ((const struct local_json *)s)->path, CONFINE_READ | CONFINE_WRITE);
+}
+
 static const struct storage_ops json_ops = {
-    json_set, json_get, json_remove, json_list, json_version, json_done, false,
+    json_set, json_get, json_remove, json_list, json_version, json_done, false, json_confine,
 };
 
 enum status storage_open_local_json(const char *dir, struct str ns, struct storage **out,

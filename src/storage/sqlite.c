@@ -283,8 +283,15 @@ static void sqlite_done(struct storage *s)
     database_unref(((struct sqlite_storage *)s)->db);
 }
 
+/* Its log and index stand beside it. */
+static void sqlite_confine(const struct storage *s, struct confine *c)
+{
+    confine_add_file(c, ((const struct sqlite_storage *)s)->db->path, CONFINE_READ | CONFINE_WRITE);
+}
+
 static const struct storage_ops sqlite_ops = {
-    sqlite_set, sqlite_get, sqlite_remove, sqlite_list, sqlite_version, sqlite_done, false,
+    sqlite_set,     sqlite_get,  sqlite_remove, sqlite_list,
+    sqlite_version, sqlite_done, false,         sqlite_confine,
 };
 
 enum status storage_open_sqlite(const char *path, struct str ns, struct storage **out,

@@ -187,3 +187,9 @@ uint64_t storage_version(struct storage *s)
 {
     return hash_mix(s->ops->version(s), atomic_load(&s->writes));
 }
+
+void storage_confine(const struct storage *s, struct confine *c)
+{
+    if (s->ops->confine != NULL)
+        s->ops->confine(s, c);
+}

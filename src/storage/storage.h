@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/defs.h"
 #include "base/error.h"
+#include "confine/confine.h"
 
 #define STORAGE_KEY_MAX 1024
 #define STORAGE_VALUE_MAX (64 * 1024 * 1024)
@@ -73,3 +74,6 @@ STATUS storage_list(struct storage *s, struct arena *a, struct str **keys, size_
  * from outside: cheap (stat), for snapshots that must follow files within a second.
  */
 uint64_t storage_version(struct storage *s);
+
+/* The folders that it reads and writes, for a process that confines itself. */
+void storage_confine(const struct storage *s, struct confine *c);

@@ -18,6 +18,7 @@ struct storage_ops {
     uint64_t (*version)(struct storage *s);
     void (*done)(struct storage *s);
     bool strict_keys; /* the key rule of kbs.md 10.2 holds for set */
+    void (*confine)(const struct storage *s, struct confine *c); /* NULL: no files */
 };
 
 struct storage {
