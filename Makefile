@@ -48,6 +48,10 @@ install: release
 bench: all
 	@tools/bench $(BUILD)
 
+# Beside OPA and regorus, where their toolchains are.
+bench-rego: all
+	@tools/rego-bench/run $(BUILD)
+
 bench-%: all
 	@tools/bench $(BUILD) $*
 
@@ -62,4 +66,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-*
 
-.PHONY: all demo demo-check check test test-long release install bench asan ubsan tsan fuzz clean
+.PHONY: all demo demo-check check test test-long release install bench bench-rego asan ubsan tsan fuzz clean

@@ -91,6 +91,7 @@ typedef struct crego_options {
     bool refuse_missing_builtins; /* http.send and the like: refused when compiling */
     bool experimental_keywords;   /* import future.keywords.and, .or */
     size_t source_max;            /* bytes a module; 0: 1 MiB */
+    int64_t deadline_ns;          /* of compiling, CLOCK_MONOTONIC; 0: none; CREGO_CANCELLED */
 } crego_options;
 
 /* `options` may be NULL. */

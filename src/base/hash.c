@@ -42,6 +42,19 @@ static inline uint64_t rotl(uint64_t x, int b)
         v2 = rotl(v2, 32);                                                                         \
     } while (0)
 
+/* The last bytes, fewer than eight, in as few loads as can be; `len`: of all. */
+static inline uint64_t last_bytes(const uint8_t *p, size_t left, size_t len)
+{
+    if (left == 0)
+        return 0;
+    if (len >= 8) /* reaches back into the word before */
+        return load_le64(p + left - 8) >> (8 * (8 - left));
+    if (left >= 4) /* two that overlap */
+        return load_le32(p) | (uint64_t)load_le32(p + left - 4) << (8 * (left - 4));
+    return p[0] | (uint64_t)p[left / 2] << (8 * (left / 2)) |
+           (uint64_t)p[left - 1] << (8 * (left - 1));
+}
+
 uint64_t hash_bytes(const void *data, size_t len, uint64_t tweak)
 {
     const uint8_t *p = data;
@@ -59,9 +72,7 @@ uint64_t hash_bytes(const void *data, size_t len, uint64_t tweak)
         SIP_ROUND;
         v0 ^= m;
     }
-    uint64_t last = (uint64_t)len << 56;
-    for (size_t i = 0; i < left; i++)
-        last |= (uint64_t)p[i] << (8 * i);
+    uint64_t last = (uint64_t)len << 56 | last_bytes(p, left, len);
     v3 ^= last;
     SIP_ROUND;
     v0 ^= last;

@@ -1,5 +1,6 @@
 /* Graphs and walking: rego.md 6.14. */
 #include "rego/builtins_internal.h"
+#include "rego/vm.h"
 
 static bool is_collection(value v)
 {
@@ -187,24 +188,32 @@ enum rego_outcome builtin_graph_reachable_paths(struct rego_call *call, const va
 struct walker {
     struct rego_call *call;
     struct value_builder results; /* [path, value], node before children */
+    bool paths;                   /* build them; else null in their place */
+    size_t depth;                 /* only nodes at it; SIZE_MAX: all */
     value keys[VALUE_DEPTH_MAX];  /* the present path */
 };
+
+static void add_node(struct walker *w, value v, size_t depth)
+{
+    struct arena *a = rego_call_arena(w->call);
+    const value pair[] = {w->paths ? value_array(a, w->keys, depth) : VALUE_NULL, v};
+    value_builder_add(&w->results, value_array(a, pair, 2));
+}
 
 /* Recursive; the depth of values is bounded. */
 static bool walk(struct walker *w, value v, size_t depth)
 {
-    struct arena *a = rego_call_arena(w->call);
     if (!rego_call_charge(w->call, 1 + depth / 8))
         return false;
-    const value pair[] = {value_array(a, w->keys, depth), v};
-    value_builder_add(&w->results, value_array(a, pair, 2));
+    if (w->depth == SIZE_MAX || depth == w->depth)
+        add_node(w, v, depth);
     enum value_kind k = value_kind(v);
-    if (k < VALUE_KIND_ARRAY || depth == VALUE_DEPTH_MAX)
+    if (k < VALUE_KIND_ARRAY || depth == VALUE_DEPTH_MAX || depth >= w->depth)
         return true;
     for (size_t i = 0; i < value_len(v) && !w->results.failed; i++) {
         value child = k == VALUE_KIND_OBJECT ? value_pairs(v)[i].val : value_items(v)[i];
         w->keys[depth] = k == VALUE_KIND_OBJECT  ? value_pairs(v)[i].key
-                         : k == VALUE_KIND_ARRAY ? value_int(a, (int64_t)i)
+                         : k == VALUE_KIND_ARRAY ? value_small_int((int64_t)i)
                                                  : child;
         if (!walk(w, child, depth + 1))
             return false;
@@ -214,12 +223,25 @@ static bool walk(struct walker *w, value v, size_t depth)
 
 enum rego_outcome builtin_walk(struct rego_call *call, const value *args, value *out)
 {
+    return walk_narrowed(call, args[0], VALUE_UNDEFINED, true, SIZE_MAX, out);
+}
+
+enum rego_outcome walk_narrowed(struct rego_call *call, value v, value prefix, bool paths,
+                                size_t depth, value *out)
+{
     struct walker *w = arena_new(rego_call_arena(call), struct walker);
     if (w == NULL)
         return rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
     w->call = call;
+    w->paths = paths;
+    w->depth = depth;
     value_builder_init(&w->results, rego_call_arena(call), 0);
-    if (!walk(w, args[0], 0))
+    size_t n = value_len(prefix);
+    for (size_t i = 0; i < n && value_is_defined(v); i++) {
+        w->keys[i] = value_items(prefix)[i];
+        v = value_lookup(v, w->keys[i]);
+    }
+    if (value_is_defined(v) && !walk(w, v, n))
         return REGO_FATAL;
     return give(call, value_array_finish(&w->results), out);
 }

@@ -234,10 +234,12 @@ static bool next_piece(struct pieces *p, struct str *piece)
         p->at += n;
         return true;
     }
-    size_t hit = text_find(p->s, p->delim, p->at);
-    size_t end = hit == SIZE_MAX ? p->s.len : hit;
+    size_t end = p->delim.len == 1 ? str_find(p->s, p->delim.ptr[0], p->at)
+                                   : text_find(p->s, p->delim, p->at);
+    p->done = end >= p->s.len;
+    if (p->done)
+        end = p->s.len;
     *piece = str_slice(p->s, p->at, end - p->at);
-    p->done = hit == SIZE_MAX;
     p->at = end + p->delim.len;
     return true;
 }
@@ -251,8 +253,10 @@ static enum rego_outcome split(struct rego_call *call, struct str s, struct str 
     value_builder_init(&b, a, 0);
     struct pieces p = {call, s, delim, 0, false};
     struct str piece = STR_EMPTY;
+    if (!charge_bytes(call, s.len))
+        return REGO_FATAL;
     for (uint64_t i = 0; b.len < max && next_piece(&p, &piece); i++) {
-        if (!charge_bytes(call, piece.len))
+        if (i % 64 == 63 && !rego_call_charge(call, 64))
             return REGO_FATAL;
         if (i >= skip)
             value_builder_add(&b, value_string(a, piece));

@@ -110,6 +110,7 @@ EXPORT crego_status crego_compiler_new(const crego_options *options, crego_compi
     c->options.refuse_missing_builtins = o.refuse_missing_builtins;
     c->options.experimental_keywords = o.experimental_keywords;
     c->options.source_max = o.source_max;
+    c->options.deadline_ns = o.deadline_ns;
     *out = c;
     return CREGO_OK;
 }

@@ -494,6 +494,7 @@ static uint32_t insn_cost(const struct plan *p, const struct insn *i, uint8_t *c
     case OP_COLLECT:
     case OP_BUILD:
     case OP_CALL_ALL:
+    case OP_WALK:
     case OP_RULE_KEY:
     case OP_EXTENT:
     case OP_TREE:
@@ -730,17 +731,11 @@ static bool plan_all(struct plan *p)
            copy_tables(p);
 }
 
-STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
+static STATUS finish(struct plan *p)
 {
-    CLEANUP(rego_policy_cleanup) struct rego_policy *pol = calloc(1, sizeof(*pol));
-    if (pol == NULL)
-        return ERR_NOMEM;
-    atomic_init(&pol->refs, 1);
-    arena_init(&pol->arena, POLICY_MEMORY_MAX);
-    pol->options = c->options;
-    pol->options.deadline_ns = 0;
-    struct plan p = {.c = c, .scratch = &c->arena, .policy = pol, .out = &pol->arena};
-    bool ok = plan_all(&p);
+    struct rego_compiler *c = p->c;
+    struct rego_policy *pol = p->policy;
+    bool ok = plan_all(p);
     if (arena_status(&pol->arena) != OK)
         return arena_status(&pol->arena);
     if (arena_status(&c->arena) != OK)
@@ -754,8 +749,24 @@ STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
                     "internal error: instruction %u is not valid", (unsigned)at);
         return st;
     }
-    *out = TAKE(pol);
-    return OK;
+    return fold_rules(p);
+}
+
+STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)
+{
+    CLEANUP(rego_policy_cleanup) struct rego_policy *pol = calloc(1, sizeof(*pol));
+    if (pol == NULL)
+        return ERR_NOMEM;
+    atomic_init(&pol->refs, 1);
+    arena_init(&pol->arena, POLICY_MEMORY_MAX);
+    pol->options = c->options;
+    pol->options.deadline_ns = 0;
+    struct plan p = {.c = c, .scratch = &c->arena, .policy = pol, .out = &pol->arena};
+    enum status st = finish(&p);
+    rego_ctx_free(p.folding);
+    if (st == OK)
+        *out = TAKE(pol);
+    return st;
 }
 
 void plan_end(struct plan *p, struct prog_fn *f)

@@ -37,6 +37,8 @@ struct plan {
     struct rego_policy *policy;
     struct arena *out; /* the policy's arena */
 
+    struct rego_ctx *folding; /* for what is computed while compiling; NULL until needed */
+
     GROWING(struct insn) code;
     GROWING(value) consts;
     GROWING(struct prog_path) paths;
@@ -141,6 +143,13 @@ struct term *plan_hoist(struct plan *p, struct term *t, bool top);
 
 void plan_body(struct plan *p, struct body *b);
 operand plan_comprehension(struct plan *p, struct term *t);
+
+/* ---- fold.c ---- */
+
+/* A built-in called with constants: its result, if it has one and that is not large. */
+bool fold_call(struct plan *p, const struct term *call, uint32_t n, value *out);
+/* Values of rules that depend on nothing, in the finished program. */
+STATUS fold_rules(struct plan *p);
 
 /* ---- plan_loop.c ---- */
 

@@ -154,12 +154,79 @@ static struct term *order_operands(struct plan *p, struct term *call, uint32_t n
     return call;
 }
 
+/* The last argument receives the result. */
+static void plan_result(struct plan *p, struct term *call, uint32_t n, operand r)
+{
+    plan_match(p, call->items[n + 1], r);
+    if (call->items[n + 1]->kind == TERM_VAR && call->items[n + 1]->var.id < p->where_cap)
+        p->origins[call->items[n + 1]->var.id] = call;
+}
+
+/* Strings and array indexes, whose spelling does not matter for finding them. */
+static bool is_step(const struct term *t)
+{
+    return t->kind == TERM_VALUE &&
+           (value_is_string(t->val) || (value_is_small(t->val) && value_small(t->val) >= 0));
+}
+
+/*
+ * walk(x, [path, v]): no paths where nobody asks for them; where the path is written
+ * as an array, only nodes as deep as that, below what it begins with.
+ */
+static bool plan_walk(struct plan *p, struct term *call, operand *out)
+{
+    struct term *result = call->len == 3 ? call->items[2] : NULL;
+    if (result == NULL || result->kind != TERM_ARRAY || result->len != 2 ||
+        !str_is(call->callee->name, "walk"))
+        return false;
+    const struct term *path = result->items[0];
+    bool unused = path->kind == TERM_VAR && path->wildcard && !is_bound(p, path);
+    if (!unused && (path->kind != TERM_ARRAY || path->len + 2 > UINT8_MAX))
+        return false;
+    struct value_builder b;
+    value_builder_init(&b, p->scratch, 0);
+    for (uint32_t i = 0; !unused && i < path->len && is_step(path->items[i]); i++)
+        value_builder_add(&b, path->items[i]->val);
+    value prefix = value_array_finish(&b);
+    if (!value_is_defined(prefix)) {
+        p->failed = true;
+        return true;
+    }
+    operand x = plan_value(p, call->items[1]);
+    describe_side(p, false, call->items[1], x);
+    *out = new_reg(p);
+    emit(p, OP_WALK, unused ? 1 : path->len + 2, *out, x, constant(p, prefix), 0);
+    return true;
+}
+
+/* Membership in a constant array of some length: in the set of its items, by hash. */
+static operand as_set(struct plan *p, operand x)
+{
+    if ((x & OPERAND_CONST) == 0 || p->failed)
+        return x;
+    value array = p->consts.items[x & ~OPERAND_CONST];
+    if (!value_is_array(array) || value_len(array) <= VALUE_LINEAR_MAX)
+        return x;
+    struct value_builder b;
+    value_builder_init(&b, p->scratch, value_len(array));
+    for (size_t i = 0; i < value_len(array); i++)
+        value_builder_add(&b, value_items(array)[i]);
+    value set = value_set_finish(&b);
+    p->failed |= !value_is_defined(set);
+    return p->failed ? x : constant(p, set);
+}
+
 static void plan_call(struct plan *p, struct term *call)
 {
     const struct callee *f = call->callee;
     uint32_t n = f->arity < 0 ? call->len - 1 : (uint32_t)f->arity;
     call = order_operands(p, call, n);
     bool captured = call->len - 1 > n;
+    value folded;
+    if (captured && fold_call(p, call, n, &folded)) {
+        plan_result(p, call, n, constant(p, folded));
+        return;
+    }
     const struct comparison *cmp = comparison_of(call);
     if (cmp != NULL) {
         plan_comparison(p, cmp, call, captured);
@@ -170,10 +237,11 @@ static void plan_call(struct plan *p, struct term *call)
         describe_side(p, false, call->items[1], x);
         operand y = plan_value(p, call->items[2]);
         describe_side(p, true, call->items[2], y);
+        y = as_set(p, y);
         emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
     }
-    operand r;
+    operand r = 0;
     char sign = arithmetic_of(call);
     if (sign != '\0') {
         operand x = plan_value(p, call->items[1]);
@@ -190,7 +258,9 @@ static void plan_call(struct plan *p, struct term *call)
         uint32_t external = external_index(p, f);
         if (f->kind == CALLEE_HOST || n == 1)
             record_constant_call(p, call);
-        if (f->relation || !plan_short_call(p, call, n, external, &r)) {
+        bool done =
+            f->relation ? plan_walk(p, call, &r) : plan_short_call(p, call, n, external, &r);
+        if (!done) {
             operand first = plan_operands(p, call, n);
             r = new_reg(p);
             emit(p, f->relation ? OP_CALL_ALL : OP_CALL, n, r, first, external, p->fail);
@@ -207,9 +277,7 @@ static void plan_call(struct plan *p, struct term *call)
         r = item;
     }
     if (captured) {
-        plan_match(p, call->items[n + 1], r);
-        if (call->items[n + 1]->kind == TERM_VAR && call->items[n + 1]->var.id < p->where_cap)
-            p->origins[call->items[n + 1]->var.id] = call;
+        plan_result(p, call, n, r);
     } else if (f->has_result) {
         describe_side(p, false, NULL, r);
         emit(p, OP_TEST, 0, r, 0, 0, p->fail);

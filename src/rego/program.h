@@ -205,6 +205,7 @@ struct rego_policy {
     uint32_t loop_count;
     struct prog_fn *fns;
     uint32_t fn_count;
+    value *known; /* by function: values of constant rules, word 0: none; NULL: there are none */
     uint32_t named_fn_count; /* the first ones: rules; then lookups by key, then a query */
     struct prog_node *nodes;
     uint32_t node_count;

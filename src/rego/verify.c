@@ -154,8 +154,7 @@ static bool insn_ok(const struct verifier *v, const struct insn *i)
 
 static bool ends_control(enum opcode op)
 {
-    return op == OP_RETURN || op == OP_JUMP || op == OP_FAIL || op == OP_INDEX_NEXT ||
-           op == OP_HALT;
+    return op == OP_RETURN || op == OP_JUMP || op == OP_FAIL || op == OP_INDEX_NEXT;
 }
 
 STATUS program_verify(const struct rego_policy *p, uint32_t *at)

@@ -190,15 +190,29 @@ static void pop_frame(struct rego_ctx *ctx)
 
 /* ---- memo ---- */
 
+/*
+ * Room for the values of rules.  Those of constant rules are known (fold.c), except
+ * where `with` hides rules from them, or an explanation is to tell how they came about.
+ */
+static bool make_memo(struct rego_ctx *ctx)
+{
+    const struct rego_policy *p = ctx->policy;
+    struct view *view = ctx->view;
+    view->memo = arena_alloc(&ctx->arena, p->fn_count * sizeof(value));
+    if (view->memo == NULL)
+        return false;
+    if (p->known != NULL && view->hides == NULL && ctx->params.trace == REGO_TRACE_OFF)
+        memcpy(view->memo, p->known, p->fn_count * sizeof(value));
+    else
+        memset(view->memo, 0, p->fn_count * sizeof(value));
+    return true;
+}
+
 static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
 {
-    struct view *view = ctx->view;
-    if (view->memo == NULL) {
-        view->memo = arena_new_array(&ctx->arena, value, ctx->policy->fn_count);
-        if (view->memo == NULL)
-            return false;
-    }
-    view->memo[fn] = v;
+    if (ctx->view->memo == NULL && !make_memo(ctx))
+        return false;
+    ctx->view->memo[fn] = v;
     return true;
 }
 
@@ -362,6 +376,22 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
 }
 
 /* ---- slow paths of single instructions ---- */
+
+/* An explanation tells of the last node that was tried, so all are. */
+static bool walk_all(struct rego_ctx *ctx, value v, value prefix, uint8_t n, uint32_t pc,
+                     value *out)
+{
+    struct rego_call call = {ctx, STR("walk")};
+    ctx->pc = pc;
+    bool all = ctx->params.trace != REGO_TRACE_OFF;
+    enum rego_outcome got =
+        all ? walk_narrowed(&call, v, VALUE_UNDEFINED, true, SIZE_MAX, out)
+            : walk_narrowed(&call, v, prefix, n != 1, n < 2 ? SIZE_MAX : n - 2u, out);
+    if (got == REGO_VALUE && ctx->arena.failed == OK)
+        return true;
+    vm_no_memory(ctx);
+    return false;
+}
 
 static const struct prog_external infix[] = {
     {.name = {"plus", 4}},
@@ -610,6 +640,14 @@ static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, va
 
 /* ---- the loop ---- */
 
+/* GCC would load the fields of an instruction into a vector register and take them out again:
+ * a tenth of all time. */
+#ifdef __clang__
+#define NO_VECTORS
+#else
+#define NO_VECTORS __attribute__((optimize("no-tree-vectorize")))
+#endif
+
 /* An instruction ends with `break`: on to the next one; with `goto fail`: to its target; or with
  * `continue`, when it has set pc itself. */
 
@@ -636,7 +674,7 @@ static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, va
         fail_pc = pc;                                                                              \
     }
 
-static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
+NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
 {
     const struct rego_policy *p = ctx->policy;
     const struct insn *code = p->code;
@@ -910,6 +948,13 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             }
             if (!value_is_defined(v))
                 goto fail;
+            R[i->a] = v;
+            break;
+        }
+        case OP_WALK: {
+            value v = VALUE_UNDEFINED;
+            if (!spend(ctx, 1) || !walk_all(ctx, X(i->b), X(i->c), i->n, pc, &v))
+                return ctx->status;
             R[i->a] = v;
             break;
         }
@@ -1190,9 +1235,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             l->len--;
             continue;
         }
-        case OP_HALT:
-        case OP_COUNT:
-            return vm_fail(ctx, ERR_INTERNAL, "eval_internal_error", NULL, "illegal instruction");
+        case OP_COUNT: /* program_verify() has seen to it */
+            __builtin_unreachable();
         }
         pc++;
         continue;
@@ -1204,6 +1248,8 @@ static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
 
 STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out)
 {
+    if (ctx->view->memo == NULL && !make_memo(ctx))
+        return vm_no_memory(ctx);
     uint32_t frames = ctx->frame_count;
     struct view *view = ctx->view;
     enum status st = run(ctx, fn, out);

@@ -250,6 +250,15 @@ value loop_collection(const struct loop_index *x);
 /* Steps that something took; false: the evaluation has ended. */
 bool vm_spend(struct rego_ctx *ctx, uint64_t units);
 
+/* ---- builtins_graph.c ---- */
+
+/*
+ * Results of walk(v) whose paths begin with the array `prefix` (undefined: all); with
+ * null in place of the paths, unless `paths`; only those at `depth`, unless SIZE_MAX.
+ */
+enum rego_outcome walk_narrowed(struct rego_call *call, value v, value prefix, bool paths,
+                                size_t depth, value *out);
+
 /* ---- ctx.c ---- */
 
 /* Take over the parameters, and forget the caches of others. */

@@ -109,6 +109,13 @@ static void test_errors(void)
     CHECK(!crego_compiler_error(c, 10, &e));
     crego_compiler_free(c);
 
+    const crego_options late = {.size = sizeof(late), .deadline_ns = 1};
+    CHECK(crego_compiler_new(&late, &c) == CREGO_OK);
+    CHECK(crego_compiler_add(c, "p.rego", policy, strlen(policy)) == CREGO_OK);
+    CHECK(crego_compiler_finish(c, &p) == CREGO_CANCELLED);
+    CHECK(crego_compiler_error(c, 0, &e) && strcmp(e.code, "rego_compile_error") == 0);
+    crego_compiler_free(c);
+
     p = compile(
         "package p\n\nr := {k: v | some k, v in input.l}\n\ns := count(numbers.range(1, 1000))\n");
     crego_limits limits = {.size = sizeof(limits), .steps = 100};

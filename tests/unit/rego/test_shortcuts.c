@@ -126,6 +126,46 @@ static const struct {
      "f(u) := 1 if u.name == \"u1\"\nf(u) := 2 if u.name == \"u2\"\nf(u) := 3 if u.n == 3\n"
      "f(u) := 4 if u.name in [\"u4\", \"u5\"]\nf(u) := 5 if u.name == null\n"
      "r := [f(u) | some u in data.users]"},
+    {"constant calls", "r := count([1, 2, 3])\ns := concat(\",\", [\"a\", \"b\"])\nt := 1 + 2 * 3\n"
+                       "u if startswith(\"abc\", \"ab\")\nv := to_number(\"x\")\nw := 1 / 0\n"
+                       "x := split(\"a b\", \" \")[1]\ny := [i | i := 1 + input.three]\n"
+                       "z if count([1]) == 2"},
+    {"constant rules", "a := {\"x\": [1, 2]}\nb contains v if some v in a.x\n"
+                       "c[k] := v if some k, v in a\nr := [a.x[0], b, c, f(2)]\nd := 1 if false\n"
+                       "default e := 5\ne := 6 if a.x[0] == 2\ng := d\nf(n) := n + count(b)\n"
+                       "h if b[2]\ni if c.x\nj if not b[7]"},
+    {"constant rules that conflict", "a := 1 if true\na := 2 if true\nr := a"},
+    {"constant rules that replace something",
+     "a := [1]\nb := a[0]\nr := x if x := b with data.t.a as [7]\ns := b\n"
+     "u := x if x := b with input.q as 1\nc contains 1\nv if c[1]\n"
+     "w if c[5] with data.t.c as {5}"},
+    {"constant rules of a replaced function",
+     "b := count([1, 2])\nr := x if x := b with count as 9\ns := b\nf(n) := n\nc := f(1)\n"
+     "g(n) := n + 1\nt := x if x := c with f as g\nu := c"},
+    {"constant rules that take long",
+     "a := count([1 | some i in numbers.range(1, 300); some j in numbers.range(1, 300)])\nr := a"},
+    {"a long chain of constant rules",
+     "a0 := 1\na1 := a0 + 1\na2 := a1 + 1\na3 := a2 + 1\na4 := a3 + 1\na5 := a4 + 1\n"
+     "a6 := a5 + 1\nr := a6"},
+    {"member of a constant array",
+     "l := {\"w17\", 17}\nr := [x | some x in data.words; x in [\"w0\", "
+     "\"w1\", \"w2\", \"w3\", 4, 5, 6, 7.0, 8, 9, 10, 11, 12, 13, 14, "
+     "15, 16, \"w17\", [1], null]]"},
+    {"walk without paths", "all := {\"by\": data.by, \"words\": data.words}\nr := [v | "
+                           "walk(data.by.k1, [_, v])]\ns if { walk(all, [_, \"w3\"]) }"},
+    {"walk to a path", "all := {\"by\": data.by, \"words\": data.words}\nr := [v | walk(all, "
+                       "[[\"by\", \"k1\", \"list\", 1], v])]\n"
+                       "s := [v | walk(all, [[\"by\", \"none\"], v])]\n"
+                       "t := [v | walk(data.short, [[\"a\"], v])]\n"
+                       "u := [v | walk(data.short, [[], v])]"},
+    {"walk below a path", "all := {\"by\": data.by, \"words\": data.words}\nr := {k: v | walk(all, "
+                          "[[\"by\", k, \"name\"], v])}\n"
+                          "s := [[i, v] | walk(data.by.k1, [[_, i], v])]\n"
+                          "t := [v | walk(data.short, [[-1], v])]\n"
+                          "u := [v | walk(data.short, [[1.0], v])]"},
+    {"walk into sets", "r := [v | walk({\"a\", {\"b\": 1}}, [[\"a\"], v])]\n"
+                       "s := [v | walk({\"a\", {\"b\": 1}}, [[{\"b\": 1}, \"b\"], v])]\n"
+                       "t := [p | walk({{1}, 2}, [p, _])]\nu := [p | walk([[7]], p)]"},
     {"rules by a member of a variable",
      "r := 1 if { x := input; x.a == \"u1\" }\nr := 2 if { x := input; x.a == \"u7\" }\n"
      "r := 3 if { x := input; x.a == \"u3\" }\nr := 4 if { x := input; x.a == \"u4\" }"},
