@@ -14,7 +14,8 @@
 #include "value/json.h"
 
 #define DEADLINE_NS (NS_PER_S / 10)
-#define OVER_NS (NS_PER_S / 10) /* beyond the deadline */
+/* Beyond the deadline.  Some 10 ms on an idle machine (the printed times); a busy one must not fail. */
+#define OVER_NS (2 * NS_PER_S)
 #define MEMORY ((size_t)32 << 20)
 #define STACK (256 * 1024)
 #define LETTERS 1000000
