@@ -14,7 +14,7 @@
 #include "value/json.h"
 
 #define DEADLINE_NS (NS_PER_S / 10)
-/* Beyond the deadline.  Some 10 ms on an idle machine (the printed times); a busy one must not fail. */
+/* Beyond the deadline: some 10 ms on an idle machine, see what it prints; more on a busy one. */
 #define OVER_NS (2 * NS_PER_S)
 #define MEMORY ((size_t)32 << 20)
 #define STACK (256 * 1024)
