@@ -31,7 +31,7 @@ static const char usage_text[] =
     "      get-reference-value --id ID\n"
     "      get-reference-values\n"
     "      set-sample-reference-value NAME VALUE [--as-integer | --as-bool] [--as-single-value]\n"
-    "      set-reference-values FILE     the JSON of measure prints such\n"
+    "      set-reference-values FILE     JSON, as measure prints it\n"
     "      explain [-f text|json] ID     why a request was granted or denied\n"
     "\n"
     "  --url URL           of the server, http://127.0.0.1:8080 unless given\n"
