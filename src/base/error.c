@@ -128,9 +128,11 @@ const char *quote(struct str s, struct quoted *out)
     char *w = out->text;
     size_t i = 0;
 
-    while (i < s.len && i < QUOTE_MAX) {
+    while (i < s.len) {
         uint32_t rune;
         size_t n = utf8_decode(str_from(s, i), &rune);
+        if (i + (n == 0 ? 1 : n) > QUOTE_MAX) /* a character is shown whole or not at all */
+            break;
         if (n > 0 && rune_is_visible(rune) && rune != '"' && rune != '\\') {
             memcpy(w, s.ptr + i, n);
             w += n;

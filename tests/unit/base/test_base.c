@@ -91,6 +91,10 @@ static void test_error(void)
     for (size_t i = 0; i < QUOTE_MAX; i++)
         memcpy(worst + 2 * i, "\xc2\x9b", 3);
     CHECK(strlen(QUOTED(str_of(worst))) == QUOTE_MAX * 4 + 3);
+    /* A character across the limit is not begun: escaped, it would not fit any more. */
+    memset(worst, '\xff', QUOTE_MAX - 1);
+    memcpy(worst + QUOTE_MAX - 1, "\xf3\xa0\x80\x81", 5); /* U+E0001 */
+    CHECK(strlen(QUOTED(str_of(worst))) == (QUOTE_MAX - 1) * 4 + 3);
 
     char longer[ERROR_TEXT_MAX * 2];
     memset(longer, 'a', sizeof(longer));
