@@ -180,7 +180,7 @@ static void *run_loop(void *user)
 
 /* ---- what is looked at ---- */
 
-static bool gets(const struct served *s, const char *path, const char *want)
+static bool answers(const struct served *s, const char *path, const char *want)
 {
     struct served_guest g;
     CLEANUP(buf_done) struct buf b;
@@ -236,7 +236,7 @@ static void closed_policy(void)
 }
 static bool is_closed(const struct served *s)
 {
-    return gets(s, "/kbs/v0/resource/r/t/open", NULL);
+    return answers(s, "/kbs/v0/resource/r/t/open", NULL);
 }
 static void open_policy(void)
 {
@@ -244,7 +244,7 @@ static void open_policy(void)
 }
 static bool is_open(const struct served *s)
 {
-    return gets(s, "/kbs/v0/resource/r/t/open", "open");
+    return answers(s, "/kbs/v0/resource/r/t/open", "open");
 }
 static void other_value(void)
 {
@@ -252,7 +252,7 @@ static void other_value(void)
 }
 static bool is_not_good(const struct served *s)
 {
-    return gets(s, "/kbs/v0/resource/r/t/good", NULL);
+    return answers(s, "/kbs/v0/resource/r/t/good", NULL);
 }
 static void other_attestation_policy(void)
 {
@@ -260,7 +260,7 @@ static void other_attestation_policy(void)
 }
 static bool is_good(const struct served *s)
 {
-    return gets(s, "/kbs/v0/resource/r/t/good", "good");
+    return answers(s, "/kbs/v0/resource/r/t/good", "good");
 }
 static void swapped_repository(void)
 {
@@ -271,7 +271,7 @@ static void swapped_repository(void)
 }
 static bool is_second(const struct served *s)
 {
-    return gets(s, "/kbs/v0/resource/r/t/open", "open, second");
+    return answers(s, "/kbs/v0/resource/r/t/open", "open, second");
 }
 static void swapped_config(void)
 {
