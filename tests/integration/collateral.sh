@@ -10,20 +10,10 @@ start_service DNS:localhost,IP:127.0.0.1
 
 printf 'package policy\nallow := true\n' >"$work/store/kbs/resource-policy.rego"
 printf 'secret' >"$work/store/repository/r\\x2Ft\\x2Fk"
-openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
-openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
+make_admin_key
 config() { # FILE TABLES: more tables of verifier_config
     cat >"$1" <<TOML
-[http_server]
-sockets = ["127.0.0.1:0"]
-insecure_http = true
-[admin]
-type = "Simple"
-[[admin.personas]]
-id = "ops"
-public_key_path = "$work/admin.pub"
-[attestation_service]
-type = "coco_as_builtin"
+$(config_head)
 [attestation_service.verifier_config.dcap_verifier]
 collateral_service = "$at/sgx/certification/v4/"
 [attestation_service.verifier_config.snp_verifier]

@@ -38,6 +38,26 @@ finish() {
 pki=$build/demo-pki
 [ -n "${no_pki:-}" ] || [ -d "$pki/anchors" ] || virtual-tee pki "$pki" >/dev/null || exit 99
 
+make_admin_key() { # $work/admin.key and admin.pub
+    openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
+    openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
+}
+# How a configuration of the new era begins, up to the tables of the attestation service.
+config_head() {
+    cat <<TOML
+[http_server]
+sockets = ["127.0.0.1:0"]
+insecure_http = true
+[admin]
+type = "Simple"
+[[admin.personas]]
+id = "ops"
+public_key_path = "$work/admin.pub"
+[attestation_service]
+type = "coco_as_builtin"
+TOML
+}
+
 start_kbs() { # CONFIG [OPTION...]
     local config=$1
     shift

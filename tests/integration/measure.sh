@@ -86,19 +86,9 @@ check "not for older servers" lacks "$($boot --era old)" tdvfkernel
 
 # ---- at a server of today ----
 mkdir -p "$work/store/repository" "$work/store/kbs"
-openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
-openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
+make_admin_key
 cat >"$work/new.toml" <<TOML
-[http_server]
-sockets = ["127.0.0.1:0"]
-insecure_http = true
-[admin]
-type = "Simple"
-[[admin.personas]]
-id = "ops"
-public_key_path = "$work/admin.pub"
-[attestation_service]
-type = "coco_as_builtin"
+$(config_head)
 [storage_backend]
 storage_type = "LocalFs"
 [storage_backend.backends.local_fs]

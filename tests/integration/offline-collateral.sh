@@ -7,20 +7,10 @@ set -u
 mkdir -p "$work/store/kbs" "$work/store/repository"
 printf 'package policy\nallow := true\n' >"$work/store/kbs/resource-policy.rego"
 printf 'secret' >"$work/store/repository/r\\x2Ft\\x2Fk"
-openssl genpkey -algorithm ed25519 -out "$work/admin.key" 2>/dev/null
-openssl pkey -in "$work/admin.key" -pubout -out "$work/admin.pub" 2>/dev/null
+make_admin_key
 config() { # URL of the collateral service
     cat >"$work/kbs.toml" <<TOML
-[http_server]
-sockets = ["127.0.0.1:0"]
-insecure_http = true
-[admin]
-type = "Simple"
-[[admin.personas]]
-id = "ops"
-public_key_path = "$work/admin.pub"
-[attestation_service]
-type = "coco_as_builtin"
+$(config_head)
 [attestation_service.verifier_config.dcap_verifier]
 collateral_service = "$1"
 [storage_backend]
