@@ -36,8 +36,11 @@ void decision_init(struct decision *d, enum decision_kind kind, int64_t now_s)
         .kind = kind,
         .time_s = now_s,
         .rules = VALUE_UNDEFINED,
+        .held = VALUE_UNDEFINED,
         .expired = VALUE_UNDEFINED,
         .change = VALUE_UNDEFINED,
+        .examples = VALUE_UNDEFINED,
+        .path = STR_EMPTY,
         .cause = STR_EMPTY,
         .anchors = VALUE_UNDEFINED,
         .status = STR_EMPTY,
@@ -92,14 +95,20 @@ enum status decision_write(const struct decision *d, struct buf *out)
     json_cstring(&w, kinds[d->kind]);
     json_key(&w, "outcome");
     json_cstring(&w, d->granted ? "granted" : "denied");
+    if (d->path.len > 0) {
+        json_key(&w, "path");
+        json_string(&w, d->path);
+    }
     if (d->status.len > 0) {
         json_key(&w, "status");
         json_string(&w, d->status);
     }
     write_checks(&w, d->checks);
     member(&w, "rules", d->rules);
+    member(&w, "held", d->held);
     member(&w, "expired", d->expired);
     member(&w, "change", d->change);
+    member(&w, "examples", d->examples);
     if (d->cause.len > 0) {
         json_key(&w, "cause");
         json_string(&w, d->cause);

@@ -14,7 +14,8 @@
 #include "base/clock.h"
 #include "decision/check.h"
 
-#define DECISION_ID_LEN 32 /* lower-case hex digits */
+#define DECISION_ID_LEN 32    /* lower-case hex digits */
+#define DECISION_PATH_MAX 512 /* longer ones name nothing that there is, and are not told */
 
 struct decision_id {
     char text[DECISION_ID_LEN + 1];
@@ -36,7 +37,8 @@ struct decision {
     int64_t time_s;
     const struct checks *checks; /* reason included; may be NULL */
     /* Of an attestation that is not affirming, or a policy that denied; undefined: absent. */
-    value rules, expired, change;
+    value rules, held, expired, change, examples;
+    struct str path;   /* that was asked for, canonical; empty: not told */
     struct str cause;  /* id of the attestation below; empty: none */
     value anchors;     /* array of hex fingerprints, or undefined */
     struct str status; /* ear.status of a granted attestation; empty: none */

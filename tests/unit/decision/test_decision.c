@@ -47,14 +47,19 @@ static void test_json(void)
     memcpy(d.id.text, "0123456789abcdef0123456789abcdef", DECISION_ID_LEN);
     d.checks = &c;
     d.cause = STR("ffffffffffffffffffffffffffffffff");
+    d.path = STR("/kbs/v0/resource/a/b/c");
+    d.held = value_array(&a, &VALUE_NULL, 1);
+    d.examples = value_array(&a, &VALUE_TRUE, 1);
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 10000);
     CHECK(decision_write(&d, &b) == OK);
     CHECK_STR(buf_str(&b),
               STR("{\"id\":\"0123456789abcdef0123456789abcdef\",\"time\":\"1970-01-01T00:00:00Z\","
-                  "\"kind\":\"resource\",\"outcome\":\"denied\",\"checks\":[\"nonce\",\"policy\"],"
+                  "\"kind\":\"resource\",\"outcome\":\"denied\",\"path\":\"/kbs/v0/resource/a/b/"
+                  "c\",\"checks\":[\"nonce\",\"policy\"],"
                   "\"check\":\"policy\",\"field\":\"/input/x\",\"expected\":\"a\","
-                  "\"message\":\"denied\",\"cause\":\"ffffffffffffffffffffffffffffffff\"}"));
+                  "\"message\":\"denied\",\"held\":[null],\"examples\":[true],\"cause\":"
+                  "\"ffffffffffffffffffffffffffffffff\"}"));
 }
 
 static bool known(struct decision_ring *r, const struct decision_id *id)
