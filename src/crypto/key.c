@@ -60,6 +60,7 @@ struct privkey *privkey_unref(struct privkey *k)
 {
     if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
+    EVP_PKEY_CTX_free(idle_take(&k->signer));
     pubkey_unref(k->pub);
     bytes_wipe(k->reject_key, sizeof(k->reject_key));
     free(k);
@@ -572,11 +573,20 @@ static STATUS privkey_wrap(EVP_PKEY *pkey, const struct curve *made_on, struct p
 
 static EVP_PKEY *generate_ec(enum key_kind kind)
 {
+    static struct idle_ctx idle[KEY_EC_P521 + 1]; /* no secret in them: curves */
     EVP_PKEY *base = crypto_lib()->curve[kind], *pkey = NULL;
-    CLEANUP(evp_pkey_ctx_cleanup)
-    EVP_PKEY_CTX *ctx = base == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, base, NULL);
-    if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_keygen(ctx, &pkey) != 1)
-        return NULL;
+    EVP_PKEY_CTX *ctx = idle_take(&idle[kind]);
+    if (ctx == NULL && base != NULL) {
+        ctx = EVP_PKEY_CTX_new_from_pkey(NULL, base, NULL);
+        if (ctx != NULL && EVP_PKEY_keygen_init(ctx) != 1) {
+            EVP_PKEY_CTX_free(ctx);
+            ctx = NULL;
+        }
+    }
+    if (ctx != NULL && EVP_PKEY_keygen(ctx, &pkey) == 1)
+        idle_give(&idle[kind], ctx);
+    else
+        EVP_PKEY_CTX_free(ctx);
     return pkey;
 }
 
