@@ -167,10 +167,21 @@ static enum status files_remove(struct storage *s, struct str key, bool *existed
         return OK;
     if (st != OK)
         return st;
-    if (unlinkat(root, path, 0) == 0) {
+    CLEANUP(close_cleanup) int dir = -1;
+    char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    if (slash != NULL) {
+        *slash = '\0';
+        dir = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0 && (errno == ENOENT || errno == ENOTDIR))
+            return OK;
+        if (dir < 0)
+            return error_errno(err, errno, "could not open a folder");
+    }
+    int folder = dir >= 0 ? dir : root;
+    if (unlinkat(folder, name, 0) == 0) {
         *existed = true;
         /* A deleted secret must stay deleted after a power cut. */
-        if (fsync(root) != 0 && errno != EINVAL)
+        if (fsync(folder) != 0 && errno != EINVAL)
             return error_errno(err, errno, "could not flush the folder");
         return OK;
     }
