@@ -408,17 +408,30 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
     if (o->anchor_count > 0)
         fprintf(stderr, "verify-evidence: warning: %zu extra trust anchors are trusted\n",
                 anchors_extra_count(in->anchors));
+    if (!o->online)
+        collateral_set_only_bundle(in->collateral);
     req->anchors = in->anchors;
     req->collateral = collateral_set_get(in->collateral);
     return -1;
 }
 
 /* A verdict that no verifier gave: text that is no JSON, collateral that is missing. */
-static void refuse(struct checks *checks, enum check_id id, const char *field, const char *message)
+static void refuse(struct checks *checks, enum check_id id, const char *field, value expected,
+                   const char *message)
 {
     if (checks->reason.check == CHECK_NONE)
         status_ignore(
-            check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", message));
+            check_failed(checks, NULL, id, field, expected, VALUE_UNDEFINED, "%s", message));
+}
+
+/* The URLs of what is missing, in full: a message has no room for them. */
+static value missing_urls(struct arena *a, const struct verifier_result *result)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, result->needed_count);
+    for (size_t i = 0; i < result->needed_count; i++)
+        value_builder_add(&b, value_string(a, result->needed[i]));
+    return value_array_finish(&b);
 }
 
 /* --collateral first, then what the service has. */
@@ -497,13 +510,14 @@ static int run(const struct options *o)
     enum status st = json_parse(&a, buf_str(&text), NULL, &in.req.evidence, &err);
     if (st != OK) {
         error_prefix(&err, "evidence is not JSON: line %u, column %u: ", err.line, err.col);
-        refuse(&checks, CHECK_EVIDENCE_FORMAT, "/evidence", err.text);
+        refuse(&checks, CHECK_EVIDENCE_FORMAT, "/evidence", VALUE_UNDEFINED, err.text);
     } else {
         st = verify(&a, o, &in, &checks, &result, &err);
         if (st == ERR_UNAVAILABLE)
-            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", err.text);
+            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", missing_urls(&a, &result),
+                   err.text);
         else if (st != OK)
-            refuse(&checks, CHECK_INTERNAL, "", err.text);
+            refuse(&checks, CHECK_INTERNAL, "", VALUE_UNDEFINED, err.text);
     }
     return answer(&a, o, vf, st == OK, &checks, &result);
 }
