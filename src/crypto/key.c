@@ -530,11 +530,29 @@ static STATUS derive_reject_key(struct privkey *k, struct error *err)
     return st;
 }
 
-/* Takes over `pkey`. */
-static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *err)
+/* Take over a pair that was just made on `curve`: nothing is to be found out about it. */
+static STATUS wrap_made(EVP_PKEY *pkey, const struct curve *curve, struct pubkey **out,
+                        struct error *err)
+{
+    CLEANUP(pubkey_cleanup) struct pubkey *k = NULL;
+    enum status st = pubkey_alloc(pkey, &k, err);
+    if (st != OK)
+        return st;
+    if (!read_point(k, curve))
+        return crypto_failed(ERR_INTERNAL, err, "key could not be made");
+    k->kind = curve->kind;
+    k->bits = curve->bits;
+    *out = TAKE(k);
+    return OK;
+}
+
+/* Takes over `pkey`; `made_on`: the curve where that is known, else NULL. */
+static STATUS privkey_wrap(EVP_PKEY *pkey, const struct curve *made_on, struct privkey **out,
+                           struct error *err)
 {
     CLEANUP(pubkey_cleanup) struct pubkey *pub = NULL;
-    enum status st = wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
+    enum status st = made_on != NULL ? wrap_made(pkey, made_on, &pub, err)
+                                     : wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
     if (st != OK)
         return st;
 
@@ -566,8 +584,10 @@ enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privk
                              struct error *err)
 {
     EVP_PKEY *pkey = NULL;
+    const struct curve *made_on = NULL;
     if (kind == KEY_EC_P256 || kind == KEY_EC_P384 || kind == KEY_EC_P521) {
         pkey = generate_ec(kind);
+        made_on = curve_of(kind);
     } else if (kind == KEY_SM2) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "SM2");
     } else if (kind == KEY_ED25519) {
@@ -580,7 +600,7 @@ enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privk
     }
     if (pkey == NULL)
         return crypto_failed(ERR_INTERNAL, err, "key could not be made");
-    return privkey_wrap(pkey, out, err);
+    return privkey_wrap(pkey, made_on, out, err);
 }
 
 enum status privkey_from_pem(struct str pem, struct privkey **out, struct error *err)
@@ -600,7 +620,7 @@ enum status privkey_from_pem(struct str pem, struct privkey **out, struct error 
     if (pkey == NULL)
         st = crypto_failed(ERR_INVALID, err, "key file has no unencrypted private key");
     else
-        st = privkey_wrap(pkey, out, err);
+        st = privkey_wrap(pkey, NULL, out, err);
     OPENSSL_free(name);
     OPENSSL_clear_free(data, (size_t)len);
     ERR_clear_error();
@@ -679,5 +699,5 @@ enum status privkey_from_raw(enum key_kind kind, struct str raw, struct privkey 
                                                                      str_u8(raw), raw.len);
     if (pkey == NULL)
         return crypto_failed(ERR_INVALID, err, "private key is out of range");
-    return privkey_wrap(pkey, out, err);
+    return privkey_wrap(pkey, NULL, out, err);
 }
