@@ -22,6 +22,7 @@
 
 #define EVIDENCE_FILE_MAX (16 * 1024 * 1024)
 #define MEMORY_MAX (512 * 1024 * 1024)
+#define VERDICT_MEMORY_MAX (16 * 1024 * 1024)
 #define REPEAT_MAX 64           /* of an option that may be repeated */
 #define COLLATERAL_ROUNDS_MAX 8 /* of fetching what is missing and trying again */
 
@@ -463,7 +464,7 @@ static enum status verify_online(struct arena *a, const struct options *o, struc
         struct collateral face = {find_in_both, &both};
         struct verifier_request req = in->req;
         req.collateral = &face;
-        checks_init(checks, a);
+        checks_init(checks, checks->arena);
         st = verifier_run(a, str_of(o->tee), &req, checks, result, err);
         collateral_view_close(&view, st == OK);
         if (st != ERR_UNAVAILABLE || round == COLLATERAL_ROUNDS_MAX)
@@ -480,7 +481,6 @@ static enum status verify(struct arena *a, const struct options *o, struct input
 {
     if (o->online)
         return verify_online(a, o, in, checks, result, err);
-    checks_init(checks, a);
     return verifier_run(a, str_of(o->tee), &in->req, checks, result, err);
 }
 
@@ -504,8 +504,11 @@ static int run(const struct options *o)
     if (file_read(o->evidence, &text, &err) != OK)
         return failed(&err);
 
+    /* Of its own: a verdict has to be told, too, when the evidence has used up its memory. */
+    CLEANUP(arena_done) struct arena verdict;
+    arena_init(&verdict, VERDICT_MEMORY_MAX);
     struct checks checks;
-    checks_init(&checks, &a);
+    checks_init(&checks, &verdict);
     struct verifier_result result = {.len = 0};
     enum status st = json_parse(&a, buf_str(&text), NULL, &in.req.evidence, &err);
     if (st != OK) {
@@ -514,7 +517,7 @@ static int run(const struct options *o)
     } else {
         st = verify(&a, o, &in, &checks, &result, &err);
         if (st == ERR_UNAVAILABLE)
-            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", missing_urls(&a, &result),
+            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", missing_urls(&verdict, &result),
                    err.text);
         else if (st != OK)
             refuse(&checks, CHECK_INTERNAL, "", VALUE_UNDEFINED, err.text);
