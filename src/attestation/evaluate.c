@@ -531,6 +531,9 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         memcpy(out->needed, result->needed, sizeof(out->needed));
         out->needed_count = result->needed_count;
     }
+    /* Upstream's words; a TEE without a verifier fails before there is one that could. */
+    if ((st == ERR_DENIED || st == ERR_UNAVAILABLE) && verifier_find(r->tee) != NULL)
+        error_prefix(err, "Verifier evaluate failed: ");
     if (st != OK)
         return st;
     add_anchors(all, a, result);
