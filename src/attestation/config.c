@@ -498,6 +498,6 @@ void as_config_done(struct as_config *c)
 {
     for (size_t i = 0; i < c->policy_count; i++)
         storage_unref(c->policies[i]);
-    rvps_unref(c->rvps);
+    rvps_free(c->rvps);
     *c = (struct as_config){0};
 }

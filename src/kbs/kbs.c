@@ -34,7 +34,7 @@ struct kbs_state *kbs_state_unref(struct kbs_state *s)
     if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
     storage_unref(s->resources);
-    sealer_unref(s->sealer);
+    sealer_free(s->sealer);
     resource_policy_free(s->policy);
     storage_unref(s->kv);
     admin_free(s->admin);

@@ -36,7 +36,6 @@ struct rvps_snapshot {
 };
 
 struct rvps {
-    atomic_size_t refs;
     char *path;              /* one of the two */
     struct storage *storage; /* referenced */
     bool enforce;
@@ -237,7 +236,6 @@ static struct rvps *rvps_new(bool enforce)
     struct rvps *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return NULL;
-    atomic_init(&r->refs, 1);
     pthread_mutex_init(&r->work, NULL);
     pthread_mutex_init(&r->pin, NULL);
     r->enforce = enforce;
@@ -269,15 +267,9 @@ enum status rvps_open_storage(struct storage *storage, bool enforce_expiration, 
     return OK;
 }
 
-struct rvps *rvps_ref(struct rvps *r)
+struct rvps *rvps_free(struct rvps *r)
 {
-    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
-    return r;
-}
-
-struct rvps *rvps_unref(struct rvps *r)
-{
-    if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+    if (r == NULL)
         return NULL;
     rvps_snapshot_unref(r->snapshot);
     storage_unref(r->storage);

@@ -38,9 +38,8 @@ STATUS rvps_open_file(const char *path, bool enforce_expiration, struct rvps **o
 /* New layout: the namespace `reference_value` (storage is referenced). */
 STATUS rvps_open_storage(struct storage *storage, bool enforce_expiration, struct rvps **out,
                          struct error *err);
-struct rvps *rvps_ref(struct rvps *r);
-struct rvps *rvps_unref(struct rvps *r);
-DEFINE_CLEANUP(rvps, struct rvps, rvps_unref)
+struct rvps *rvps_free(struct rvps *r);
+DEFINE_CLEANUP(rvps, struct rvps, rvps_free)
 
 /*
  * Look whether the store changed and swap the snapshot.  A store that cannot be

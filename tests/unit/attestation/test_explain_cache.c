@@ -132,8 +132,8 @@ int main(void)
     explain_cache_free(c);
     rvps_snapshot_unref(s1);
     rvps_snapshot_unref(s2);
-    rvps_unref(r1);
-    rvps_unref(r2);
+    rvps_free(r1);
+    rvps_free(r2);
     rego_policy_unref(p);
     rego_policy_unref(nosy);
     return tap_done();

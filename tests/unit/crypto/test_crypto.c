@@ -638,7 +638,7 @@ static void test_shared_objects(void)
         CHECK(good[i]);
     }
     privkey_unref(shared_key);
-    sealer_unref(shared_sealer);
+    sealer_free(shared_sealer);
 }
 
 /* ---- allocation failures ---- */
@@ -744,7 +744,7 @@ static void test_no_memory(void)
     }
     privkey_unref(sweep_ec);
     privkey_unref(sweep_rsa);
-    sealer_unref(shared_sealer);
+    sealer_free(shared_sealer);
 }
 
 int main(void)

@@ -212,7 +212,7 @@ static void test_broken(void)
     rvps_snapshot_unref(s);
     unlink(path);
     CHECK(rvps_refresh(r, NOW, NULL, NULL, &changed, &err) == ERR_NOT_FOUND && !changed);
-    rvps_unref(r);
+    rvps_free(r);
 
     CLEANUP(rvps_cleanup) struct rvps *none = open_with(path_of("missing.json"), true, NULL);
     s = rvps_snapshot_get(none);
@@ -328,7 +328,7 @@ static void test_register_storage(void)
     s = rvps_snapshot_get(r);
     CHECK_STR(text_of(&a, rvps_all(s, NOW)), STR("{\"b\":2,\"x\":[1]}"));
     rvps_snapshot_unref(s);
-    rvps_unref(r);
+    rvps_free(r);
     storage_unref(st);
 }
 
