@@ -11,9 +11,7 @@ static struct arena memory;
 
 static struct str hex(const char *text)
 {
-    struct str out = STR_EMPTY;
-    status_ignore(hex_bytes(&memory, str_of(text), &out, NULL));
-    return out;
+    return tap_bytes(&memory, text);
 }
 
 static struct str b64u(const char *text)
