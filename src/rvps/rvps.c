@@ -242,8 +242,8 @@ static struct rvps *rvps_new(bool enforce)
     return r;
 }
 
-enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvps **out,
-                           struct error *err)
+enum status rvps_open_file(const char *path, enum storage_how how, bool enforce_expiration,
+                           struct rvps **out, struct error *err)
 {
     CLEANUP(rvps_cleanup) struct rvps *r = rvps_new(enforce_expiration);
     if (r == NULL)
@@ -251,7 +251,8 @@ enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvp
     r->path = strdup(path);
     if (r->path == NULL)
         return error_nomem(err);
-    file_remove_leftovers_beside(path);
+    if (how == STORAGE_MAKE)
+        file_remove_leftovers_beside(path);
     *out = TAKE(r);
     return OK;
 }
@@ -265,6 +266,11 @@ enum status rvps_open_storage(struct storage *storage, bool enforce_expiration, 
     r->storage = storage_ref(storage);
     *out = r;
     return OK;
+}
+
+const char *rvps_missing(const struct rvps *r)
+{
+    return r->storage == NULL ? NULL : storage_missing(r->storage);
 }
 
 struct rvps *rvps_free(struct rvps *r)

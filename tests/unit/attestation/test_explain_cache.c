@@ -15,7 +15,7 @@ static struct rvps_snapshot *snapshot_of(const char *text, struct rvps **rvps)
     snprintf(path, sizeof(path), "%s/values-%d.json", tap_tmpdir(), number++);
     CHECK(file_write(path, str_of(text), 0600, NULL) == OK);
     bool changed;
-    CHECK(rvps_open_file(path, true, rvps, NULL) == OK);
+    CHECK(rvps_open_file(path, STORAGE_MAKE, true, rvps, NULL) == OK);
     CHECK(rvps_refresh(*rvps, NOW, NULL, NULL, &changed, NULL) == OK);
     return rvps_snapshot_get(*rvps);
 }
