@@ -262,6 +262,37 @@ enum status file_make_dirs(const char *path, struct error *err)
     return OK;
 }
 
+enum status file_can_make_dirs(const char *path, struct error *err)
+{
+    char part[4096];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof(part))
+        return error_errno(err, len == 0 ? ENOENT : ENAMETOOLONG,
+                           "could not create directory \"%s\"", path);
+    memcpy(part, path, len + 1);
+    char missing[sizeof(part)] = ""; /* the first one that would be made */
+    struct stat sb;
+    while (stat(part, &sb) != 0) {
+        if (errno != ENOENT)
+            return error_errno(err, errno, "could not create directory \"%s\"", part);
+        memcpy(missing, part, strlen(part) + 1);
+        char *slash = strrchr(part, '/');
+        if (slash == NULL)
+            memcpy(part, ".", 2);
+        else
+            slash[slash == part ? 1 : 0] = '\0';
+    }
+    if (missing[0] == '\0')
+        return S_ISDIR(sb.st_mode)
+                   ? OK
+                   : error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
+    if (!S_ISDIR(sb.st_mode))
+        return error_errno(err, ENOTDIR, "could not create directory \"%s\"", missing);
+    if (access(part, W_OK | X_OK) != 0)
+        return error_errno(err, errno, "could not create directory \"%s\"", missing);
+    return OK;
+}
+
 void file_state_get(const char *path, struct file_state *out)
 {
     struct stat sb;

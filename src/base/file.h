@@ -49,6 +49,8 @@ void file_remove_leftovers_beside(const char *path); /* in the directory that ho
 
 /* Create the directory and its parents (mode 0755 less the umask); existing ones are fine. */
 STATUS file_make_dirs(const char *path, struct error *err);
+/* Would that succeed?  Judged by the nearest folder that is there; the same error. */
+STATUS file_can_make_dirs(const char *path, struct error *err);
 
 /* What tells one state of a file from the next without reading it. */
 struct file_state {

@@ -330,8 +330,8 @@ static void remove_leftovers(const char *dir, unsigned depth)
     closedir(d);
 }
 
-static enum status open_files(const char *dir, struct str sub, bool nested, struct storage **out,
-                              struct error *err)
+static enum status open_files(const char *dir, struct str sub, bool nested, enum storage_how how,
+                              struct storage **out, struct error *err)
 {
     size_t dir_len = strlen(dir);
     size_t size = sizeof(struct files) + dir_len + sub.len + 2;
@@ -342,6 +342,11 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     f->nested = nested;
     storage_base_init(&f->base, &files_ops);
 
+    if (how == STORAGE_LOOK) {
+        enum status st = storage_note_missing(&f->base, f->dir, err);
+        *out = st == OK ? &f->base : storage_unref(&f->base);
+        return st;
+    }
     /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to
      * start. */
     status_ignore(file_make_dirs(f->dir, NULL));
@@ -350,17 +355,18 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     return OK;
 }
 
-enum status storage_open_local_fs(const char *dir, struct str ns, struct storage **out,
-                                  struct error *err)
+enum status storage_open_local_fs(const char *dir, struct str ns, enum storage_how how,
+                                  struct storage **out, struct error *err)
 {
     if (!storage_namespace_is_valid(ns)) {
         error_set(err, "invalid storage namespace: %s", QUOTED(ns));
         return ERR_INVALID;
     }
-    return open_files(dir, ns, false, out, err);
+    return open_files(dir, ns, false, how, out, err);
 }
 
-enum status storage_open_nested(const char *dir, struct storage **out, struct error *err)
+enum status storage_open_nested(const char *dir, enum storage_how how, struct storage **out,
+                                struct error *err)
 {
-    return open_files(dir, STR_EMPTY, true, out, err);
+    return open_files(dir, STR_EMPTY, true, how, out, err);
 }

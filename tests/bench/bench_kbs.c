@@ -126,8 +126,8 @@ static void make_pki(struct pki **out)
     MUST(pki_open(path, out, NULL) == OK);
 }
 
-/* Seconds from exec to the first answer. */
-static double start_server(void)
+/* Seconds from exec to the first answer.  `test_makers`: trust those of our machines. */
+static double start_server(bool test_makers)
 {
     const char *build = getenv("CLAVIGER_BUILD");
     const char *program = getenv("KBS");
@@ -137,7 +137,7 @@ static double start_server(void)
     snprintf(anchors, sizeof(anchors), "%s/pki/anchors", dir);
     snprintf(log, sizeof(log), "%s/log", dir);
     char c[] = "-c", extra[] = "--extra-trust-anchors";
-    char *argv[] = {path, c, config, extra, anchors, NULL};
+    char *argv[] = {path, c, config, test_makers ? extra : NULL, anchors, NULL};
     if (program != NULL)
         argv[0] = (char *)(uintptr_t)program;
 
@@ -347,7 +347,7 @@ static void measure_memory(struct machine *sample)
     for (int i = 0; i < 10; i++) {
         if (server > 0)
             stop_server();
-        double took = start_server();
+        double took = start_server(false);
         if (best == 0 || took < best)
             best = took;
     }
@@ -406,6 +406,8 @@ int main(int argc, char **argv)
 
     printf("%-34s %10s %-4s %6s\n", "", "", "", "of upstream's");
     measure_memory(sample);
+    stop_server();
+    start_server(true);
     measure_time(sample, azure);
 
     stop_server();
