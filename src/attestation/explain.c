@@ -12,6 +12,7 @@
 #define MEND_EVALUATIONS 150
 #define SHORTER_EVALUATIONS 60
 #define EXPIRED_MAX 64 /* names told */
+#define RULES_DEEP 8   /* rules that ask for rules, in what is told of those that held */
 
 static int64_t thread_ns(void)
 {
@@ -540,18 +541,19 @@ static bool mentions(const struct rego_trace_rule *r, struct str rule)
 /* The rules that expressions which did not hold ask for, and those that these ask for. */
 static size_t asked_in_vain(const struct rego_trace *trace, struct str rules[CLOSURE_MAX])
 {
-    size_t n = 0, before;
-    do {
+    size_t n = 0;
+    /* Evidence decides how often a loop runs: what is not told is not looked at, either. */
+    for (size_t before = SIZE_MAX, round = 0; n != before && round < RULES_DEEP; round++) {
         before = n;
-        for (size_t i = 0; i < trace->len; i++) {
+        for (size_t i = 0, failed = 0; i < trace->len; i++) {
             const struct rego_trace_rule *r = &trace->items[i];
-            if (r->held && !rules_have(rules, n, r->rule))
+            if (r->held ? !rules_have(rules, n, r->rule) : ++failed > EXPLAIN_RULES_MAX)
                 continue;
             for (size_t k = 0; k < r->call_count && n < CLOSURE_MAX; k++)
                 if (mentions(r, r->calls[k]) && !rules_have(rules, n, r->calls[k]))
                     rules[n++] = r->calls[k];
         }
-    } while (n > before);
+    }
     return n;
 }
 
