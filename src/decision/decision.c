@@ -198,6 +198,24 @@ struct decision_ring *decision_ring_free(struct decision_ring *r)
     return NULL;
 }
 
+/* What is too large is told without the rules: the check, the change and the id matter more. */
+static bool write_what_fits(const struct decision *d, struct buf *json)
+{
+    if (decision_write(d, json) == OK)
+        return true;
+    struct decision less = *d;
+    less.held = VALUE_UNDEFINED;
+    for (int i = 0; i < 2; i++) {
+        size_t max = json->max;
+        buf_done(json);
+        buf_init(json, max);
+        if (decision_write(&less, json) == OK)
+            return true;
+        less.rules = VALUE_UNDEFINED;
+    }
+    return false;
+}
+
 void decision_ring_put(struct decision_ring *r, const struct decision *d)
 {
     enum queue_kind kind = d->anonymous    ? QUEUE_ANONYMOUS
@@ -208,7 +226,7 @@ void decision_ring_put(struct decision_ring *r, const struct decision *d)
 
     CLEANUP(buf_done) struct buf json;
     buf_init(&json, q->max / 4);
-    if (decision_write(d, &json) != OK)
+    if (!write_what_fits(d, &json))
         return;
     struct entry *e = malloc(sizeof(*e) + json.len);
     if (e == NULL)

@@ -61,7 +61,10 @@ struct decision_ring;
 STATUS decision_ring_new(size_t max, struct decision_ring **out, struct error *err);
 struct decision_ring *decision_ring_free(struct decision_ring *r);
 
-/* A decision that is too large for its queue, or for which memory is missing, is dropped. */
+/*
+ * A decision that is too large for its queue is kept without `held`, then without `rules`; one
+ * that still is, or for which memory is missing, is dropped.
+ */
 void decision_ring_put(struct decision_ring *r, const struct decision *d);
 
 /* Append the JSON text; false when the id is unknown (or was forgotten). */

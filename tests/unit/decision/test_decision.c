@@ -69,6 +69,44 @@ static bool known(struct decision_ring *r, const struct decision_id *id)
     return decision_ring_get(r, str_of(id->text), &b);
 }
 
+/* What is too large for the ring loses its rules, and not its id. */
+static void test_large(void)
+{
+    struct decision_ring *r = NULL;
+    CHECK(decision_ring_new(0, &r, NULL) == OK); /* 11 KiB for one denial */
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    char text[12000];
+    memset(text, 'x', sizeof(text));
+    value large = value_string(&a, str_bytes(text, sizeof(text)));
+    const struct {
+        const char *name;
+        value rules, held, change;
+        bool has_rules, has_held, is_there;
+    } rows[] = {
+        {"all of it", VALUE_TRUE, VALUE_TRUE, VALUE_TRUE, true, true, true},
+        {"large `held`", VALUE_TRUE, large, VALUE_TRUE, true, false, true},
+        {"large `rules`", large, VALUE_TRUE, VALUE_TRUE, false, false, true},
+        {"large otherwise", VALUE_TRUE, VALUE_TRUE, large, false, false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct decision d;
+        decision_init(&d, DECISION_RESOURCE, 1);
+        d.rules = rows[i].rules;
+        d.held = rows[i].held;
+        d.change = rows[i].change;
+        decision_ring_put(r, &d);
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 100000);
+        CHECK_ROW(decision_ring_get(r, str_of(d.id.text), &b) == rows[i].is_there, rows[i].name);
+        buf_add_byte(&b, '\0');
+        CHECK_ROW((strstr(b.ptr, "\"rules\":") != NULL) == rows[i].has_rules, rows[i].name);
+        CHECK_ROW((strstr(b.ptr, "\"held\":") != NULL) == rows[i].has_held, rows[i].name);
+        CHECK_ROW((strstr(b.ptr, "\"change\":true") != NULL) == rows[i].is_there, rows[i].name);
+    }
+    decision_ring_free(r);
+}
+
 /* Denials outlive any number of grants and of requests without a token. */
 static void test_ring(void)
 {
@@ -110,6 +148,7 @@ int main(void)
 {
     test_checks();
     test_json();
+    test_large();
     test_ring();
     return tap_done();
 }
