@@ -246,6 +246,28 @@ static double bare_crypto_ms(void)
     return best;
 }
 
+/* Milliseconds of one P-384 verification, which the report of an SNP machine adds. */
+static double bare_report_ms(void)
+{
+    struct privkey *signer = NULL;
+    CLEANUP(buf_done) struct buf signature;
+    buf_init(&signature, 96);
+    struct str report = STR("a report of some hundred bytes");
+    MUST(privkey_generate(KEY_EC_P384, 0, &signer, NULL) == OK);
+    MUST(privkey_sign(signer, SIG_ECDSA_RAW, DIGEST_SHA384, report, &signature, NULL) == OK);
+    double best = 0;
+    for (int i = 0; i < 100; i++) {
+        int64_t from = clock_monotonic_ns();
+        MUST(pubkey_verify(privkey_public(signer), SIG_ECDSA_RAW, DIGEST_SHA384, report,
+                           buf_str(&signature), NULL) == OK);
+        double ms = (double)(clock_monotonic_ns() - from) / 1e6;
+        if (best == 0 || ms < best)
+            best = ms;
+    }
+    privkey_unref(signer);
+    return best;
+}
+
 /* ---- operations ---- */
 
 static struct load_result handshakes(struct machine *m, unsigned connections, double for_s,
@@ -321,14 +343,15 @@ static double repeat(struct machine *m, bool attested, const char *method, const
 
 static void measure_time(struct machine *sample, struct machine *azure)
 {
-    double crypto = bare_crypto_ms(), cpu, unused;
+    double crypto = bare_crypto_ms(), report_ms = bare_report_ms(), cpu, unused;
     struct load_result r = handshakes(sample, 1, 1, &unused); /* warm */
     handshakes(sample, 1, seconds, &cpu);
     char note[64];
     snprintf(note, sizeof(note), "%.2f times the bare cryptography", cpu / crypto);
     report("handshake, sample, cpu", cpu, "ms", 1.24, note);
     handshakes(azure, 1, seconds, &cpu);
-    report("handshake, az-snp-vtpm, cpu", cpu, "ms", 1.36, "upstream: its evaluation alone");
+    snprintf(note, sizeof(note), "%.2f times the bare cryptography", cpu / (crypto + report_ms));
+    report("handshake, az-snp-vtpm, cpu", cpu, "ms", 1.36, note);
     cpu = repeat(sample, true, "GET", "/kbs/v0/resource/default/key/1", (struct str){NULL, 0}, 0);
     report("resource in an open session, cpu", cpu, "ms", 0.505, "");
     cpu = repeat(sample, false, "POST", "/kbs/v0/auth", STR(AUTH_BODY), 0);
@@ -342,6 +365,7 @@ static void measure_time(struct machine *sample, struct machine *azure)
     double again = bare_crypto_ms();
     report("bare cryptography of a handshake", again < crypto ? again : crypto, "ms", 0.097,
            "in this process");
+    report("and of an SNP report", report_ms, "ms", 0.44, "one P-384 verification");
 }
 
 static void measure_memory(struct machine *sample)
