@@ -211,7 +211,7 @@ static enum status listen_on(struct running *run, const struct kbs_config *c, st
         .listen_count = c->sockets.len,
         .reactors = c->worker_count,
         .limits = HTTP_LIMITS_DEFAULT,
-        .handler = {kbs_quick, kbs_work, kbs_done, run->kbs},
+        .handler = {kbs_quick, kbs_work, kbs_done, kbs_refused, run->kbs},
     };
     options.limits.body_max = (size_t)c->payload_mib * 1048576;
     if (st == OK)

@@ -259,6 +259,12 @@ static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
               bytes_sent);
 }
 
+static void refused(void *user, const struct http_exchange *x)
+{
+    log_debug("restful-as", "%.*s \"%s\" %d %zu", STR_ARG(x->peer),
+              x->head == NULL ? "-" : QUOTED(x->path), x->status, x->body_len);
+}
+
 /* ---- starting ---- */
 
 static void warn(void *user, const char *text)
@@ -408,7 +414,7 @@ static enum status listen_on(struct program *p, struct error *err)
         .listen = &listen,
         .listen_count = 1,
         .limits = HTTP_LIMITS_DEFAULT,
-        .handler = {quick, work, done, p},
+        .handler = {quick, work, done, refused, p},
     };
     st = http_server_new(&options, &p->server, err);
     tls_server_unref(tls);

@@ -119,6 +119,14 @@ static bool lock_now(int fd)
     return fcntl(fd, F_OFD_SETLK, &whole) == 0 || errno == EINVAL || errno == ENOLCK;
 }
 
+int file_sync_dir(int dir_fd)
+{
+    int fault = injected("sync-dir");
+    if (fault != 0)
+        return fault;
+    return fsync(dir_fd) == 0 || errno == EINVAL ? 0 : errno;
+}
+
 #define TMP_NAME_MAX (sizeof(FILE_TMP_PREFIX) + 16)
 
 /*
@@ -190,9 +198,8 @@ enum status file_write_at(int dir_fd, const char *name, struct str bytes, unsign
         return st;
     }
     /* The rename itself must survive a power cut too. */
-    if (fsync(dir_fd) != 0 && errno != EINVAL)
-        return error_errno(err, errno, "could not write \"%s\"", name);
-    return OK;
+    int e = file_sync_dir(dir_fd);
+    return e == 0 ? OK : error_errno(err, e, "could not write \"%s\"", name);
 }
 
 enum status file_write(const char *path, struct str bytes, unsigned mode, struct error *err)

@@ -78,3 +78,4 @@ void kbs_stopping(struct kbs *k);
 enum http_next kbs_quick(void *user, struct http_exchange *x);
 void kbs_work(void *user, struct http_exchange *x);
 void kbs_done(void *user, const struct http_exchange *x, size_t bytes_sent);
+void kbs_refused(void *user, const struct http_exchange *x);

@@ -407,8 +407,8 @@ static void push(struct resolver *r, struct scope *s)
 /* Unused `some` variables always, unused `:=` in strict mode (spec 4.2). */
 static void check_unused(struct resolver *r)
 {
-    if (r->c->errors.total > 0)
-        return;
+    if (r->c->errors.total > r->c->unused_total)
+        return; /* what was not understood may have used them */
     const struct name_map *names = &r->scope->names;
     for (;;) {
         /* In order of their places: the table has none. */
@@ -426,6 +426,7 @@ static void check_unused(struct resolver *r)
         fail_at(r, first->pos, first->state == OCC_DECLARED ? "declared var " : "assigned var ",
                 first->name, " unused");
         first->uses = 1;
+        r->c->unused_total++;
         if (r->c->errors.total >= FRONT_ERRORS_MAX)
             return;
     }
@@ -962,7 +963,7 @@ static void collect_globals(struct resolver *r, struct name_map *globals)
 
 static void check_unused_imports(struct resolver *r)
 {
-    if (!r->c->options.strict || r->c->errors.total > 0)
+    if (!r->c->options.strict || r->c->errors.total > r->c->unused_total)
         return;
     for (struct import *imp = r->m->imports; imp != NULL; imp = imp->next) {
         if (imp->used || is_language_import(imp))
@@ -970,6 +971,7 @@ static void check_unused_imports(struct resolver *r)
         struct str path = ast_text(r->a, imp->path);
         front_error(r->c, COMPILE_ERROR, r->m, imp->pos, "import %.*s%s%.*s unused", STR_ARG(path),
                     imp->alias.len > 0 ? " as " : "", STR_ARG(imp->alias));
+        r->c->unused_total++;
     }
 }
 

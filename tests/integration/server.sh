@@ -68,6 +68,12 @@ check "and says so" has "$(curl -s --cacert "$work/tls.crt" -X POST --data-binar
 curl -s --cacert "$work/tls.crt" -X POST -d '{}' "$url/kbs/v0/auth" >/dev/null
 check "an access line has the size of the answer" sh -c "grep -q '\"POST /kbs/v0/auth HTTP/1.1\" 401 [1-9][0-9]* ' '$work/kbs.log' &&
     ! grep 'HTTP/1.1\" 401 0 ' '$work/kbs.log'"
+check "so has one that no handler saw" sh -c "grep -q '\"POST /kbs/v0/auth HTTP/1.1\" 413 26 \"-\" \"curl' '$work/kbs.log'"
+# A head that cannot be read leaves nothing of itself in the log.
+printf 'GET /\033[31mred?key=abc HTTP/1.1\nX: y\n\n' | openssl s_client -quiet -connect "127.0.0.1:${url##*:}" >"$work/refused.txt" 2>/dev/null
+check "what is no request is refused" has "$(cat "$work/refused.txt")" "HTTP/1.1 400 Bad Request"
+check "and has an access line without a byte of it" \
+    sh -c "grep -qE 'logger: 127.0.0.1:[0-9]+ \"-\" 400 0 \"-\" \"-\" 0\.000000\$' '$work/kbs.log' && ! grep -q 31mred '$work/kbs.log'"
 check "and so has /metrics" sh -c "curl -s --cacert '$work/tls.crt' $url/metrics | grep -q '^kbs_http_response_size_bytes_sum [1-9]'"
 
 # Reload: a client in a loop sees no failed request.

@@ -451,6 +451,53 @@ static void test_faults(void)
     }
 }
 
+static int sync_calls;
+
+static int count_syncs(const char *call)
+{
+    sync_calls += strcmp(call, "sync-dir") == 0;
+    return 0;
+}
+
+/*
+ * A power cut loses no name: the folder of a file is flushed when the file comes and when it
+ * goes, and a nested key's folders in theirs when they are made.
+ */
+static void test_flushed_folders(void)
+{
+    const struct {
+        enum kind kind;
+        int first, second, removed, again;
+    } rows[] = {{LOCAL_FS, 1, 1, 1, 0}, {NESTED, 3, 1, 1, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *row = kind_names[rows[i].kind];
+        char dir[64];
+        snprintf(dir, sizeof(dir), "flush-%s", row);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(rows[i].kind, subdir(dir));
+        int calls[4];
+        file_fault = count_syncs;
+        for (int step = 0; step < 4; step++) {
+            sync_calls = 0;
+            enum status st = step < 2 ? storage_set(s, STR("r/t/k"), STR("x"), true, NULL)
+                                      : storage_delete(s, STR("r/t/k"), NULL, NULL);
+            CHECK_ROW(st == OK || (step == 3 && st == ERR_NOT_FOUND), row);
+            calls[step] = sync_calls;
+        }
+        CHECK_ROW(calls[0] == rows[i].first && calls[1] == rows[i].second, row);
+        CHECK_ROW(calls[2] == rows[i].removed && calls[3] == rows[i].again, row);
+        CHECK_ROW(storage_delete(s, STR("never/was/there"), NULL, NULL) == OK && sync_calls == 0,
+                  row);
+
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("x"), true, NULL) == OK, row);
+        fault = (struct fault){"sync-dir", EIO};
+        file_fault = inject;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS_ROW(storage_delete(s, STR("r/t/k"), NULL, &err), ERR_IO, &err, row);
+        file_fault = NULL;
+        CHECK_ROW(strstr(err.text, strerror(EIO)) != NULL, row);
+    }
+}
+
 /*
  * The kernel's own: no file may grow beyond a limit, so the write that would is
  * short, and the next one is refused.  SQLite's files are under it, too.
@@ -589,6 +636,7 @@ int main(void)
     test_keys();
     test_layouts();
     test_faults();
+    test_flushed_folders();
     test_size_limit();
     test_leftovers();
     test_leftovers_beside_writers();
