@@ -370,7 +370,7 @@ static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
            have->now_ns == p->now_ns && have->random_seed[0] == p->random_seed[0] &&
            have->random_seed[1] == p->random_seed[1] && have->strict_errors == p->strict_errors &&
            have->trace == p->trace && have->user == p->user && have->print == p->print &&
-           ctx->status == OK;
+           have->test_case == p->test_case && ctx->status == OK;
 }
 
 /* Caches of an evaluation with equal parameters are kept (rego.h). */
@@ -598,6 +598,12 @@ void rego_call_print(struct rego_call *call, struct str line)
 {
     if (call->ctx->params.print != NULL)
         call->ctx->params.print(call->ctx->params.user, line);
+}
+
+void rego_call_test_case(struct rego_call *call, value names)
+{
+    if (call->ctx->params.test_case != NULL)
+        call->ctx->params.test_case(call->ctx->params.user, names);
 }
 
 struct str rego_call_location(struct rego_call *call)

@@ -109,10 +109,11 @@ struct rego_compiler {
     struct callee *callees;
     struct rule *rules; /* all, by index */
     uint32_t rule_count;
-    uint64_t work;      /* units spent; bounded by WORK_MAX */
-    uint64_t looked;    /* units spent when the clock was looked at */
-    bool late;          /* the deadline has passed, and an error says so */
-    struct rule *query; /* the pseudo rule of rego_eval_query(), or NULL */
+    size_t unused_total; /* of the errors: variables and imports that nothing uses */
+    uint64_t work;       /* units spent; bounded by WORK_MAX */
+    uint64_t looked;     /* units spent when the clock was looked at */
+    bool late;           /* the deadline has passed, and an error says so */
+    struct rule *query;  /* the pseudo rule of rego_eval_query(), or NULL */
     struct module *query_module;
     uint32_t wildcards;
     bool for_layout; /* parse everything as it stands: rego_format() */

@@ -93,6 +93,7 @@ struct rego_options {
     bool keep_print;              /* keep calls of print(); else they are erased */
     bool experimental_keywords;   /* allow import future.keywords.and / .or */
     bool coverage;                /* rego_ctx_coverage() is wanted */
+    bool test_cases;              /* rules test_p[name] report each case: rego_eval.test_case */
     bool always_not_keyword;      /* as if every module imported future.keywords.not */
     const struct rego_host_function *functions;
     size_t function_count;
@@ -255,6 +256,7 @@ struct rego_eval {
     enum rego_trace_level trace;
     void *user;                                 /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */
+    void (*test_case)(void *user, value names); /* an array, which lives as long as the result */
     /* For rego_eval_query(): whose rules the query may name, "a.b"; and "data.c as d". */
     struct str query_package;
     const struct str *query_imports;

@@ -461,7 +461,7 @@ static void collect_globals(struct resolver *r, struct name_map *globals)
 
 static void check_unused_imports(struct resolver *r)
 {
-    if (!r->c->options.strict || r->c->errors.total > 0)
+    if (!r->c->options.strict || r->c->errors.total > r->c->unused_total)
         return;
     for (struct import *imp = r->m->imports; imp != NULL; imp = imp->next) {
         if (imp->used || is_language_import(imp))
@@ -469,6 +469,7 @@ static void check_unused_imports(struct resolver *r)
         struct str path = ast_text(r->a, imp->path);
         front_error(r->c, COMPILE_ERROR, r->m, imp->pos, "import %.*s%s%.*s unused", STR_ARG(path),
                     imp->alias.len > 0 ? " as " : "", STR_ARG(imp->alias));
+        r->c->unused_total++;
     }
 }
 

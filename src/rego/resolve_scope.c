@@ -126,8 +126,8 @@ void scope_push(struct resolver *r, struct scope *s)
 /* Unused `some` variables always, unused `:=` in strict mode (spec 4.2). */
 static void check_unused(struct resolver *r)
 {
-    if (r->c->errors.total > 0)
-        return;
+    if (r->c->errors.total > r->c->unused_total)
+        return; /* what was not understood may have used them */
     const struct name_map *names = &r->scope->names;
     for (;;) {
         /* In order of their places: the table has none. */
@@ -146,6 +146,7 @@ static void check_unused(struct resolver *r)
                      first->state == OCC_DECLARED ? "declared var " : "assigned var ", first->name,
                      " unused");
         first->uses = 1;
+        r->c->unused_total++;
         if (r->c->errors.total >= FRONT_ERRORS_MAX)
             return;
     }

@@ -163,6 +163,31 @@ static bool is_builtin(const struct term *call, const char *name)
            str_is(call->callee->name, name);
 }
 
+/* A call that only passes make, name([...]). */
+static struct term *internal_call(struct rewriter *w, struct str name, struct term *array,
+                                  struct pos pos)
+{
+    struct term *op = ast_var(w->a, name, pos);
+    struct term *items[2] = {op, array};
+    struct term *t = ast_list(w->a, TERM_CALL, items, 2, pos);
+    struct callee *f = arena_new(w->a, struct callee);
+    if (t == NULL || f == NULL)
+        return NULL;
+    for (struct callee *have = w->c->callees; have != NULL; have = have->next)
+        if (str_equal(have->name, name)) {
+            t->callee = have;
+            return t;
+        }
+    *f = (struct callee){.kind = CALLEE_BUILTIN,
+                         .name = name,
+                         .builtin = rego_builtin_find(name),
+                         .arity = 1,
+                         .next = w->c->callees};
+    w->c->callees = f;
+    t->callee = f;
+    return t;
+}
+
 /* print(a, b) becomes internal.print([{x | x = a}, {x | x = b}]). */
 static struct term *rewrite_print(struct rewriter *w, struct term *call)
 {
@@ -188,25 +213,95 @@ static struct term *rewrite_print(struct rewriter *w, struct term *call)
         sets[i - 1] = t;
     }
     struct term *array = ast_list(w->a, TERM_ARRAY, sets, call->len - 1, call->pos);
-    struct term *op = ast_var(w->a, STR("internal.print"), call->pos);
-    struct term *items[2] = {op, array};
-    struct term *t = ast_list(w->a, TERM_CALL, items, 2, call->pos);
-    struct callee *f = arena_new(w->a, struct callee);
-    if (t == NULL || f == NULL)
-        return NULL;
-    *f = *call->callee;
-    f->name = STR("internal.print");
-    f->builtin = rego_builtin_find(f->name);
-    f->arity = 1;
-    for (struct callee *have = w->c->callees; have != NULL; have = have->next)
-        if (str_equal(have->name, f->name)) {
-            t->callee = have;
-            return t;
-        }
-    f->next = w->c->callees;
-    w->c->callees = f;
-    t->callee = f;
-    return t;
+    return internal_call(w, STR("internal.print"), array, call->pos);
+}
+
+/* ---- cases of tests ---- */
+
+struct case_search {
+    const struct term *name; /* a part of the head's reference */
+    bool found;
+    bool simple;
+};
+
+static bool finds_same(void *user, struct term *t)
+{
+    struct case_search *s = user;
+    if (t->kind == TERM_VAR && t->var.id == s->name->var.id)
+        s->found = true;
+    return !s->found;
+}
+
+static bool is_plain_part(void *user, struct term *t)
+{
+    struct case_search *s = user;
+    if (t->kind != TERM_VALUE && t->kind != TERM_VAR && t->kind != TERM_REF)
+        s->simple = false;
+    return s->simple;
+}
+
+/* The first literal of the rule that has the variable, counted from 1. */
+static uint32_t first_use(struct rule *r, const struct term *var)
+{
+    for (uint32_t i = 0; i < r->body->len; i++) {
+        struct case_search s = {.name = var};
+        walk_expr(r->body->items[i], finds_same, &s);
+        for (uint32_t k = 0; k < r->body->items[i]->symbol_count; k++)
+            walk_term(r->body->items[i]->symbols[k], finds_same, &s);
+        if (s.found)
+            return i + 1;
+    }
+    return 0;
+}
+
+struct case_place {
+    struct rule *rule;
+    uint32_t at;
+};
+
+static bool places_case(void *user, struct term *t)
+{
+    struct case_place *p = user;
+    uint32_t at = t->kind == TERM_VAR && t->var.id >= VAR_FIRST ? first_use(p->rule, t) : 0;
+    if (at > p->at)
+        p->at = at;
+    return true;
+}
+
+/*
+ * test_p[x.note] tells of a case for each x, also when the rest of the body fails:
+ * as soon as what names the case is there, internal.test_case([x.note]) reports it.
+ */
+static void add_test_case(struct rewriter *w, struct rule *r)
+{
+    struct term *ref = r->head.ref;
+    uint32_t name = r->module->package->len;
+    while (name < r->ground_len &&
+           (!ast_is_string(ref->items[name]) ||
+            !str_has_prefix(value_str(ref->items[name]->val), STR("test_"))))
+        name++;
+    if (name >= r->ground_len || name + 1 >= ref->len || r->is_default)
+        return;
+    struct term **names = arena_new_array(w->a, struct term *, ref->len);
+    struct case_place place = {.rule = r};
+    struct case_search s = {.simple = true};
+    for (uint32_t i = name + 1; names != NULL && i < ref->len; i++) {
+        walk_term(ref->items[i], is_plain_part, &s);
+        walk_term(ref->items[i], places_case, &place);
+        names[i - name - 1] = ast_copy(w->a, ref->items[i]);
+    }
+    struct expr *e = ast_expr(w->a, EXPR_CALL, r->pos);
+    if (names == NULL || e == NULL || !s.simple || arena_status(w->a) != OK)
+        return;
+    struct term *array = ast_list(w->a, TERM_ARRAY, names, ref->len - name - 1, r->pos);
+    e->term = internal_call(w, STR("internal.test_case"), array, r->pos);
+    e->generated = true;
+    e->origin = r->body->items[0];
+    if (e->term == NULL || !ast_body_add(w->a, r->body, e))
+        return;
+    memmove(&r->body->items[place.at + 1], &r->body->items[place.at],
+            (r->body->len - 1 - place.at) * sizeof(e));
+    r->body->items[place.at] = e;
 }
 
 /* False: the literal is erased. */
@@ -292,6 +387,8 @@ static void rewrite_rule(struct rewriter *w, struct rule *r)
 {
     w->rule = r;
     w->vars = r->vars;
+    if (w->c->options.test_cases)
+        add_test_case(w, r);
     rewrite_body(w, r->body);
     if (arena_status(w->a) != OK)
         return;

@@ -155,7 +155,7 @@ static int format_path(const struct tool_options *o, const char *path, bool name
     struct stat sb;
     if ((named ? stat(path, &sb) : lstat(path, &sb)) != 0) {
         fprintf(stderr, "rego fmt: %s: %s\n", path, strerror(errno));
-        return EXIT_FAILED;
+        return EXIT_USAGE;
     }
     if (S_ISDIR(sb.st_mode))
         return format_dir(o, path);

@@ -202,9 +202,18 @@ static int not_above(const struct dirent *d)
 
 static bool is_ignored(const struct tool_options *o, const char *name)
 {
-    for (size_t i = 0; i < o->ignore.len; i++)
-        if (fnmatch(o->ignore.items[i], name, 0) == 0)
-            return true;
+    for (size_t i = 0; i < o->ignore.len; i++) {
+        struct str list = str_of(o->ignore.items[i]);
+        for (size_t at = 0; at <= list.len;) { /* --ignore '.*,*_test.rego' */
+            size_t end = str_find(list, ',', at);
+            char pattern[256];
+            int n =
+                snprintf(pattern, sizeof(pattern), "%.*s", STR_ARG(str_slice(list, at, end - at)));
+            if (n > 0 && (size_t)n < sizeof(pattern) && fnmatch(pattern, name, 0) == 0)
+                return true;
+            at = end + 1;
+        }
+    }
     return false;
 }
 

@@ -38,9 +38,9 @@ struct tool_options {
     enum tool_format format;
     bool has_format;
     bool fail, fail_defined;
-    bool strict, strict_builtin_errors, show_builtin_errors;
+    bool strict, strict_builtin_errors;
     bool v0, v1;
-    bool verbose, coverage, bench_mode, exit_zero;
+    bool verbose, coverage, exit_zero, fail_on_empty;
     bool bundle_mode;
     bool write, list, diff, rego_v1, drop_v0_imports;
     double threshold;
@@ -48,6 +48,8 @@ struct tool_options {
     uint64_t count;     /* of repetitions */
     uint64_t threads;
     bool experimental;
+    bool unused_flag; /* options of OPA's that change nothing here */
+    uint64_t unused_number;
     const char *schema; /* claims that exist: --claims */
 };
 

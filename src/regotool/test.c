@@ -1,7 +1,8 @@
 /*
  * rego test - rules named test_*, each of which must hold.
  *
- * A rule whose value is an object tells of several cases, by its members.
+ * A rule test_p[note] tells of several cases, by its members; cases that were met
+ * and are no members have failed.
  * todo_test_* is shown as skipped.
  */
 #include "regotool/regotool_internal.h"
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "rego/rego.h"
 #include "value/json.h"
 
@@ -18,7 +20,9 @@
 struct test {
     struct str path, file;
     uint32_t row;
+    unsigned again; /* so many rules of this name stand before */
     bool todo;
+    bool cases; /* the name is followed by keys: test_p[note] */
 };
 
 struct line {
@@ -41,6 +45,9 @@ struct run {
     struct buf json;
     struct line *lines;
     size_t line_count, line_cap;
+    value *cases; /* of the present test, as it goes: each an array of names */
+    size_t case_count, case_cap;
+    struct buf printed; /* by the present test */
     bool no_memory;
 };
 
@@ -60,8 +67,8 @@ static struct str package_of(struct str path)
     return str_slice(path, 0, n > 0 ? n - 1 : 0);
 }
 
-/* --run is a regular expression: the engine has one. */
-static bool is_wanted(struct run *r, struct str path)
+/* --run is a regular expression: the engine has one.  A bad one ends the program. */
+static bool is_wanted(struct run *r, struct str path, bool *bad)
 {
     if (r->o->run == NULL)
         return true;
@@ -70,36 +77,63 @@ static bool is_wanted(struct run *r, struct str path)
         {value_cstring(r->arena, "s"), value_string(r->arena, path)},
     };
     struct rego_eval params = {
-        .policy = r->policy, .input = value_object(r->arena, pairs, 2), .data = VALUE_UNDEFINED};
+        .policy = r->policy,
+        .input = value_object(r->arena, pairs, 2),
+        .data = VALUE_UNDEFINED,
+        .strict_errors = true,
+    };
     value set = VALUE_UNDEFINED;
     rego_ctx_reset(r->ctx);
-    return rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) ==
-               OK &&
-           value_len(set) > 0 &&
+    if (rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) !=
+        OK) {
+        struct str why = rego_ctx_error(r->ctx)->message;
+        fprintf(stderr, "rego test: --run: %.*s\n", STR_ARG(why));
+        *bad = true;
+        return false;
+    }
+    return value_len(set) > 0 &&
            value_is_true(
                value_get_lit(value_at(value_get_lit(value_at(set, 0), "expressions"), 0), "value"));
 }
 
-/* data.a.test_x of data.a.test_x[name]: the document that the rule contributes to. */
-static struct str ground_part(struct str path)
+static bool is_test_name(struct str name)
+{
+    return str_has_prefix(name, STR("todo_test_")) || str_has_prefix(name, STR("test_"));
+}
+
+/* data.a.test_x of data.a.test_x.more[name]: up to the first name of a test, in the package too. */
+static struct str test_part(struct str path)
+{
+    bool found = false;
+    for (size_t i = 0; i < path.len; i++) {
+        if (found && (path.ptr[i] == '.' || path.ptr[i] == '['))
+            return str_slice(path, 0, i);
+        if (path.ptr[i] == '[' && i + 1 < path.len && path.ptr[i + 1] != '"')
+            return str_slice(path, 0, i);
+        found |= path.ptr[i] == '.' && is_test_name(str_from(path, i + 1));
+    }
+    return path;
+}
+
+/* Of test_p.a[note], with the part test_p: a key follows that is not constant. */
+static bool has_variable_key(struct str path)
 {
     for (size_t i = 0; i + 1 < path.len; i++)
         if (path.ptr[i] == '[' && path.ptr[i + 1] != '"')
-            return str_slice(path, 0, i);
-    return path;
+            return true;
+    return false;
 }
 
 static void collect(void *user, const struct rego_rule_info *rule)
 {
     struct run *r = user;
-    struct str path = ground_part(rule->path);
+    struct str path = test_part(rule->path);
     struct str name = last_part(path);
-    bool todo = str_has_prefix(name, STR("todo_test_"));
-    if (rule->is_function || rule->is_default || (!todo && !str_has_prefix(name, STR("test_"))))
+    if (rule->is_function || rule->is_default || !is_test_name(name))
         return;
+    unsigned again = 0;
     for (size_t i = 0; i < r->len; i++)
-        if (str_equal(r->tests[i].path, path))
-            return;
+        again += str_equal(r->tests[i].path, path);
     if (r->len == r->cap) {
         size_t cap = r->cap == 0 ? 64 : r->cap * 2;
         struct test *more = realloc(r->tests, cap * sizeof(*more));
@@ -110,7 +144,9 @@ static void collect(void *user, const struct rego_rule_info *rule)
         r->tests = more;
         r->cap = cap;
     }
-    r->tests[r->len++] = (struct test){path, rule->file, rule->row, todo};
+    bool todo = str_has_prefix(name, STR("todo_test_"));
+    bool cases = has_variable_key(rule->path);
+    r->tests[r->len++] = (struct test){path, rule->file, rule->row, again, todo, cases};
 }
 
 /* ---- one test ---- */
@@ -123,11 +159,63 @@ struct verdict {
     int64_t ns;
 };
 
+static void add_print(void *user, struct str line)
+{
+    struct run *r = user;
+    buf_add(&r->printed, line);
+    buf_add_byte(&r->printed, '\n');
+}
+
+/* internal.test_case([name]): which cases there are. */
+static void add_case(void *user, value names)
+{
+    struct run *r = user;
+    if (r->case_count == r->case_cap) {
+        size_t cap = r->case_cap == 0 ? 64 : r->case_cap * 2;
+        value *more = realloc(r->cases, cap * sizeof(*more));
+        if (more == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        r->cases = more;
+        r->case_cap = cap;
+    }
+    r->cases[r->case_count++] = names;
+}
+
+/* `v` with a false at the end of the names, unless something is there. */
+static value with_case(struct arena *a, value v, value names, size_t at)
+{
+    if (at == value_len(names))
+        return value_kind(v) == VALUE_KIND_UNDEFINED ? VALUE_FALSE : v;
+    if (value_kind(v) != VALUE_KIND_UNDEFINED && !value_is_object(v))
+        return v;
+    value key = value_at(names, at);
+    value have = value_is_object(v) ? value_get(v, key) : VALUE_UNDEFINED;
+    value next = with_case(a, have, names, at + 1);
+    if (next.word == have.word)
+        return v;
+    struct value_builder b;
+    value_builder_init(&b, a, value_len(v) + 1);
+    for (size_t i = 0; value_is_object(v) && i < value_len(v); i++)
+        if (!value_equal(value_pairs(v)[i].key, key))
+            value_builder_put(&b, value_pairs(v)[i].key, value_pairs(v)[i].val);
+    value_builder_put(&b, key, next);
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
+/* A case that was met and is not in the result has failed. */
+static void add_failed_cases(struct run *r, struct verdict *v)
+{
+    for (size_t i = 0; i < r->case_count; i++)
+        v->result = with_case(r->arena, v->result, r->cases[i], 0);
+}
+
 /* Leaves of an object are cases of their own; all must be true. */
 static bool count_cases(value v, size_t *passed, size_t *failed)
 {
     if (!value_is_object(v)) {
-        bool ok = value_kind(v) != VALUE_KIND_UNDEFINED && v.word != VALUE_FALSE.word;
+        bool ok = value_is_true(v);
         *(ok ? passed : failed) += 1;
         return ok;
     }
@@ -154,8 +242,12 @@ static struct verdict run_test(struct run *r, const struct test *t)
         .input = VALUE_UNDEFINED,
         .data = r->data,
         .trace = r->o->verbose ? REGO_TRACE_RULES : REGO_TRACE_OFF,
-        .print = tool_print,
+        .print = add_print,
+        .test_case = add_case,
+        .user = r,
     };
+    r->case_count = 0;
+    buf_reset(&r->printed);
     enum status st = rego_eval_path(r->ctx, &params, t->path, &v.result);
     v.ns = clock_monotonic_ns() - start;
     if (st != OK && st != ERR_NOT_FOUND) {
@@ -163,9 +255,11 @@ static struct verdict run_test(struct run *r, const struct test *t)
         r->errors++;
         return v;
     }
-    bool cases = value_is_object(v.result) && value_len(v.result) > 0;
+    if (t->cases)
+        add_failed_cases(r, &v);
+    bool cases = t->cases && value_is_object(v.result) && value_len(v.result) > 0;
     size_t passed = 0, failed = 0;
-    bool ok = count_cases(v.result, &passed, &failed);
+    bool ok = t->cases ? count_cases(v.result, &passed, &failed) : value_is_true(v.result);
     v.outcome = ok ? PASS : FAIL;
     r->passed += cases ? passed : (size_t)ok;
     r->failed += cases ? failed : (size_t)!ok;
@@ -189,7 +283,18 @@ static void duration(int64_t ns, char out[32])
 static const char *const names[] = {
     [PASS] = "PASS", [FAIL] = "FAIL", [SKIPPED] = "SKIPPED", [ERROR] = "ERROR"};
 
-static void show_cases(value v, unsigned depth, bool verbose)
+/* A name that is no string, by its JSON text. */
+static struct str case_name(struct arena *a, value key)
+{
+    if (value_is_string(key))
+        return value_str(key);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, TOOL_FILE_MAX);
+    status_ignore(json_write(&b, key, JSON_COMPACT));
+    return arena_str(a, buf_str(&b));
+}
+
+static void show_cases(struct arena *a, value v, unsigned depth, bool verbose)
 {
     for (size_t i = 0; value_is_object(v) && i < value_len(v); i++) {
         struct value_pair p = value_pairs(v)[i];
@@ -197,10 +302,25 @@ static void show_cases(value v, unsigned depth, bool verbose)
         bool ok = count_cases(p.val, &passed, &failed);
         if (ok && !verbose)
             continue;
-        printf("%*s%.*s: %s\n", (int)(2 * depth), "", STR_ARG(value_str(p.key)),
+        printf("%*s%.*s: %s\n", (int)(2 * depth), "", STR_ARG(case_name(a, p.key)),
                names[ok ? PASS : FAIL]);
-        show_cases(p.val, depth + 1, verbose);
+        show_cases(a, p.val, depth + 1, verbose);
     }
+}
+
+/* What the test printed, each line indented, as OPA shows it. */
+static void show_printed(struct str text)
+{
+    text = str_trim(text);
+    if (text.len == 0)
+        return;
+    putchar('\n');
+    for (size_t at = 0; at <= text.len;) {
+        size_t end = str_find(text, '\n', at);
+        printf("  %.*s\n", STR_ARG(str_slice(text, at, end - at)));
+        at = end + 1;
+    }
+    putchar('\n');
 }
 
 static void show_misses(const struct rego_ctx *ctx)
@@ -221,13 +341,17 @@ static void show(struct run *r, const struct test *t, const struct verdict *v)
     r->dirty = true;
     char time[32];
     duration(v->ns, time);
-    printf("%.*s:%u:\n%.*s: %s", STR_ARG(t->file), (unsigned)t->row, STR_ARG(t->path),
-           names[v->outcome]);
+    printf("%.*s:%u:\n%.*s", STR_ARG(t->file), (unsigned)t->row, STR_ARG(t->path));
+    if (t->again > 0)
+        printf("#%02u", t->again);
+    printf(": %s", names[v->outcome]);
     if (v->outcome == SKIPPED)
         putchar('\n');
     else
         printf(" (%s)\n", time);
-    show_cases(v->result, 1, r->o->verbose);
+    if (t->cases)
+        show_cases(r->arena, v->result, 1, r->o->verbose);
+    show_printed(buf_str(&r->printed));
     if (v->outcome == ERROR) {
         CLEANUP(buf_done) struct buf b;
         buf_init(&b, 65536);
@@ -238,9 +362,34 @@ static void show(struct run *r, const struct test *t, const struct verdict *v)
         show_misses(r->ctx);
 }
 
+/* {"one": {"name": "one"}, "two": {"name": "two", "fail": true}} */
+static void json_cases(struct json_writer *w, struct arena *a, value v)
+{
+    json_key(w, "sub_results");
+    json_object_begin(w);
+    for (size_t i = 0; i < value_len(v); i++) {
+        struct value_pair p = value_pairs(v)[i];
+        struct str name = case_name(a, p.key);
+        size_t passed = 0, failed = 0;
+        json_key_str(w, name);
+        json_object_begin(w);
+        json_key(w, "name");
+        json_string(w, name);
+        if (!count_cases(p.val, &passed, &failed)) {
+            json_key(w, "fail");
+            json_bool(w, true);
+        }
+        if (value_is_object(p.val) && value_len(p.val) > 0)
+            json_cases(w, a, p.val);
+        json_object_end(w);
+    }
+    json_object_end(w);
+}
+
 static void add_json(struct run *r, const struct test *t, const struct verdict *v)
 {
     struct json_writer w;
+    char again[16] = "";
     if (r->json.len > 1)
         buf_add_byte(&r->json, ',');
     json_begin(&w, &r->json);
@@ -257,7 +406,10 @@ static void add_json(struct run *r, const struct test *t, const struct verdict *
     json_key(&w, "package");
     json_string(&w, package_of(t->path));
     json_key(&w, "name");
-    json_string(&w, last_part(t->path));
+    if (t->again > 0)
+        snprintf(again, sizeof(again), "#%02u", t->again);
+    struct str name = last_part(t->path);
+    json_string(&w, arena_format(r->arena, "%.*s%s", STR_ARG(name), again));
     if (v->outcome == FAIL) {
         json_key(&w, "fail");
         json_bool(&w, true);
@@ -272,6 +424,12 @@ static void add_json(struct run *r, const struct test *t, const struct verdict *
     }
     json_key(&w, "duration");
     json_int(&w, v->ns);
+    if (r->printed.len > 0 && v->outcome != SKIPPED) {
+        json_key(&w, "output");
+        json_string(&w, base64_text(r->arena, buf_str(&r->printed), BASE64_STD));
+    }
+    if (t->cases && value_is_object(v->result) && value_len(v->result) > 0)
+        json_cases(&w, r->arena, v->result);
     json_object_end(&w);
     status_ignore(json_finish(&w));
 }
@@ -409,9 +567,10 @@ static int run_all(struct run *r)
     buf_add_byte(&r->json, '[');
     bool quiet = r->o->coverage || r->o->format == FORMAT_JSON;
     uint64_t times = r->o->count == 0 ? 1 : r->o->count;
-    for (uint64_t n = 0; n < times; n++)
-        for (size_t i = 0; i < r->len; i++) {
-            if (!is_wanted(r, r->tests[i].path))
+    bool bad = false;
+    for (uint64_t n = 0; n < times && !bad; n++)
+        for (size_t i = 0; i < r->len && !bad; i++) {
+            if (!is_wanted(r, r->tests[i].path, &bad))
                 continue;
             struct verdict v = run_test(r, &r->tests[i]);
             if (!quiet || (r->o->coverage && (v.outcome == FAIL || v.outcome == ERROR)))
@@ -419,11 +578,17 @@ static int run_all(struct run *r)
             if (r->o->format == FORMAT_JSON)
                 add_json(r, &r->tests[i], &v);
         }
+    if (bad)
+        return EXIT_USAGE;
     if (r->no_memory) {
         fputs("rego test: out of memory\n", stderr);
         return EXIT_FAILED;
     }
-    bool bad = r->failed > 0 || r->errors > 0 || (r->skipped > 0 && !r->o->exit_zero);
+    if (r->o->fail_on_empty && r->passed + r->failed + r->skipped + r->errors == 0) {
+        fputs("no tests were run\n", stderr);
+        return EXIT_USAGE;
+    }
+    bad = r->failed > 0 || r->errors > 0 || (r->skipped > 0 && !r->o->exit_zero);
     if (r->o->coverage && r->failed == 0 && r->errors == 0) {
         double got = report_coverage(r);
         if (got < r->o->threshold) {
@@ -437,6 +602,8 @@ static int run_all(struct run *r)
     } else {
         summary(r);
     }
+    if (bad && r->o->coverage)
+        return EXIT_USAGE; /* OPA's: there is no coverage to tell of */
     return bad ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -450,8 +617,11 @@ static int run_policy(struct tool_options *o, struct tool_files *f, struct rego_
     }
     struct run r = {.o = o, .arena = &f->arena, .policy = policy, .ctx = ctx, .data = f->data};
     buf_init(&r.json, TOOL_FILE_MAX);
+    buf_init(&r.printed, TOOL_FILE_MAX);
     int status = run_all(&r);
     buf_done(&r.json);
+    buf_done(&r.printed);
+    free(r.cases);
     free(r.tests);
     free(r.lines);
     return status;
@@ -463,6 +633,11 @@ int tool_test(struct tool_options *o)
         fputs("rego test: specify at least one file\n", stderr);
         return EXIT_USAGE;
     }
+    if (!(o->threshold >= 0 && o->threshold <= 100)) {
+        fputs("Code coverage threshold must be between 0 and 100\n", stderr);
+        return EXIT_USAGE;
+    }
+    o->coverage |= o->threshold > 0;
     CLEANUP(tool_files_done) struct tool_files f;
     tool_files_init(&f);
     struct tool_errors errors = {.len = 0};
@@ -472,9 +647,10 @@ int tool_test(struct tool_options *o)
             tool_error_text(&errors, &f.arena, err.text);
     struct rego_options options = tool_rego_options(o);
     options.coverage = o->coverage;
+    options.test_cases = true;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
     if (errors.len == 0 && tool_compile(&f, &options, &policy, &errors) == OK)
         return run_policy(o, &f, policy);
     tool_write_errors_text(stderr, &errors);
-    return EXIT_FAILED;
+    return EXIT_USAGE; /* OPA's: 2 is for tests that failed */
 }

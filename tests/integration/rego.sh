@@ -90,6 +90,53 @@ gives "test: one chosen" 0 'PASS: 1/1' "$rego" test -r good a.rego a_test.rego
 gives "test: coverage" 0 '*"coverage": *' "$rego" test -c -r good a.rego a_test.rego
 gives "test: threshold" 2 '*threshold not met*' "$rego" test -c --threshold 99 -r good a.rego a_test.rego
 
+cat >cases_test.rego <<'E'
+package cases
+
+test_sum[tc.note] if {
+	some tc in [{"note": "good", "a": 1, "want": 2}, {"note": "bad", "a": 1, "want": 3}, {"note": "half", "a": 1}]
+	print("case", tc.note)
+	tc.a + 1 == tc.want
+}
+
+test_one := 1
+
+test_deep[a][b] if {
+	some a, x in {"p": {"q": 1, "r": 2}}
+	some b, y in x
+	y > 1
+}
+E
+# A case that was met and did not hold has failed; what a test prints stands below it.
+gives "test: cases" 2 'cases_test.rego:3:
+data.cases.test_sum: FAIL (*)
+  bad: FAIL
+  half: FAIL
+
+  case good
+  case bad
+  case half
+
+cases_test.rego:9:
+data.cases.test_one: FAIL (*)
+cases_test.rego:11:
+data.cases.test_deep: FAIL (*)
+  p: FAIL
+    q: FAIL
+--*
+PASS: 2/6
+FAIL: 4/6' "$rego" test cases_test.rego
+gives "test: cases as JSON" 2 '*"sub_results": {*"bad": {*"name": "bad",*"fail": true*"good": {*"name": "good"*}*' "$rego" test -f json cases_test.rego
+gives "test: a bad pattern" 1 '*error parsing regexp: missing closing )*' "$rego" test -r '(' cases_test.rego
+gives "test: nothing was run" 1 'no tests were run' "$rego" test -r none --fail-on-empty cases_test.rego
+gives "test: a threshold means coverage" 2 '*threshold not met*' "$rego" test --threshold 99 -r good a.rego a_test.rego
+gives "test: a threshold of no use" 1 '*between 0 and 100*' "$rego" test --threshold 101 a_test.rego
+gives "test: coverage of what fails" 1 '*FAIL*' "$rego" test -c a.rego a_test.rego
+gives "test: does not parse" 1 '*rego_parse_error*' "$rego" test bad.rego
+gives "a list of names to leave out" 0 '{"inner":{"z":1}}' "$rego" eval -f raw --ignore 'x*,a.rego' -d tree data
+printf 'package u\n\nimport data.foo\n\nx if { y := 1; true }\n' >unused.rego
+gives "strict: variables and imports" 1 '*assigned var y unused*import data.foo unused*' "$rego" check -S unused.rego
+
 printf 'package f\np:=1\n' >f.rego
 gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
 gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
@@ -99,6 +146,7 @@ gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
 gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
 gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
+gives "bench of what is undefined" 1 '*undefined result' "$rego" bench data.none
 gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
 gives "repl" 0 $'Rule defined in package repl.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
 finish
