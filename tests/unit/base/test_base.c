@@ -419,7 +419,7 @@ static void test_cli(void)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 100);
     CHECK(cli_read("/nowhere", &b, NULL) == ERR_NOT_FOUND);
-    char *words[] = {"program", "--hel", NULL};
+    char program[] = "program", typo[] = "--hel", *words[] = {program, typo, NULL};
     CHECK(!cli_is_answered(1, words, "", "") && !cli_is_answered(2, words, "", ""));
 }
 

@@ -21,7 +21,7 @@ static const char *const kind_names[] = {"memory", "local_fs", "local_json", "ne
 /* The database of an open_kind() folder. */
 static const char *database_in(const char *dir)
 {
-    static char path[4300];
+    static char path[4400];
     snprintf(path, sizeof(path), "%s/sub/claviger.sqlite", dir);
     return path;
 }
@@ -63,7 +63,7 @@ static bool holds(struct storage *s, struct str key, struct str want)
 static void test_looking(enum kind kind)
 {
     const char *row = kind_names[kind];
-    char dir[4200], want[4300];
+    char dir[4300], want[4500];
     snprintf(dir, sizeof(dir), "%s-looked-at/deep", subdir(row));
     snprintf(want, sizeof(want), "%s%s", kind == SQLITE ? database_in(dir) : dir,
              kind == LOCAL_FS ? "/ns" : "");
