@@ -101,6 +101,65 @@ static inline bool spend(struct rego_ctx *ctx, uint64_t units)
     return true;
 }
 
+/*
+ * Looking at everything that a value holds takes its time, however often the same
+ * part is in it: [a, a] of [b, b] of ... is small in memory only.  4 KiB are a step.
+ */
+#define WHOLE_SHIFT 12
+
+static uint64_t whole_work(value v)
+{
+    return value_is_heap(v) ? (value_size(v) >> WHOLE_SHIFT) + rego_number_work(v) : 0;
+}
+
+static bool spend_whole(struct rego_ctx *ctx, value v)
+{
+    uint64_t n = whole_work(v);
+    return n == 0 || spend(ctx, n);
+}
+
+static bool spend_both(struct rego_ctx *ctx, value x, value y)
+{
+    return spend_whole(ctx, value_size(x) < value_size(y) ? x : y);
+}
+
+/* For what was done already: the next step finds out whether it was too much. */
+static void spend_later(struct rego_ctx *ctx, value v)
+{
+    uint64_t n = whole_work(v);
+    ctx->steps_left -= n < ctx->steps_left ? n : ctx->steps_left;
+    ctx->until_deadline -= n < ctx->until_deadline ? (uint32_t)n : ctx->until_deadline;
+}
+
+/* To compare values: what is one word, or has another hash where that decides, is free. */
+static inline bool spend_compare(struct rego_ctx *ctx, value x, value y, bool hashed)
+{
+    if (LIKELY(!value_is_heap(x) || !value_is_heap(y)) || x.word == y.word)
+        return true;
+    return (hashed && value_heap(x)->hash != value_heap(y)->hash) || spend_both(ctx, x, y);
+}
+
+/* A key or member that is a collection is compared as a whole when it is found. */
+static inline bool spend_key(struct rego_ctx *ctx, value key)
+{
+    if (LIKELY(!value_is_heap(key) || value_heap(key)->kind < VALUE_KIND_ARRAY))
+        return true;
+    return spend_whole(ctx, key);
+}
+
+static bool spend_keys(struct rego_ctx *ctx, const value *keys, uint32_t n, uint32_t stride)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!spend_key(ctx, keys[i * stride]))
+            return false;
+    return true;
+}
+
+bool vm_spend_whole(struct rego_ctx *ctx, value v)
+{
+    return spend_whole(ctx, v);
+}
+
 bool vm_spend(struct rego_ctx *ctx, uint64_t units)
 {
     return spend(ctx, units);
@@ -252,6 +311,9 @@ static bool lookup_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const 
     if (e->args == NULL)
         return false;
     *out = e->result;
+    for (uint32_t i = 0; i < n; i++)
+        if (UNLIKELY(e->args[i].word != args[i].word))
+            spend_later(ctx, args[i]);
     return true;
 }
 
@@ -322,12 +384,15 @@ static void record_error(struct rego_ctx *ctx, const struct prog_external *e, ui
 
 /* One call; *out is undefined when there is no result. False: the evaluation ends. */
 static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args,
-                          uint32_t pc, value *out)
+                          uint32_t n, uint32_t pc, value *out)
 {
     struct rego_call call = {ctx, e->name};
     ctx->pc = pc;
     ctx->call_error.code = NULL;
     enum rego_outcome got = REGO_FAILED;
+    for (uint32_t i = 0; (e->flags & REGO_CHEAP) == 0 && i < n; i++)
+        if (!spend_whole(ctx, args[i]))
+            return false;
     if (e->fn == NULL)
         (void)rego_call_error(&call, "built-in function is not available");
     else
@@ -336,6 +401,8 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
     case REGO_VALUE:
+        if (value_kind(*out) == VALUE_KIND_NUMBER && value_is_heap(*out))
+            spend_later(ctx, *out); /* 1e30000 + 1 is short only before */
         if (value_is_defined(*out))
             return true;
         vm_no_memory(ctx);
@@ -361,12 +428,12 @@ static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args,
 {
     const struct prog_external *e = &ctx->policy->externals[index];
     if (!e->host || (e->flags & REGO_PURE) == 0)
-        return call_external(ctx, e, args, pc, out);
+        return call_external(ctx, e, args, n, pc, out);
     uint32_t key = index | REPLACEMENT_EXTERNAL;
     uint32_t hash = call_hash(key, args, n);
     if (lookup_call(ctx, hash, key, args, n, out))
         return true;
-    if (!call_external(ctx, e, args, pc, out))
+    if (!call_external(ctx, e, args, n, pc, out))
         return false;
     if (!store_call(ctx, hash, key, args, n, *out)) {
         vm_no_memory(ctx);
@@ -405,7 +472,7 @@ static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32
     const struct rego_builtin *b = rego_builtin_find(e.name);
     e.fn = b == NULL ? NULL : b->fn;
     value args[2] = {x, y};
-    return call_external(ctx, &e, args, pc, out);
+    return call_external(ctx, &e, args, 2, pc, out);
 }
 
 /* Hashes differ in nearly every step: compare only these. */
@@ -439,6 +506,8 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, boo
 {
     size_t n = value_len(c);
     *out = false;
+    if (!spend_whole(ctx, x))
+        return false;
     if (document && n >= 16 && value_is_array(c) && loop_is_kept(ctx)) {
         const struct loop_index *items = loop_find(ctx, c, NULL, 0, true);
         if (items != NULL)
@@ -713,6 +782,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             break;
         case OP_GET: {
+            if (!spend_key(ctx, X(i->c)))
+                return ctx->status;
             value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc))
                                 : vm_document_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc));
             if (!value_is_defined(v))
@@ -745,10 +816,14 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 goto fail;
             break;
         case OP_EQ:
+            if (!spend_compare(ctx, X(i->a), X(i->b), true))
+                return ctx->status;
             if (!value_equal(X(i->a), X(i->b)))
                 goto fail;
             break;
         case OP_NEQ:
+            if (!spend_compare(ctx, X(i->a), X(i->b), true))
+                return ctx->status;
             if (value_equal(X(i->a), X(i->b)))
                 goto fail;
             break;
@@ -756,6 +831,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_LE: {
             value x = X(i->a);
             value y = X(i->b);
+            if (!spend_compare(ctx, x, y, false))
+                return ctx->status;
             int order = value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
                             : value_compare(x, y);
@@ -774,6 +851,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_COMPARE: {
             value x = X(i->b);
             value y = X(i->c);
+            if (!spend_compare(ctx, x, y, i->n < 2))
+                return ctx->status;
             bool holds = i->n == 0   ? value_equal(x, y)
                          : i->n == 1 ? !value_equal(x, y)
                          : i->n == 2 ? value_compare(x, y) < 0
@@ -843,12 +922,16 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         }
         case OP_SET: {
+            if (!spend_keys(ctx, &R[i->b], i->c, 1))
+                return ctx->status;
             value v = make_set(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
             break;
         }
         case OP_OBJECT: {
+            if (!spend_keys(ctx, &R[i->b], i->c, 2))
+                return ctx->status;
             value v = make_object(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
@@ -908,6 +991,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 return ctx->status;
             value v = collect(ctx, c, i->n);
             CHECK_BUILT(v)
+            if (v.word != c.word && !spend_whole(ctx, v))
+                return ctx->status;
             R[i->a] = v;
             break;
         }
@@ -1041,6 +1126,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_RULE_KEY: {
             value key = X(i->b);
+            if (!spend_key(ctx, key))
+                return ctx->status;
             value v = vm_memo(ctx, i->c);
             uint32_t fn = p->fns[i->c].by_key;
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
@@ -1162,6 +1249,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = X(i->b);
             if (UNLIKELY(ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
+            if (!spend_compare(ctx, R[i->a], v, true))
+                return ctx->status;
             if (!value_is_defined(R[i->a])) {
                 R[i->a] = v;
             } else if (!value_equal(R[i->a], v)) {

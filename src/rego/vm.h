@@ -249,6 +249,7 @@ value loop_collection(const struct loop_index *x);
 
 /* Steps that something took; false: the evaluation has ended. */
 bool vm_spend(struct rego_ctx *ctx, uint64_t units);
+bool vm_spend_whole(struct rego_ctx *ctx, value v); /* to look at all that it holds */
 
 /* ---- builtins_graph.c ---- */
 
