@@ -28,13 +28,20 @@ static bool are_identifiers(struct str s)
     return !empty;
 }
 
-/* Takes what follows the first `c` off the end of *s. */
-static struct str cut_after(struct str *s, char c)
+/* Takes what follows the first `c` off the end of *s; *found: there is one. */
+static struct str cut_found(struct str *s, char c, bool *found)
 {
     size_t at = str_find(*s, c, 0);
+    *found = at < s->len;
     struct str after = str_from(*s, at + 1);
     s->len = at;
     return after;
+}
+
+static struct str cut_after(struct str *s, char c)
+{
+    bool found;
+    return cut_found(s, c, &found);
 }
 
 static bool read_part(struct str s, int64_t *out)
@@ -52,10 +59,11 @@ static bool parse_version(struct str s, struct version *v)
 {
     if (s.len > 0 && s.ptr[0] == 'v')
         s = str_from(s, 1);
-    struct str metadata = cut_after(&s, '+');
-    v->pre = cut_after(&s, '-');
-    if ((metadata.len > 0 && !are_identifiers(metadata)) ||
-        (v->pre.len > 0 && !are_identifiers(v->pre)))
+    bool has_metadata;
+    bool has_pre;
+    struct str metadata = cut_found(&s, '+', &has_metadata);
+    v->pre = cut_found(&s, '-', &has_pre);
+    if ((has_metadata && !are_identifiers(metadata)) || (has_pre && !are_identifiers(v->pre)))
         return false;
     struct str major = s;
     struct str minor = cut_after(&major, '.');
