@@ -5,6 +5,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 STRIP ?= --strip
 FUZZ_SECONDS ?= 60
+MINUTES ?= 60
 JOBS ?= $(shell nproc)
 
 all: $(BUILD)/build.ninja
@@ -37,6 +38,10 @@ test-long:
 	@tools/setup test
 	@tools/run-tests long $(BUILD)
 
+# A server with TLS at half load: nothing grows, nothing fails.
+soak: all
+	@CLAVIGER_BUILD=$(abspath $(BUILD)) CLAVIGER_SOURCE=$(CURDIR) MINUTES=$(MINUTES) $(BUILD)/tests/integration/soak
+
 # Without tests and without the path of the build folder in the programs.
 release:
 	@tools/setup build
@@ -66,4 +71,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-*
 
-.PHONY: all demo demo-check check test test-long release install bench bench-rego asan ubsan tsan fuzz clean
+.PHONY: all demo demo-check check test test-long soak release install bench bench-rego asan ubsan tsan fuzz clean

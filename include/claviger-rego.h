@@ -54,20 +54,27 @@ typedef enum crego_status {
     CREGO_UNDEFINED = 100, /* the evaluation went well, there is no value */
 } crego_status;
 
+#ifndef CREGO_INTERNAL_TYPES /* the library itself has its own names for these three */
 /* A value: pass it by value, compare it with crego_compare(). */
-#ifndef CREGO_INTERNAL_TYPES
-struct value {
+typedef struct crego_value {
     uint64_t word;
-};
-enum rego_outcome { CREGO_GIVE_VALUE, CREGO_GIVE_UNDEFINED, CREGO_GIVE_ERROR, CREGO_GIVE_FATAL };
+} crego_value;
+
+/* What a function of the host ends with. */
+typedef enum crego_outcome {
+    CREGO_GIVE_VALUE = 0,     /* *out */
+    CREGO_GIVE_UNDEFINED = 1, /* the call is undefined */
+    CREGO_GIVE_ERROR = 2,     /* likewise, and crego_call_error() says why */
+    CREGO_GIVE_FATAL = 3,     /* a limit, or no memory: the evaluation ends */
+} crego_outcome;
+
+typedef struct crego_call crego_call;
 #endif
-typedef struct value crego_value;
 
 typedef struct crego_compiler crego_compiler;
 typedef struct crego_policy crego_policy;
 typedef struct crego_data crego_data;
 typedef struct crego_ctx crego_ctx;
-typedef struct rego_call crego_call;
 
 /* One problem.  Strings live as long as what they were asked of. */
 typedef struct crego_error {
@@ -105,8 +112,8 @@ void crego_compiler_free(crego_compiler *c);
  * results for equal arguments within one evaluation, and is called once for
  * them.  The strings are copied.
  */
-typedef enum rego_outcome (*crego_function)(crego_call *call, const crego_value *args,
-                                            crego_value *out);
+typedef crego_outcome (*crego_function)(crego_call *call, const crego_value *args,
+                                        crego_value *out);
 crego_status crego_compiler_function(crego_compiler *c, const char *name, const char *type,
                                      bool pure, crego_function fn);
 
@@ -185,7 +192,7 @@ typedef struct crego_miss {
         *right_path; /* paths: JSON pointers, or empty */
     size_t rule_len, file_len, expression_len, left_path_len, right_path_len;
     uint32_t row, col;
-    crego_value left, right; /* crego_kind() of an absent side is CREGO_KIND_NONE */
+    crego_value left, right; /* crego_kind_of() an absent side is CREGO_KIND_NONE */
 } crego_miss;
 
 /* Trace the evaluations from now on: each rule tried, what did not hold. */
@@ -225,7 +232,7 @@ void crego_free(void *p);
 /* ---- inside a function of the host ---- */
 
 void *crego_call_user(crego_call *call);
-enum rego_outcome crego_call_error(crego_call *call, const char *message);
+crego_outcome crego_call_error(crego_call *call, const char *message);
 crego_value crego_make_null(void);
 crego_value crego_make_bool(bool b);
 crego_value crego_make_int64(crego_call *call, int64_t n);

@@ -1,8 +1,8 @@
 /* claviger-fetch - outbound HTTP for a server of ours (src/net/fetch.h). */
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 
+#include "base/cli.h"
 #include "net/fetch.h"
 
 static const char help[] =
@@ -19,14 +19,8 @@ static const char help[] =
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(help, stdout);
+    if (cli_is_answered(argc, argv, help, "claviger-fetch " CLAVIGER_VERSION))
         return 0;
-    }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("claviger-fetch " CLAVIGER_VERSION);
-        return 0;
-    }
 
     int type = 0;
     socklen_t len = sizeof(type);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cli.h"
 #include "net/helper.h"
 
 static const char help[] =
@@ -20,14 +21,8 @@ static const char help[] =
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(help, stdout);
+    if (cli_is_answered(argc, argv, help, "claviger-helper " CLAVIGER_VERSION))
         return 0;
-    }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("claviger-helper " CLAVIGER_VERSION);
-        return 0;
-    }
 
     struct helper_options o = {0};
     int at = 1;

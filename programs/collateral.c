@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cli.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
@@ -24,8 +25,6 @@
 #define LIST_MAX (4 * 1024 * 1024)
 #define KEY_FILE_MAX (64 * 1024)
 #define REPEAT_MAX 16
-
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char usage_text[] =
     "usage: collateral inventory --tee TEE EVIDENCE... [--report-data HEX] [--config FILE]\n"
@@ -94,12 +93,10 @@ static int failed(enum status st, const struct error *err)
 
 static int finish(struct buf *out)
 {
-    if (buf_status(out) != OK || fwrite(out->ptr, 1, out->len, stdout) != out->len ||
-        fflush(stdout) != 0) {
-        fprintf(stderr, "collateral: could not write the answer\n");
-        return EXIT_REFUSED;
-    }
-    return EXIT_DONE;
+    if (buf_status(out) == OK)
+        return cli_print("collateral", buf_str(out));
+    fprintf(stderr, "collateral: the answer is too long\n");
+    return EXIT_REFUSED;
 }
 
 /* ---- inventory ---- */
@@ -239,27 +236,13 @@ static void tell(void *user, bool trouble, const char *text)
     fprintf(stderr, "collateral: %s\n", text);
 }
 
-static enum status read_stdin(struct buf *out, struct error *err)
-{
-    char chunk[4096];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
-        buf_add(out, str_bytes(chunk, n));
-    if (ferror(stdin))
-        return error_errno(err, errno, "could not read standard input");
-    if (buf_status(out) == ERR_LIMIT)
-        error_set(err, "standard input is longer than %zu bytes", out->max);
-    return buf_status(out);
-}
-
 static int read_list(struct run *r, struct str **urls, size_t *n)
 {
     struct error err = ERROR_INIT;
     CLEANUP(buf_done) struct buf text;
     buf_init(&text, LIST_MAX);
     const char *path = r->o->file_count == 0 ? "-" : r->o->files[0];
-    enum status st =
-        strcmp(path, "-") == 0 ? read_stdin(&text, &err) : file_read(path, &text, &err);
+    enum status st = cli_read(path, &text, &err);
     if (st != OK)
         return failed(ERR_IO, &err);
     struct str rest = arena_str(&r->a, buf_str(&text));
@@ -732,13 +715,11 @@ int main(int argc, char **argv)
     int status = read_options(argc, argv, &o);
     if (status >= 0)
         return status;
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (strcmp(commands[i].name, o.command) != 0)
-            continue;
-        if (o.file_count < commands[i].min || o.file_count > commands[i].max)
-            return usage_error("wrong number of files", NULL);
-        const char *what = missing(&o);
-        return what != NULL ? usage_error(what, NULL) : run_command(&o, commands[i].run);
-    }
-    return usage_error("unknown command", o.command);
+    size_t i = CLI_FIND(commands, o.command);
+    if (i == ARRAY_LEN(commands))
+        return usage_error("unknown command", o.command);
+    if (o.file_count < commands[i].min || o.file_count > commands[i].max)
+        return usage_error("wrong number of files", NULL);
+    const char *what = missing(&o);
+    return what != NULL ? usage_error(what, NULL) : run_command(&o, commands[i].run);
 }

@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #include "attestation/initdata.h"
+#include "base/cli.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "rego/rego.h"
 #include "value/document.h"
 
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
-
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char usage_text[] =
     "usage: initdata encode FILE\n"
@@ -144,11 +143,7 @@ static int decode(struct arena *a, struct str bytes)
     buf_init(&out, INIT_DATA_MAX + 1);
     if (init_data_decode(bytes, &out, &err) != OK)
         return refused(&err);
-    if (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
-        perror("initdata: could not write");
-        return EXIT_REFUSED;
-    }
-    return EXIT_DONE;
+    return cli_print("initdata", buf_str(&out));
 }
 
 static int print_digest(struct arena *a, const struct digest *d)
@@ -184,24 +179,6 @@ static const struct {
     {"pcr8", pcr8, true},     {"check", check, true},
 };
 
-static enum status read_stdin(struct buf *out, struct error *err)
-{
-    char chunk[4096];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
-        buf_add(out, str_bytes(chunk, n));
-    if (ferror(stdin))
-        return error_errno(err, errno, "could not read standard input");
-    if (buf_status(out) == ERR_LIMIT)
-        error_set(err, "standard input is longer than %zu bytes", out->max);
-    return buf_status(out);
-}
-
-static enum status read_input(const char *path, struct buf *out, struct error *err)
-{
-    return strcmp(path, "-") == 0 ? read_stdin(out, err) : file_read(path, out, err);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -216,21 +193,19 @@ int main(int argc, char **argv)
     int n = argc - optind;
     if (n < 1)
         return usage_error("no command");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (strcmp(argv[optind], commands[i].name) != 0)
-            continue;
-        if (n > 2 || (n == 1 && commands[i].file_needed))
-            return usage_error("exactly one file is needed");
-        struct error err = ERROR_INIT;
-        CLEANUP(buf_done) struct buf in;
-        buf_init(&in, INIT_DATA_TEXT_MAX);
-        if (read_input(n == 2 ? argv[optind + 1] : "-", &in, &err) != OK) {
-            refused(&err);
-            return EXIT_USAGE;
-        }
-        CLEANUP(arena_done) struct arena a;
-        arena_init(&a, MEMORY_MAX);
-        return commands[i].run(&a, buf_str(&in));
+    size_t i = CLI_FIND(commands, argv[optind]);
+    if (i == ARRAY_LEN(commands))
+        return usage_error("unknown command");
+    if (n > 2 || (n == 1 && commands[i].file_needed))
+        return usage_error("exactly one file is needed");
+    struct error err = ERROR_INIT;
+    CLEANUP(buf_done) struct buf in;
+    buf_init(&in, INIT_DATA_TEXT_MAX);
+    if (cli_read(n == 2 ? argv[optind + 1] : "-", &in, &err) != OK) {
+        refused(&err);
+        return EXIT_USAGE;
     }
-    return usage_error("unknown command");
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, MEMORY_MAX);
+    return commands[i].run(&a, buf_str(&in));
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "attestation/attestation.h"
+#include "base/cli.h"
 #include "base/log.h"
 #include "crypto/locked.h"
 #include "collateral/sources.h"
@@ -210,7 +211,7 @@ static enum status listen_on(struct running *run, const struct kbs_config *c, st
         .listen_count = c->sockets.len,
         .reactors = c->worker_count,
         .limits = HTTP_LIMITS_DEFAULT,
-        .handler = {kbs_quick, kbs_work, kbs_done, run->kbs},
+        .handler = {kbs_quick, kbs_work, kbs_done, kbs_refused, run->kbs},
     };
     options.limits.body_max = (size_t)c->payload_mib * 1048576;
     if (st == OK)
@@ -292,23 +293,20 @@ static int serve(struct kbs *kbs)
 static int check_config(struct kbs *kbs, const char *path)
 {
     const struct kbs_config *c = kbs_current_config(kbs);
+    CLEANUP(report_done) struct report report;
+    report_init(&report);
     struct error err = ERROR_INIT;
     struct tls_server *tls = NULL;
-    enum status st = make_tls(c, &tls, &err);
+    if (make_tls(c, &tls, &err) != OK)
+        report_trouble(&report, "%s", err.text);
     tls_server_unref(tls);
-    if (st == OK)
-        st = kbs_check_keys(kbs, &err);
-    for (size_t i = 0; st == OK && i < c->sockets.len; i++)
-        st = http_check_address(c->sockets.items[i], &err);
-    if (st != OK)
-        return fail(&err);
-    if (!kbs_is_healthy(kbs)) {
-        fprintf(stderr, "Error: a policy or the reference values that %s names cannot be used\n",
-                path);
-        return 1;
-    }
-    printf("%s: the configuration is usable, era %s\n", path, c->era == ERA_OLD ? "old" : "new");
-    return 0;
+    for (size_t i = 0; i < c->sockets.len; i++)
+        if (http_check_address(c->sockets.items[i], &err) != OK)
+            report_trouble(&report, "%s", err.text);
+    kbs_check(kbs, &report);
+    report_note(&report, "%s: the configuration is usable, era %s", path,
+                c->era == ERA_OLD ? "old" : "new");
+    return cli_print_report("kbs", &report);
 }
 
 int main(int argc, char **argv)
@@ -328,6 +326,7 @@ int main(int argc, char **argv)
 
     const struct kbs_options options = {
         .config_path = args.config,
+        .only_look = args.check,
         .extra_anchor_dirs = args.anchors,
         .extra_anchor_count = args.anchor_count,
         .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,

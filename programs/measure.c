@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "attestation/initdata.h"
+#include "base/cli.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "measure/reference.h"
@@ -18,8 +19,6 @@
 
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
 #define PHASES_MAX 8 /* paths */
-
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char usage_text[] =
     "usage: measure snp --firmware FILE --vcpus N [CPU] [KERNEL] [OPTION]...\n"
@@ -542,11 +541,7 @@ static int write_answer(const struct session *s, enum reference_format format,
         fprintf(stderr, "measure: could not write the answer: %s\n", status_name(st));
         return EXIT_REFUSED;
     }
-    if (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
-        perror("measure: could not write");
-        return EXIT_REFUSED;
-    }
-    return EXIT_DONE;
+    return cli_print("measure", buf_str(&out));
 }
 
 static int run(struct session *s, size_t command)
@@ -582,13 +577,11 @@ int main(int argc, char **argv)
         return status;
     if (argc - optind != 1)
         return usage_error(argc == optind ? "no command" : "more than one command");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (strcmp(argv[optind], commands[i].name) != 0)
-            continue;
-        arena_init(&s.arena, MEMORY_MAX);
-        status = run(&s, i);
-        arena_done(&s.arena);
-        return status;
-    }
-    return usage_error("unknown command");
+    size_t i = CLI_FIND(commands, argv[optind]);
+    if (i == ARRAY_LEN(commands))
+        return usage_error("unknown command");
+    arena_init(&s.arena, MEMORY_MAX);
+    status = run(&s, i);
+    arena_done(&s.arena);
+    return status;
 }

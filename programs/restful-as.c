@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "attestation/rest.h"
+#include "base/cli.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "crypto/locked.h"
@@ -26,12 +27,14 @@
 
 static const char usage_text[] =
     "usage: restful-as -s IP:PORT [options]\n"
+    "       restful-as --check-config [options]\n"
     "\n"
     "  -c, --config-file PATH       configuration, JSON; without it the defaults apply\n"
     "  -s, --socket IP:PORT         where to serve\n"
     "  -t, --https-pubkey-cert PATH certificate chain, PEM; with -k: HTTPS\n"
     "  -k, --https-prikey PATH      private key, PEM\n"
     "  -r, --allowed_origin ORIGIN  web pages that may ask; repeatable, comma lists\n"
+    "      --check-config           read everything, print what is wrong, and exit\n"
     "      --extra-trust-anchors DIR\n"
     "                               further roots of trust, loudly warned about; repeatable\n"
     "      --log-format FORMAT      text (the default), or json: one object a line\n"
@@ -42,6 +45,7 @@ static const char usage_text[] =
 
 struct arguments {
     const char *config, *socket, *certificate, *key;
+    bool check;
     const char *anchors[ANCHOR_DIRS_MAX];
     size_t anchor_count;
     struct str origins[ORIGINS_MAX];
@@ -88,13 +92,14 @@ static bool add_origins(struct arguments *args, struct str list)
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *out)
 {
-    enum { EXTRA_ANCHORS = 256, LOG_FORMAT };
+    enum { EXTRA_ANCHORS = 256, CHECK_CONFIG, LOG_FORMAT };
     static const struct option options[] = {
         {"config-file", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
         {"https-pubkey-cert", required_argument, NULL, 't'},
         {"https-prikey", required_argument, NULL, 'k'},
         {"allowed_origin", required_argument, NULL, 'r'},
+        {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"extra-trust-anchors", required_argument, NULL, EXTRA_ANCHORS},
         {"log-format", required_argument, NULL, LOG_FORMAT},
         {"help", no_argument, NULL, 'h'},
@@ -119,6 +124,9 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
             if (!add_origins(out, str_of(optarg)))
                 return wrong_usage("too many origins");
             break;
+        case CHECK_CONFIG:
+            out->check = true;
+            break;
         case EXTRA_ANCHORS:
             if (out->anchor_count == ANCHOR_DIRS_MAX)
                 return wrong_usage("too many folders of extra trust anchors");
@@ -140,7 +148,7 @@ static int read_arguments(int argc, char **argv, struct arguments *out)
     }
     if (optind < argc)
         return wrong_usage("unexpected argument");
-    return out->socket == NULL ? wrong_usage("--socket is needed") : -1;
+    return out->socket == NULL && !out->check ? wrong_usage("--socket is needed") : -1;
 }
 
 /* ---- answering ---- */
@@ -251,6 +259,12 @@ static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
               bytes_sent);
 }
 
+static void refused(void *user, const struct http_exchange *x)
+{
+    log_debug("restful-as", "%.*s \"%s\" %d %zu", STR_ARG(x->peer),
+              x->head == NULL ? "-" : QUOTED(x->path), x->status, x->body_len);
+}
+
 /* ---- starting ---- */
 
 static void warn(void *user, const char *text)
@@ -341,6 +355,7 @@ static enum status make_service(struct program *p, struct error *err)
         .era = attestation_config_era(config),
         .anchors = anchors,
         .storage_backend = VALUE_UNDEFINED,
+        .only_look = p->args.check,
         .clock = &clock_system,
         .random = &random_system,
         .qcnl_path = getenv("QCNL_CONF_PATH") != NULL ? getenv("QCNL_CONF_PATH") : QCNL_PATH,
@@ -357,27 +372,51 @@ static enum status make_service(struct program *p, struct error *err)
 }
 
 /* 4.4: TLS when both files are given; one alone is no error here. */
-static enum status listen_on(struct program *p, struct error *err)
+static enum status make_tls(const struct program *p, struct tls_server **out, struct error *err)
 {
-    struct tls_server *tls = NULL;
+    *out = NULL;
     if (p->args.certificate != NULL && p->args.key != NULL) {
         struct tls_options o = {.certificate_path = p->args.certificate,
                                 .private_key_path = p->args.key,
                                 .profile = TLS_INTERMEDIATE};
-        enum status st = tls_server_new(&o, &tls, err);
-        if (st != OK)
-            return st;
-    } else if (p->args.certificate != NULL || p->args.key != NULL) {
-        log_warn("restful-as", "certificate or key alone: serving plain HTTP");
+        return tls_server_new(&o, out, err);
     }
+    if (p->args.certificate != NULL || p->args.key != NULL)
+        log_warn("restful-as", "certificate or key alone: serving plain HTTP");
+    return OK;
+}
+
+/* --check-config: what making the service does not look at, then the verdict. */
+static int check_config(const struct program *p)
+{
+    CLEANUP(report_done) struct report report;
+    report_init(&report);
+    struct error err = ERROR_INIT;
+    struct tls_server *tls = NULL;
+    if (make_tls(p, &tls, &err) != OK ||
+        (p->args.socket != NULL && http_check_address(str_of(p->args.socket), &err) != OK))
+        report_trouble(&report, "%s", err.text);
+    tls_server_unref(tls);
+    attestation_check(p->service, &report);
+    report_note(&report, "%s: the configuration is usable",
+                p->args.config == NULL ? "defaults" : p->args.config);
+    return cli_print_report("restful-as", &report);
+}
+
+static enum status listen_on(struct program *p, struct error *err)
+{
+    struct tls_server *tls = NULL;
+    enum status st = make_tls(p, &tls, err);
+    if (st != OK)
+        return st;
     struct http_listen listen = {p->args.socket, tls};
     struct http_options options = {
         .listen = &listen,
         .listen_count = 1,
         .limits = HTTP_LIMITS_DEFAULT,
-        .handler = {quick, work, done, p},
+        .handler = {quick, work, done, refused, p},
     };
-    enum status st = http_server_new(&options, &p->server, err);
+    st = http_server_new(&options, &p->server, err);
     tls_server_unref(tls);
     return st;
 }
@@ -469,9 +508,14 @@ int main(int argc, char **argv)
         return status;
 
     confine_process(); /* the signing key will be in it */
-    status = make_service(&p, &err) == OK && listen_on(&p, &err) == OK && confine_us(&p, &err) == OK
-                 ? serve(&p)
-                 : fail(&err);
+    if (make_service(&p, &err) != OK)
+        status = fail(&err);
+    else if (p.args.check)
+        status = check_config(&p);
+    else if (listen_on(&p, &err) == OK && confine_us(&p, &err) == OK)
+        status = serve(&p);
+    else
+        status = fail(&err);
     http_server_free(p.server);
     attestation_service_unref(p.service);
     helper_free(p.helper);

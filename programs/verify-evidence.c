@@ -22,6 +22,7 @@
 
 #define EVIDENCE_FILE_MAX (16 * 1024 * 1024)
 #define MEMORY_MAX (512 * 1024 * 1024)
+#define VERDICT_MEMORY_MAX (16 * 1024 * 1024)
 #define REPEAT_MAX 64           /* of an option that may be repeated */
 #define COLLATERAL_ROUNDS_MAX 8 /* of fetching what is missing and trying again */
 
@@ -408,17 +409,30 @@ static int read_inputs(struct arena *a, const struct options *o, struct inputs *
     if (o->anchor_count > 0)
         fprintf(stderr, "verify-evidence: warning: %zu extra trust anchors are trusted\n",
                 anchors_extra_count(in->anchors));
+    if (!o->online)
+        collateral_set_only_bundle(in->collateral);
     req->anchors = in->anchors;
     req->collateral = collateral_set_get(in->collateral);
     return -1;
 }
 
 /* A verdict that no verifier gave: text that is no JSON, collateral that is missing. */
-static void refuse(struct checks *checks, enum check_id id, const char *field, const char *message)
+static void refuse(struct checks *checks, enum check_id id, const char *field, value expected,
+                   const char *message)
 {
     if (checks->reason.check == CHECK_NONE)
         status_ignore(
-            check_failed(checks, NULL, id, field, VALUE_UNDEFINED, VALUE_UNDEFINED, "%s", message));
+            check_failed(checks, NULL, id, field, expected, VALUE_UNDEFINED, "%s", message));
+}
+
+/* The URLs of what is missing, in full: a message has no room for them. */
+static value missing_urls(struct arena *a, const struct verifier_result *result)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, result->needed_count);
+    for (size_t i = 0; i < result->needed_count; i++)
+        value_builder_add(&b, value_string(a, result->needed[i]));
+    return value_array_finish(&b);
 }
 
 /* --collateral first, then what the service has. */
@@ -450,7 +464,7 @@ static enum status verify_online(struct arena *a, const struct options *o, struc
         struct collateral face = {find_in_both, &both};
         struct verifier_request req = in->req;
         req.collateral = &face;
-        checks_init(checks, a);
+        checks_init(checks, checks->arena);
         st = verifier_run(a, str_of(o->tee), &req, checks, result, err);
         collateral_view_close(&view, st == OK);
         if (st != ERR_UNAVAILABLE || round == COLLATERAL_ROUNDS_MAX)
@@ -467,7 +481,6 @@ static enum status verify(struct arena *a, const struct options *o, struct input
 {
     if (o->online)
         return verify_online(a, o, in, checks, result, err);
-    checks_init(checks, a);
     return verifier_run(a, str_of(o->tee), &in->req, checks, result, err);
 }
 
@@ -491,19 +504,23 @@ static int run(const struct options *o)
     if (file_read(o->evidence, &text, &err) != OK)
         return failed(&err);
 
+    /* Of its own: a verdict has to be told, too, when the evidence has used up its memory. */
+    CLEANUP(arena_done) struct arena verdict;
+    arena_init(&verdict, VERDICT_MEMORY_MAX);
     struct checks checks;
-    checks_init(&checks, &a);
+    checks_init(&checks, &verdict);
     struct verifier_result result = {.len = 0};
     enum status st = json_parse(&a, buf_str(&text), NULL, &in.req.evidence, &err);
     if (st != OK) {
         error_prefix(&err, "evidence is not JSON: line %u, column %u: ", err.line, err.col);
-        refuse(&checks, CHECK_EVIDENCE_FORMAT, "/evidence", err.text);
+        refuse(&checks, CHECK_EVIDENCE_FORMAT, "/evidence", VALUE_UNDEFINED, err.text);
     } else {
         st = verify(&a, o, &in, &checks, &result, &err);
         if (st == ERR_UNAVAILABLE)
-            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", err.text);
+            refuse(&checks, CHECK_COLLATERAL, "/data/collateral", missing_urls(&verdict, &result),
+                   err.text);
         else if (st != OK)
-            refuse(&checks, CHECK_INTERNAL, "", err.text);
+            refuse(&checks, CHECK_INTERNAL, "", VALUE_UNDEFINED, err.text);
     }
     return answer(&a, o, vf, st == OK, &checks, &result);
 }

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/encode.h"
+
 static int count;
 static int failed;
 
@@ -56,6 +59,22 @@ bool tap_str(struct str got, struct str want, const char *file, int line, const 
         printf("#   want %zu bytes: \"%s\"\n", want.len, QUOTED(want));
     }
     return ok;
+}
+
+bool tap_hex(struct str got, const char *want, const char *file, int line, const char *row)
+{
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 64 * 1024);
+    hex_write(&text, got);
+    return tap_str(buf_str(&text), str_of(want), file, line, row);
+}
+
+struct str tap_bytes(struct arena *a, const char *hex)
+{
+    struct str bytes = STR_EMPTY;
+    if (hex_bytes(a, str_of(hex), &bytes, NULL) != OK)
+        abort(); /* a mistake of the test's own */
+    return bytes;
 }
 
 bool tap_status(enum status got, enum status want, const struct error *err, const char *file,

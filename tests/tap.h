@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/defs.h"
 #include "base/error.h"
 
@@ -23,6 +24,14 @@ int tap_done(void); /* prints the plan; the exit status of main */
 bool tap_str(struct str got, struct str want, const char *file, int line, const char *row);
 #define CHECK_STR(got, want) tap_str((got), (want), __FILE__, __LINE__, NULL)
 #define CHECK_STR_ROW(got, want, row) tap_str((got), (want), __FILE__, __LINE__, (row))
+
+/* The same of bytes whose hexadecimal text is known. */
+bool tap_hex(struct str got, const char *want, const char *file, int line, const char *row);
+#define CHECK_HEX(got, want) tap_hex((got), (want), __FILE__, __LINE__, NULL)
+#define CHECK_HEX_ROW(got, want, row) tap_hex((got), (want), __FILE__, __LINE__, (row))
+
+/* Bytes of a hexadecimal literal, in the arena. */
+struct str tap_bytes(struct arena *a, const char *hex);
 
 bool tap_status(enum status got, enum status want, const struct error *err, const char *file,
                 int line, const char *row);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* role_of("alice"): what a program would look up in a place of its own. */
-static enum rego_outcome role_of(crego_call *call, const crego_value *args, crego_value *out)
+static crego_outcome role_of(crego_call *call, const crego_value *args, crego_value *out)
 {
     const char *name = crego_string(args[0], NULL);
     const char *role = (const char *)crego_call_user(call);

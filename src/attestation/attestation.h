@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "attestation/explain.h"
 #include "base/clock.h"
+#include "base/report.h"
 #include "confine/confine.h"
 #include "decision/check.h"
 #include "jose/jose.h"
@@ -53,6 +54,7 @@ struct attestation_options {
     value storage_backend;         /* top-level table of the KBS, or undefined: that of config */
     /* Intel's sgx_default_qcnl.conf, below the configuration (spec/README.md 14); NULL: none. */
     const char *qcnl_path;
+    bool only_look; /* nothing is made on disk that is not there: for attestation_check() */
     const struct clock *clock;
     const struct random_source *random;
     /* Texts for the log: warnings at start and on refresh; may be NULL. */
@@ -80,6 +82,12 @@ const char *attestation_ca_file(const struct attestation_service *s);
 
 /* Policies or reference values that were never readable: /healthz is 503. */
 bool attestation_is_healthy(const struct attestation_service *s);
+
+/*
+ * For a check of the configuration: what keeps the service from being healthy, as it was at the
+ * last refresh, and (after only_look) what would be made on disk.
+ */
+void attestation_check(const struct attestation_service *s, struct report *r);
 
 /* ---- evaluation ---- */
 

@@ -163,6 +163,7 @@ static bool has_legacy_marker(value config)
 struct backend {
     value table; /* {"storage_type", "backends"}, or undefined */
     struct str type;
+    enum storage_how how;
 };
 
 static bool type_is(struct str type, const char *camel, const char *snake)
@@ -215,17 +216,19 @@ static enum status open_namespace(struct arena *a, const struct backend *b, cons
     if (type_is(b->type, "LocalFs", "local_fs")) {
         st = backend_dir(a, b, "local_fs", "dir_path", NULL, LOCAL_FS_DIR, &dir, err);
         return st != OK ? st
-                        : storage_open_local_fs(dir.ptr, spelled_namespace(a, dir, ns), out, err);
+                        : storage_open_local_fs(dir.ptr, spelled_namespace(a, dir, ns), b->how, out,
+                                                err);
     }
     if (type_is(b->type, "LocalJson", "local_json")) {
         st =
             backend_dir(a, b, "local_json", "file_dir_path", "dir_path", LOCAL_JSON_DIR, &dir, err);
         return st != OK ? st
-                        : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), out, err);
+                        : storage_open_local_json(dir.ptr, spelled_namespace(a, dir, ns), b->how,
+                                                  out, err);
     }
     if (type_is(b->type, "Sqlite", "sqlite")) {
         st = backend_dir(a, b, "sqlite", "path", NULL, SQLITE_PATH, &dir, err);
-        return st != OK ? st : storage_open_sqlite(dir.ptr, str_of(ns), out, err);
+        return st != OK ? st : storage_open_sqlite(dir.ptr, str_of(ns), b->how, out, err);
     }
     error_set(err, "configuration: storage type \"%s\" is not built in", QUOTED(b->type));
     return ERR_UNSUPPORTED;
@@ -237,6 +240,7 @@ static enum status backend_of(struct arena *a, const struct attestation_options 
 {
     value table = value_is_defined(o->storage_backend) ? o->storage_backend
                                                        : member(o->config, "storage_backend");
+    out->how = o->only_look ? STORAGE_LOOK : STORAGE_MAKE;
     out->table = absent(table) ? VALUE_UNDEFINED : table;
     out->type = STR("Memory");
     enum status st = read_text(a, out->table, "storage_type", &out->type, err);
@@ -256,10 +260,11 @@ static enum status add_source(struct as_config *c, struct storage *s)
     return OK;
 }
 
-static enum status add_dir(struct as_config *c, const char *dir, struct error *err)
+static enum status add_dir(struct as_config *c, const struct backend *b, const char *dir,
+                           struct error *err)
 {
     struct storage *s = NULL;
-    enum status st = storage_open_local_fs(dir, STR("opa"), &s, err);
+    enum status st = storage_open_local_fs(dir, STR("opa"), b->how, &s, err);
     return st != OK ? st : add_source(c, s);
 }
 
@@ -281,16 +286,16 @@ static enum status open_policies(struct arena *a, const struct attestation_optio
         status_ignore(add_source(c, s));
     }
     if (dir.ptr != NULL)
-        return add_dir(c, dir.ptr, err);
+        return add_dir(c, b, dir.ptr, err);
     if (c->policy_count > 0)
         return OK;
     if (has_legacy_marker(o->config)) {
-        st = add_dir(c,
+        st = add_dir(c, b,
                      c->token == TOKEN_SIMPLE ? AS_DIR "/token/simple/policies"
                                               : AS_DIR "/token/ear/policies",
                      err);
         if (st == OK && c->token == TOKEN_EAR)
-            st = add_dir(c, AS_DIR "/token/policies", err);
+            st = add_dir(c, b, AS_DIR "/token/policies", err);
         return st;
     }
     struct storage *s = NULL;
@@ -311,7 +316,8 @@ static enum status open_values(struct arena *a, const struct backend *b, bool en
             return st;
         struct str ns = spelled_namespace(a, dir, "reference_value");
         struct str path = arena_format(a, "%s/%.*s", dir.ptr, STR_ARG(ns));
-        return path.ptr == NULL ? error_nomem(err) : rvps_open_file(path.ptr, enforce, out, err);
+        return path.ptr == NULL ? error_nomem(err)
+                                : rvps_open_file(path.ptr, b->how, enforce, out, err);
     }
     CLEANUP(storage_cleanup) struct storage *s = NULL;
     enum status st = open_namespace(a, b, "reference_value", &s, err);
@@ -319,13 +325,13 @@ static enum status open_values(struct arena *a, const struct backend *b, bool en
 }
 
 /* Forms a and b of 2.5: v0.18 and before. */
-static enum status open_old_values(struct arena *a, struct str type, struct str path, bool enforce,
-                                   struct rvps **out, struct error *err)
+static enum status open_old_values(const struct backend *b, struct str type, struct str path,
+                                   bool enforce, struct rvps **out, struct error *err)
 {
     if (str_is(type, "LocalJson")) {
         if (path.ptr == NULL)
             path = STR(AS_DIR "/reference_values.json");
-        return rvps_open_file(path.ptr, enforce, out, err);
+        return rvps_open_file(path.ptr, b->how, enforce, out, err);
     }
     if (!str_is(type, "LocalFs")) {
         error_set(err, "configuration: reference values in a \"%s\" are unknown", QUOTED(type));
@@ -338,7 +344,7 @@ static enum status open_old_values(struct arena *a, struct str type, struct str 
     if (path.ptr == NULL)
         path = STR(AS_DIR "/reference_values");
     CLEANUP(storage_cleanup) struct storage *s = NULL;
-    enum status st = storage_open_local_fs(path.ptr, STR("reference_value"), &s, err);
+    enum status st = storage_open_local_fs(path.ptr, STR("reference_value"), b->how, &s, err);
     return st != OK ? st : rvps_open_storage(s, enforce, out, err);
 }
 
@@ -379,7 +385,7 @@ static enum status open_rvps(struct arena *a, const struct attestation_options *
         st = read_text(a, form_a ? table : storage, form_a ? "store_type" : "type", &old_type, err);
         if (st == OK)
             st = read_text(a, form_a ? old : storage, "file_path", &path, err);
-        return st != OK ? st : open_old_values(a, old_type, path, enforce, &c->rvps, err);
+        return st != OK ? st : open_old_values(b, old_type, path, enforce, &c->rvps, err);
     }
 
     if (value_is_defined(storage)) /* form e: the v0.21 operator's own sample */
@@ -389,7 +395,7 @@ static enum status open_rvps(struct arena *a, const struct attestation_options *
     if (st != OK)
         return st;
     if (!named && has_legacy_marker(o->config))
-        return open_old_values(a, old_type, path, enforce, &c->rvps, err);
+        return open_old_values(b, old_type, path, enforce, &c->rvps, err);
     return open_values(a, b, enforce, &c->rvps, err);
 }
 
@@ -498,6 +504,6 @@ void as_config_done(struct as_config *c)
 {
     for (size_t i = 0; i < c->policy_count; i++)
         storage_unref(c->policies[i]);
-    rvps_unref(c->rvps);
+    rvps_free(c->rvps);
     *c = (struct as_config){0};
 }

@@ -419,10 +419,31 @@ enum status attestation_appraise(struct attestation_service *s, struct arena *a,
 /* ---- requests through verifiers (6.1 to 6.4) ---- */
 
 struct collected {
-    struct evidence_claims items[APPRAISALS_MAX];
-    size_t len;
+    struct evidence_claims *items; /* in the arena, doubled as they come */
+    size_t len, cap;
     struct value_builder anchors;
 };
+
+static STATUS collect(struct collected *all, struct arena *a, const struct evidence_claims *item,
+                      struct error *err)
+{
+    if (all->len == APPRAISALS_MAX) {
+        error_set(err, "more than %d appraisals in one token", APPRAISALS_MAX);
+        return ERR_LIMIT;
+    }
+    if (all->len == all->cap) {
+        size_t cap = all->cap == 0 ? 4 : 2 * all->cap;
+        struct evidence_claims *items = arena_alloc(a, cap * sizeof(*items));
+        if (items == NULL)
+            return error_nomem(err);
+        if (all->len > 0)
+            memcpy(items, all->items, all->len * sizeof(*items));
+        all->items = items;
+        all->cap = cap;
+    }
+    all->items[all->len++] = *item;
+    return OK;
+}
 
 static enum status expected_init_data(struct arena *a, const struct attestation_request *r,
                                       struct verifier_request *v, value *claims,
@@ -510,15 +531,14 @@ static enum status verify(struct attestation_service *s, struct arena *a,
         memcpy(out->needed, result->needed, sizeof(out->needed));
         out->needed_count = result->needed_count;
     }
+    /* Upstream's words; a TEE without a verifier fails before there is one that could. */
+    if ((st == ERR_DENIED || st == ERR_UNAVAILABLE) && verifier_find(r->tee) != NULL)
+        error_prefix(err, "Verifier evaluate failed: ");
     if (st != OK)
         return st;
     add_anchors(all, a, result);
     for (size_t i = 0; i < result->len; i++) {
-        if (all->len == APPRAISALS_MAX) {
-            error_set(err, "more than %d appraisals in one token", APPRAISALS_MAX);
-            return ERR_LIMIT;
-        }
-        all->items[all->len++] = (struct evidence_claims){
+        const struct evidence_claims item = {
             .verifier = verifier_find(r->tee),
             .tee_class = result->items[i].tee_class,
             .claims = result->items[i].claims,
@@ -527,6 +547,9 @@ static enum status verify(struct attestation_service *s, struct arena *a,
             .init_claims = init_claims,
             .unpinned_paravisor = result->unpinned_paravisor,
         };
+        st = collect(all, a, &item, err);
+        if (st != OK)
+            return st;
     }
     return OK;
 }
@@ -541,21 +564,19 @@ enum status attestation_evaluate(struct attestation_service *s, struct arena *a,
     if (n == 0 || n > REQUESTS_MAX)
         return check_failed(checks, err, CHECK_REQUEST_FORMAT, "", VALUE_UNDEFINED, VALUE_UNDEFINED,
                             "between 1 and %d verification requests are needed", REQUESTS_MAX);
-    struct collected *all = arena_new(a, struct collected);
-    if (all == NULL)
-        return error_nomem(err);
-    value_builder_init(&all->anchors, a, 0);
+    struct collected all = {.len = 0};
+    value_builder_init(&all.anchors, a, 0);
     /* The same policies throughout: what they may read decides what verifiers say. */
     CLEANUP(policy_set_cleanup) struct policy_set *policies = service_policies(s);
     bool details = policies != NULL && policies->reads_details;
     for (size_t i = 0; i < n; i++) {
-        enum status st = verify(s, a, &requests[i], now_s, details, all, checks, out, err);
+        enum status st = verify(s, a, &requests[i], now_s, details, &all, checks, out, err);
         if (st != OK)
             return st;
     }
-    if (all->anchors.len > 0)
-        out->anchors = value_array_finish(&all->anchors);
-    return appraise_under(s, policies, a, all->items, all->len, policy_ids, n_ids, now_s, explain,
+    if (all.anchors.len > 0)
+        out->anchors = value_array_finish(&all.anchors);
+    return appraise_under(s, policies, a, all.items, all.len, policy_ids, n_ids, now_s, explain,
                           checks, out, err);
 }
 

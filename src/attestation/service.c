@@ -161,6 +161,33 @@ bool attestation_is_healthy(const struct attestation_service *s)
     return true;
 }
 
+void attestation_check(const struct attestation_service *s, struct report *r)
+{
+    const struct {
+        const char *what;
+        const struct error *err;
+    } told[] = {
+        {"attestation policies", &s->told_policies},
+        {"reference values", &s->told_values},
+        {"kill switches", &s->told_deny},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(told); i++)
+        if (told[i].err->text[0] != '\0')
+            report_trouble(r, "could not read the %s: %s", told[i].what, told[i].err->text);
+
+    struct attestation_service *mine = (struct attestation_service *)(uintptr_t)s;
+    CLEANUP(policy_set_cleanup) struct policy_set *set = service_policies(mine);
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        if (set->items[i].rego == NULL)
+            report_trouble(r, "policy \"%s\": %.*s", QUOTED(set->items[i].id),
+                           STR_ARG(set->items[i].why));
+
+    for (size_t i = 0; i < s->config.policy_count; i++)
+        report_missing(r, storage_missing(s->config.policies[i]));
+    report_missing(r, rvps_missing(s->config.rvps));
+    report_missing(r, collateral_missing(s->endorsements));
+}
+
 /* ---- making one ---- */
 
 static enum status compile_builtins(struct attestation_service *s, struct error *err)
@@ -208,6 +235,7 @@ static enum status open_endorsements(struct attestation_service *s, struct error
         .anchors = o->anchors,
         .clock = o->clock,
         .keeper = true,
+        .only_look = o->only_look,
         .tell = tell,
         .user = s,
     };

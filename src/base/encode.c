@@ -21,9 +21,27 @@ int hex_digit(char c)
     return hex_table[(unsigned char)c] - 1;
 }
 
+/* ---- hexadecimal, eight digits at a time: a byte of the word each ---- */
+
+#define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
+
+/* The lower-case digits of nibbles; of greater bytes (up to 24), something else. */
+static inline uint64_t hex_digits_of(uint64_t nibbles)
+{
+    uint64_t letters = ((nibbles + EACH(6)) >> 4) & EACH(1);
+    return nibbles + EACH('0') + letters * ('a' - 10 - '0');
+}
+
 static void hex_encode(struct str bytes, char *out)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
+    size_t i = 0;
+    for (; i + 4 <= bytes.len; i += 4) {
+        uint64_t w = load_le32(bytes.ptr + i);
+        w = (w | w << 16) & 0x0000ffff0000ffffu;
+        w = (w | w << 8) & 0x00ff00ff00ff00ffu; /* a byte in every second one */
+        store_le64(out + 2 * i, hex_digits_of((w >> 4 | w << 8) & EACH(15)));
+    }
+    for (; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.ptr[i];
         out[2 * i] = hex_digits[c >> 4];
         out[2 * i + 1] = hex_digits[c & 15];
@@ -110,13 +128,24 @@ struct str base64_text(struct arena *a, struct str bytes, enum base64_form form)
 static enum status hex_decode(struct str text, char *out, struct error *err)
 {
     unsigned wrong = 0;
-    for (size_t i = 0; i < text.len; i += 2) {
+    uint64_t differs = 0;
+    size_t i = 0;
+    for (; i + 8 <= text.len; i += 8) {
+        uint64_t w = load_le64(text.ptr + i), letters = (w >> 6) & EACH(1);
+        uint64_t n = (w & EACH(15)) + letters * 9;
+        /* A digit is what its value is written as, but for the case of letters. */
+        differs |= (n & EACH(0xf0)) | (hex_digits_of(n) ^ (w | letters << 5));
+        w = (n << 4 | n >> 8) & 0x00ff00ff00ff00ffu;
+        w = (w | w >> 8) & 0x0000ffff0000ffffu;
+        store_le32(out + i / 2, (uint32_t)(w | w >> 16));
+    }
+    for (; i < text.len; i += 2) {
         unsigned hi = hex_table[(unsigned char)text.ptr[i]] - 1u;
         unsigned lo = hex_table[(unsigned char)text.ptr[i + 1]] - 1u;
         wrong |= hi | lo; /* of what is no digit: all bits */
         out[i / 2] = (char)(hi << 4 | lo);
     }
-    if (wrong < 16)
+    if (wrong < 16 && differs == 0)
         return OK;
     size_t at = 0;
     while (hex_digit(text.ptr[at]) >= 0)
@@ -208,10 +237,11 @@ static enum status base64_decode(struct str body, enum base64_form form, char *o
     const unsigned char *p = (const unsigned char *)body.ptr;
     size_t i = 0;
     for (; i + 4 <= body.len; i += 4) {
-        uint32_t a = table[p[i]], b = table[p[i + 1]], c = table[p[i + 2]], d = table[p[i + 3]];
-        if (a == 0 || b == 0 || c == 0 || d == 0)
+        uint32_t a = table[p[i]] - 1u, b = table[p[i + 1]] - 1u, c = table[p[i + 2]] - 1u,
+                 d = table[p[i + 3]] - 1u;
+        if ((a | b | c | d) > 63) /* of what is no digit: all bits */
             break;
-        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        uint32_t v = a << 18 | b << 12 | c << 6 | d;
         *out++ = (char)(v >> 16);
         *out++ = (char)(v >> 8);
         *out++ = (char)v;

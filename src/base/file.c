@@ -119,6 +119,14 @@ static bool lock_now(int fd)
     return fcntl(fd, F_OFD_SETLK, &whole) == 0 || errno == EINVAL || errno == ENOLCK;
 }
 
+int file_sync_dir(int dir_fd)
+{
+    int fault = injected("sync-dir");
+    if (fault != 0)
+        return fault;
+    return fsync(dir_fd) == 0 || errno == EINVAL ? 0 : errno;
+}
+
 #define TMP_NAME_MAX (sizeof(FILE_TMP_PREFIX) + 16)
 
 /*
@@ -190,9 +198,8 @@ enum status file_write_at(int dir_fd, const char *name, struct str bytes, unsign
         return st;
     }
     /* The rename itself must survive a power cut too. */
-    if (fsync(dir_fd) != 0 && errno != EINVAL)
-        return error_errno(err, errno, "could not write \"%s\"", name);
-    return OK;
+    int e = file_sync_dir(dir_fd);
+    return e == 0 ? OK : error_errno(err, e, "could not write \"%s\"", name);
 }
 
 enum status file_write(const char *path, struct str bytes, unsigned mode, struct error *err)
@@ -252,6 +259,37 @@ enum status file_make_dirs(const char *path, struct error *err)
     struct stat sb;
     if (stat(path, &sb) != 0 || !S_ISDIR(sb.st_mode))
         return error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
+    return OK;
+}
+
+enum status file_can_make_dirs(const char *path, struct error *err)
+{
+    char part[4096];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof(part))
+        return error_errno(err, len == 0 ? ENOENT : ENAMETOOLONG,
+                           "could not create directory \"%s\"", path);
+    memcpy(part, path, len + 1);
+    char missing[sizeof(part)] = ""; /* the first one that would be made */
+    struct stat sb;
+    while (stat(part, &sb) != 0) {
+        if (errno != ENOENT)
+            return error_errno(err, errno, "could not create directory \"%s\"", part);
+        memcpy(missing, part, strlen(part) + 1);
+        char *slash = strrchr(part, '/');
+        if (slash == NULL)
+            memcpy(part, ".", 2);
+        else
+            slash[slash == part ? 1 : 0] = '\0';
+    }
+    if (missing[0] == '\0')
+        return S_ISDIR(sb.st_mode)
+                   ? OK
+                   : error_errno(err, ENOTDIR, "could not create directory \"%s\"", path);
+    if (!S_ISDIR(sb.st_mode))
+        return error_errno(err, ENOTDIR, "could not create directory \"%s\"", missing);
+    if (access(part, W_OK | X_OK) != 0)
+        return error_errno(err, errno, "could not create directory \"%s\"", missing);
     return OK;
 }
 

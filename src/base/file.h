@@ -35,6 +35,12 @@ STATUS file_write_at(int dir_fd, const char *name, struct str bytes, unsigned mo
 STATUS file_read_at(int dir_fd, const char *name, struct buf *out, struct error *err);
 
 /*
+ * Flush an open directory, so that a name made, renamed or removed in it survives a power
+ * cut.  Fine where the file system knows no such thing.  Returns 0 or an errno.
+ */
+int file_sync_dir(int dir_fd);
+
+/*
  * Remove what writers that were killed have left in a directory.  A writer
  * holds a lock on its temporary file, so those of others at work stay.
  */
@@ -43,6 +49,8 @@ void file_remove_leftovers_beside(const char *path); /* in the directory that ho
 
 /* Create the directory and its parents (mode 0755 less the umask); existing ones are fine. */
 STATUS file_make_dirs(const char *path, struct error *err);
+/* Would that succeed?  Judged by the nearest folder that is there; the same error. */
+STATUS file_can_make_dirs(const char *path, struct error *err);
 
 /* What tells one state of a file from the next without reading it. */
 struct file_state {
@@ -63,9 +71,9 @@ uint64_t file_version(const char *path);
 uint64_t file_version_at(int dir_fd, const char *path);
 
 /*
- * Fault injection, for tests only: called before each write, fsync and rename
- * with the name of the call; a positive answer is the errno it fails with,
- * FILE_FAULT_SHORT lets a write take one byte only.
+ * Fault injection, for tests only: called before each write, fsync, rename and
+ * flush of a directory ("sync-dir") with the name of the call; a positive answer is the errno it
+ * fails with, FILE_FAULT_SHORT lets a write take one byte only.
  */
 #define FILE_FAULT_SHORT (-1)
 extern int (*file_fault)(const char *call);

@@ -110,10 +110,27 @@ bool log_enabled(enum log_level level, const char *target)
     return (int)level <= limit;
 }
 
+/* How much of `s`, at most `max` bytes, is printable ASCII that stands for itself. */
+static size_t plain_run(struct str s, size_t max, bool json)
+{
+    size_t n = 0, end = s.len < max ? s.len : max;
+    while (n < end && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f &&
+           !(json && (s.ptr[n] == '"' || s.ptr[n] == '\\')))
+        n++;
+    return n;
+}
+
 /* Append with control characters (and for JSON, quotes) escaped; returns the new length. */
 static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool json)
 {
     for (size_t i = 0; i < s.len && len + 16 < cap;) {
+        size_t run = plain_run(str_from(s, i), cap - len - 16, json);
+        memcpy(line + len, s.ptr + i, run);
+        len += run;
+        i += run;
+        if (i == s.len || len + 16 >= cap)
+            break;
+
         uint32_t rune;
         size_t n = utf8_decode(str_from(s, i), &rune);
         unsigned char c = (unsigned char)s.ptr[i];

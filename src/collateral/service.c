@@ -1,7 +1,9 @@
 #include "collateral/service.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "collateral/service_internal.h"
 
 #define CONFIG_MEMORY_MAX (4 * 1024 * 1024)
@@ -71,6 +73,12 @@ const char *collateral_folder(const struct collateral_service *s)
     return s->sources.cache_dir.len == 0 ? NULL : s->sources.cache_dir.ptr;
 }
 
+const char *collateral_missing(const struct collateral_service *s)
+{
+    const char *folder = s->options.only_look ? collateral_folder(s) : NULL;
+    return folder == NULL || access(folder, F_OK) == 0 ? NULL : folder;
+}
+
 /* ---- life ---- */
 
 static enum status open_folder(struct collateral_service *s, struct error *err)
@@ -78,7 +86,11 @@ static enum status open_folder(struct collateral_service *s, struct error *err)
     if (s->sources.cache_dir.len == 0)
         return OK;
     struct error why = ERROR_INIT;
-    enum status st = collateral_disk_open(s->sources.cache_dir.ptr, &s->disk, &why);
+    enum status st = OK;
+    if (collateral_missing(s) != NULL)
+        st = file_can_make_dirs(s->sources.cache_dir.ptr, &why);
+    else
+        st = collateral_disk_open(s->sources.cache_dir.ptr, &s->disk, &why);
     if (st == ERR_NOMEM)
         return error_nomem(err);
     if (st != OK) {

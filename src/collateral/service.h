@@ -42,6 +42,7 @@ struct collateral_options {
     const struct anchors *anchors; /* referenced */
     const struct clock *clock;     /* NULL: the system's */
     bool keeper;                   /* with a thread that renews; else call collateral_keep() */
+    bool only_look; /* the folder is not made: for whoever only wants to know what would be */
     bool impatient; /* else who waits sits out a host's back-off of up to 3 s, and asks again */
 
     /* Another way to GET, for tests; NULL: claviger-fetch. */
@@ -64,6 +65,8 @@ DEFINE_CLEANUP(collateral_service, struct collateral_service, collateral_service
 const char *const *collateral_allowed(const struct collateral_service *s);
 const char *collateral_ca_file(const struct collateral_service *s);
 const char *collateral_folder(const struct collateral_service *s);
+/* The folder, where it is not there and was not made (only_look); or NULL. */
+const char *collateral_missing(const struct collateral_service *s);
 
 /* ---- reading ---- */
 

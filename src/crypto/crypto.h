@@ -192,9 +192,8 @@ struct sealer;
 #define SEAL_TEXT_MAX (SEAL_PLAIN_MAX / 3 * 4 + 64) /* longer text is refused unread */
 
 STATUS sealer_new(const struct str *keys, size_t n, struct sealer **out, struct error *err);
-struct sealer *sealer_ref(struct sealer *s);
-struct sealer *sealer_unref(struct sealer *s);
-DEFINE_CLEANUP(sealer, struct sealer, sealer_unref)
+struct sealer *sealer_free(struct sealer *s);
+DEFINE_CLEANUP(sealer, struct sealer, sealer_free)
 
 /* `purpose` ("challenge", "session") separates uses: text of one never opens as another. */
 STATUS seal_write(const struct sealer *s, struct str purpose, int64_t expires_s, struct str plain,

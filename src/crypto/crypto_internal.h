@@ -24,8 +24,18 @@ struct pubkey {
     uint8_t raw[1 + 2 * EC_WIDTH_MAX];
 };
 
+/*
+ * A context that is ready for its next use, or NULL while somebody has it: making one
+ * costs 20,000 instructions, half of them for the names of a key manager.  Whoever
+ * finds none makes another, and one of the two is freed in the end.
+ */
+struct idle_ctx {
+    _Atomic(EVP_PKEY_CTX *) ctx;
+};
+
 struct privkey {
     _Atomic unsigned refs;
+    struct idle_ctx signer; /* EC: after EVP_PKEY_sign_init() */
     struct pubkey *pub;     /* its pkey has the private part, too */
     uint8_t reject_key[32]; /* RSA: keys the implicit rejection of PKCS#1 v1.5 */
 };
@@ -77,6 +87,19 @@ static inline void evp_pkey_cleanup(EVP_PKEY **p)
 static inline void evp_pkey_ctx_cleanup(EVP_PKEY_CTX **p)
 {
     EVP_PKEY_CTX_free(*p);
+}
+
+static inline EVP_PKEY_CTX *idle_take(struct idle_ctx *idle)
+{
+    return atomic_exchange_explicit(&idle->ctx, NULL, memory_order_acquire);
+}
+
+static inline void idle_give(struct idle_ctx *idle, EVP_PKEY_CTX *ctx)
+{
+    EVP_PKEY_CTX *none = NULL;
+    if (!atomic_compare_exchange_strong_explicit(&idle->ctx, &none, ctx, memory_order_release,
+                                                 memory_order_relaxed))
+        EVP_PKEY_CTX_free(ctx);
 }
 
 static inline void bio_cleanup(BIO **p)

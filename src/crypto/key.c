@@ -60,6 +60,7 @@ struct privkey *privkey_unref(struct privkey *k)
 {
     if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
+    EVP_PKEY_CTX_free(idle_take(&k->signer));
     pubkey_unref(k->pub);
     bytes_wipe(k->reject_key, sizeof(k->reject_key));
     free(k);
@@ -530,11 +531,29 @@ static STATUS derive_reject_key(struct privkey *k, struct error *err)
     return st;
 }
 
-/* Takes over `pkey`. */
-static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *err)
+/* Take over a pair that was just made on `curve`: nothing is to be found out about it. */
+static STATUS wrap_made(EVP_PKEY *pkey, const struct curve *curve, struct pubkey **out,
+                        struct error *err)
+{
+    CLEANUP(pubkey_cleanup) struct pubkey *k = NULL;
+    enum status st = pubkey_alloc(pkey, &k, err);
+    if (st != OK)
+        return st;
+    if (!read_point(k, curve))
+        return crypto_failed(ERR_INTERNAL, err, "key could not be made");
+    k->kind = curve->kind;
+    k->bits = curve->bits;
+    *out = TAKE(k);
+    return OK;
+}
+
+/* Takes over `pkey`; `made_on`: the curve where that is known, else NULL. */
+static STATUS privkey_wrap(EVP_PKEY *pkey, const struct curve *made_on, struct privkey **out,
+                           struct error *err)
 {
     CLEANUP(pubkey_cleanup) struct pubkey *pub = NULL;
-    enum status st = wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
+    enum status st = made_on != NULL ? wrap_made(pkey, made_on, &pub, err)
+                                     : wrap_usable(pkey, RSA_BITS_MIN, &pub, err);
     if (st != OK)
         return st;
 
@@ -554,11 +573,20 @@ static STATUS privkey_wrap(EVP_PKEY *pkey, struct privkey **out, struct error *e
 
 static EVP_PKEY *generate_ec(enum key_kind kind)
 {
+    static struct idle_ctx idle[KEY_EC_P521 + 1]; /* no secret in them: curves */
     EVP_PKEY *base = crypto_lib()->curve[kind], *pkey = NULL;
-    CLEANUP(evp_pkey_ctx_cleanup)
-    EVP_PKEY_CTX *ctx = base == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, base, NULL);
-    if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_keygen(ctx, &pkey) != 1)
-        return NULL;
+    EVP_PKEY_CTX *ctx = idle_take(&idle[kind]);
+    if (ctx == NULL && base != NULL) {
+        ctx = EVP_PKEY_CTX_new_from_pkey(NULL, base, NULL);
+        if (ctx != NULL && EVP_PKEY_keygen_init(ctx) != 1) {
+            EVP_PKEY_CTX_free(ctx);
+            ctx = NULL;
+        }
+    }
+    if (ctx != NULL && EVP_PKEY_keygen(ctx, &pkey) == 1)
+        idle_give(&idle[kind], ctx);
+    else
+        EVP_PKEY_CTX_free(ctx);
     return pkey;
 }
 
@@ -566,8 +594,10 @@ enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privk
                              struct error *err)
 {
     EVP_PKEY *pkey = NULL;
+    const struct curve *made_on = NULL;
     if (kind == KEY_EC_P256 || kind == KEY_EC_P384 || kind == KEY_EC_P521) {
         pkey = generate_ec(kind);
+        made_on = curve_of(kind);
     } else if (kind == KEY_SM2) {
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "SM2");
     } else if (kind == KEY_ED25519) {
@@ -580,7 +610,7 @@ enum status privkey_generate(enum key_kind kind, unsigned rsa_bits, struct privk
     }
     if (pkey == NULL)
         return crypto_failed(ERR_INTERNAL, err, "key could not be made");
-    return privkey_wrap(pkey, out, err);
+    return privkey_wrap(pkey, made_on, out, err);
 }
 
 enum status privkey_from_pem(struct str pem, struct privkey **out, struct error *err)
@@ -600,7 +630,7 @@ enum status privkey_from_pem(struct str pem, struct privkey **out, struct error 
     if (pkey == NULL)
         st = crypto_failed(ERR_INVALID, err, "key file has no unencrypted private key");
     else
-        st = privkey_wrap(pkey, out, err);
+        st = privkey_wrap(pkey, NULL, out, err);
     OPENSSL_free(name);
     OPENSSL_clear_free(data, (size_t)len);
     ERR_clear_error();
@@ -679,5 +709,5 @@ enum status privkey_from_raw(enum key_kind kind, struct str raw, struct privkey 
                                                                      str_u8(raw), raw.len);
     if (pkey == NULL)
         return crypto_failed(ERR_INVALID, err, "private key is out of range");
-    return privkey_wrap(pkey, out, err);
+    return privkey_wrap(pkey, NULL, out, err);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "confine/confine.h"
+#include "crypto/crypto_internal.h"
 
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
@@ -159,6 +160,9 @@ bool locked_init(void)
 
 void locked_begin(void)
 {
+    /* What OpenSSL allocates once for the whole process is no key, and far too much. */
+    if (depth == 0)
+        (void)crypto_lib();
     depth += region.begin != NULL;
 }
 

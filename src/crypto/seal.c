@@ -10,7 +10,6 @@
 #define EXPIRY_LEN 8
 
 struct sealer {
-    _Atomic unsigned refs;
     size_t n;
     uint8_t ids[SEAL_KEYS_MAX][ID_LEN];
     struct secret *keys; /* n keys of SEAL_KEY_LEN bytes, derived from what was given */
@@ -37,7 +36,6 @@ enum status sealer_new(const struct str *keys, size_t n, struct sealer **out, st
     CLEANUP(sealer_cleanup) struct sealer *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return error_nomem(err);
-    atomic_init(&s->refs, 1);
     s->n = n;
     enum status st = secret_new_empty(n * SEAL_KEY_LEN, &s->keys, err);
     if (st != OK)
@@ -53,15 +51,9 @@ enum status sealer_new(const struct str *keys, size_t n, struct sealer **out, st
     return OK;
 }
 
-struct sealer *sealer_ref(struct sealer *s)
+struct sealer *sealer_free(struct sealer *s)
 {
-    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
-    return s;
-}
-
-struct sealer *sealer_unref(struct sealer *s)
-{
-    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+    if (s == NULL)
         return NULL;
     secret_unref(s->keys);
     free(s);

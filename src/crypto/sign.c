@@ -204,15 +204,36 @@ static bool sign_ed25519(const struct pubkey *k, struct str message, uint8_t *si
            EVP_DigestSign(ctx, sig, len, str_u8(message), message.len) == 1;
 }
 
-static bool sign_digest(const struct pubkey *k, enum sig_alg alg, enum digest_alg digest,
+static bool sign_ec(const struct privkey *k, const struct digest *d, uint8_t *sig, size_t *len)
+{
+    /* What is idle is no part of the key's value, and taken by one thread at a time. */
+    struct idle_ctx *idle = (struct idle_ctx *)(uintptr_t)&k->signer;
+    EVP_PKEY_CTX *ctx = idle_take(idle);
+    if (ctx == NULL) {
+        ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pub->pkey, NULL);
+        if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1) {
+            EVP_PKEY_CTX_free(ctx);
+            return false;
+        }
+    }
+    bool made = EVP_PKEY_sign(ctx, sig, len, d->bytes, d->len) == 1;
+    if (made)
+        idle_give(idle, ctx);
+    else
+        EVP_PKEY_CTX_free(ctx);
+    return made;
+}
+
+static bool sign_digest(const struct privkey *k, enum sig_alg alg, enum digest_alg digest,
                         struct str message, uint8_t *sig, size_t *len)
 {
     struct digest d;
     digest_compute(digest, message, &d);
+    if (k->pub->kind != KEY_RSA)
+        return sign_ec(k, &d, sig, len);
     CLEANUP(evp_pkey_ctx_cleanup)
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
-    return ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 &&
-           (k->kind != KEY_RSA || set_rsa(ctx, alg, digest)) &&
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pub->pkey, NULL);
+    return ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 && set_rsa(ctx, alg, digest) &&
            EVP_PKEY_sign(ctx, sig, len, d.bytes, d.len) == 1;
 }
 
@@ -226,7 +247,7 @@ enum status privkey_sign(const struct privkey *k, enum sig_alg alg, enum digest_
     uint8_t sig[SIGNATURE_MAX];
     size_t len = sizeof(sig);
     bool made = alg == SIG_ED25519 ? sign_ed25519(k->pub, message, sig, &len)
-                                   : sign_digest(k->pub, alg, digest, message, sig, &len);
+                                   : sign_digest(k, alg, digest, message, sig, &len);
     if (!made)
         return crypto_failed(ERR_INTERNAL, err, "signature could not be made");
 

@@ -479,20 +479,14 @@ enum status cert_verify_chain(const struct cert *leaf, struct cert *const *untru
 
 /* ---- revocation lists ---- */
 
-struct crl *crl_unref(struct crl *c)
+struct crl *crl_free(struct crl *c)
 {
-    if (c == NULL || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+    if (c == NULL)
         return NULL;
     X509_CRL_free(c->x);
     free(c->issuer_cn);
     free(c);
     return NULL;
-}
-
-struct crl *crl_ref(struct crl *c)
-{
-    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
-    return c;
 }
 
 /*
@@ -546,7 +540,6 @@ enum status crl_from_der(struct str der, struct crl **out, struct error *err)
         X509_CRL_free(x);
         return error_nomem(err);
     }
-    atomic_init(&c->refs, 1);
     c->x = x;
     if (p != str_u8(der) + der.len) {
         error_set(err, "revocation list has bytes after its end");

@@ -64,9 +64,8 @@ STATUS cert_verify_chain(const struct cert *leaf, struct cert *const *untrusted,
 #define CRL_DER_MAX (4 * 1024 * 1024)
 
 struct crl;
-struct crl *crl_ref(struct crl *c);
-struct crl *crl_unref(struct crl *c);
-DEFINE_CLEANUP(crl, struct crl, crl_unref)
+struct crl *crl_free(struct crl *c);
+DEFINE_CLEANUP(crl, struct crl, crl_free)
 STATUS crl_from_der(struct str der, struct crl **out, struct error *err);
 STATUS crl_from_pem(struct str pem, struct crl **out, struct error *err);
 STATUS crl_signed_by(const struct crl *c, const struct pubkey *issuer, struct error *err);

@@ -20,7 +20,6 @@ struct cert {
 };
 
 struct crl {
-    _Atomic unsigned refs;
     X509_CRL *x;
     int64_t this_update, next_update;
     char *issuer_cn;

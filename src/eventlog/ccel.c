@@ -1,4 +1,6 @@
 /* Claims of v0.13: the summary `ccel`, and the agent's text log (14.9). */
+#include <stdlib.h>
+
 #include "base/encode.h"
 #include "base/utf8.h"
 #include "eventlog/device_path.h"
@@ -7,6 +9,7 @@
 
 #define EV_EVENT_TAG 0x6
 #define EV_BOOT_APPLICATION 0x80000003u
+#define AAEL_LINE_MIN 5 /* "a b c"; what ends it is not always there */
 
 /* QEMU's loader of -kernel, 1428F772-B64A-441E-B8C3-9EBDD7F893C7, in storage order. */
 static const uint8_t qemu_loader[16] = {0x72, 0xf7, 0x28, 0x14, 0x4a, 0xb6, 0x1e, 0x44,
@@ -80,13 +83,13 @@ static value kernel_parameters(struct arena *a, const struct event *e)
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 
-value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t skip_index)
+value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t last)
 {
     value kernel = VALUE_UNDEFINED, qemu = VALUE_UNDEFINED, cmdline = VALUE_UNDEFINED;
     value initrd = VALUE_UNDEFINED, parameters = VALUE_UNDEFINED;
     for (size_t i = 0; i < log->len; i++) {
         const struct event *e = &log->events[i];
-        if (e->index == skip_index)
+        if (e->index == 0 || !event_is_told(e, last))
             continue;
         if (!value_is_defined(kernel) && has_mark(e, STR("\x0btd_payload\0")))
             kernel = first_digest(a, e);
@@ -175,19 +178,35 @@ static bool split(struct str line, struct str words[3])
     return n == 3 && words[0].len > 0 && words[1].len > 0 && words[2].len > 0;
 }
 
-/* The array under "domain/operation" with one more content. */
-static value with_content(struct arena *a, value claims, const struct str words[3])
+struct aael_line {
+    struct str name; /* "domain/operation" */
+    struct str content;
+};
+
+/* Lines of one name stay in the order of the log: contents point into its text. */
+static int compare_lines(const void *x, const void *y)
 {
-    struct str name = arena_format(a, "%.*s/%.*s", STR_ARG(words[0]), STR_ARG(words[1]));
-    if (name.ptr == NULL)
-        return VALUE_UNDEFINED;
-    value key = value_string(a, name), list = value_get(claims, key);
-    struct value_builder b;
-    value_builder_init(&b, a, value_len(list) + 1);
-    for (size_t i = 0; i < value_len(list); i++)
-        value_builder_add(&b, value_at(list, i));
-    value_builder_add(&b, value_string(a, words[2]));
-    return value_object_with(a, claims, key, value_array_finish(&b));
+    const struct aael_line *a = x, *b = y;
+    int c = str_compare(a->name, b->name);
+    return c != 0 ? c : (a->content.ptr > b->content.ptr) - (a->content.ptr < b->content.ptr);
+}
+
+/* Sorted, because looking a name up for each line would cost the square of their number. */
+static value line_claims(struct arena *a, struct aael_line *lines, size_t n)
+{
+    qsort(lines, n, sizeof(*lines), compare_lines);
+    struct value_builder names;
+    value_builder_init(&names, a, 8);
+    for (size_t i = 0; i < n;) {
+        struct value_builder contents;
+        value_builder_init(&contents, a, 8);
+        size_t first = i;
+        for (; i < n && str_equal(lines[i].name, lines[first].name); i++)
+            value_builder_add(&contents, value_string(a, lines[i].content));
+        value_builder_put(&names, value_string(a, lines[first].name),
+                          value_array_finish(&contents));
+    }
+    return value_object_finish(&names, VALUE_DUP_REFUSE, NULL);
 }
 
 STATUS aael_parse(struct arena *a, struct str text, struct digest *rtmr, value *claims,
@@ -205,7 +224,10 @@ STATUS aael_parse(struct arena *a, struct str text, struct digest *rtmr, value *
     if (st != OK)
         return st;
     extend(alg, rtmr, line);
-    *claims = VALUE_EMPTY_OBJECT(a);
+    size_t count = 0;
+    struct aael_line *lines = arena_new_array(a, struct aael_line, text.len / AAEL_LINE_MIN + 1);
+    if (lines == NULL)
+        return error_nomem(err);
     while (text.len > 0) {
         struct str words[3];
         line = next_line(&text);
@@ -214,7 +236,11 @@ STATUS aael_parse(struct arena *a, struct str text, struct digest *rtmr, value *
         if (!split(line, words))
             return refuse(err, "a line has not three words");
         extend(alg, rtmr, line);
-        *claims = with_content(a, *claims, words);
+        const struct str name[] = {words[0], STR("/"), words[1]};
+        lines[count++] = (struct aael_line){arena_join(a, name, 3), words[2]};
+        if (lines[count - 1].name.ptr == NULL)
+            return error_nomem(err);
     }
+    *claims = line_claims(a, lines, count);
     return value_is_defined(*claims) ? OK : error_nomem(err);
 }

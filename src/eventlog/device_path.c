@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/encode.h"
+#include "base/utf8.h"
 #include "eventlog/text.h"
 
 typedef struct str (*node_writer)(struct arena *a, struct str p);
@@ -34,13 +35,13 @@ static struct str guid_text(struct arena *a, struct str p)
 
 static struct str write_pci(struct arena *a, struct str p)
 {
-    return p.len != 2 ? none() : arena_format(a, "Pci(%u,%u)", byte_at(p, 0), byte_at(p, 1));
+    return p.len < 2 ? none() : arena_format(a, "Pci(%u,%u)", byte_at(p, 0), byte_at(p, 1));
 }
 
 /* The low half of an EISA id holds three letters of five bits each. */
 static struct str write_acpi(struct arena *a, struct str p)
 {
-    if (p.len != 8)
+    if (p.len < 8)
         return none();
     uint32_t hid = load_le32(p.ptr);
     return arena_format(a, "ACPI(%c%c%c%04" PRIX32 ",%" PRIu32 ")", (int)(hid >> 10 & 31) + '@',
@@ -50,7 +51,7 @@ static struct str write_acpi(struct arena *a, struct str p)
 
 static struct str write_usb(struct arena *a, struct str p)
 {
-    return p.len != 2 ? none() : arena_format(a, "USB(%u,%u)", byte_at(p, 0), byte_at(p, 1));
+    return p.len < 2 ? none() : arena_format(a, "USB(%u,%u)", byte_at(p, 0), byte_at(p, 1));
 }
 
 static struct str write_mac(struct arena *a, struct str p)
@@ -76,7 +77,7 @@ static struct str ipv4_text(struct arena *a, const char *p)
 
 static struct str write_ipv4(struct arena *a, struct str p)
 {
-    if (p.len != 23)
+    if (p.len < 23)
         return none();
     uint16_t protocol = load_le16(p.ptr + 12);
     uint32_t gateway = load_le32(p.ptr + 15), mask = load_le32(p.ptr + 19);
@@ -91,16 +92,21 @@ static struct str write_ipv4(struct arena *a, struct str p)
                         local.ptr, gateway, mask);
 }
 
+/* Bytes as they stand, not numbers; of UEFI's node the first four are reserved, and shown. */
 static struct str write_fibre_ex(struct arena *a, struct str p)
 {
-    return p.len != 16 ? none()
-                       : arena_format(a, "FibreEx(0x%" PRIx64 ",0x%" PRIx64 ")", load_le64(p.ptr),
-                                      load_le64(p.ptr + 8));
+    if (p.len < 16)
+        return none();
+    struct str name = zero_terminated_hex(a, str_slice(p, 0, 8));
+    struct str unit = zero_terminated_hex(a, str_slice(p, 8, 8));
+    return name.ptr == NULL || unit.ptr == NULL
+               ? none()
+               : arena_format(a, "FibreEx(0x%s,0x%s)", name.ptr, unit.ptr);
 }
 
 static struct str write_hard_drive(struct arena *a, struct str p)
 {
-    if (p.len != 38 || byte_at(p, 36) < 1 || byte_at(p, 36) > 2)
+    if (p.len < 38 || byte_at(p, 36) < 1 || byte_at(p, 36) > 2)
         return none();
     uint32_t partition = load_le32(p.ptr);
     struct str signature = byte_at(p, 36) == 1
@@ -145,9 +151,9 @@ static struct str write_bios(struct arena *a, struct str p)
     if (p.len < 4)
         return none();
     struct str raw = str_from(p, 4);
-    struct str text = text_lossy(a, str_slice(raw, 0, str_find(raw, '\0', 0)), TEXT_ALL);
+    struct str text = str_slice(raw, 0, str_find(raw, '\0', 0));
     uint16_t type = load_le16(p.ptr), status = load_le16(p.ptr + 2);
-    if (text.ptr == NULL)
+    if (!utf8_is_valid(text))
         return none();
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (names[i].type == type)

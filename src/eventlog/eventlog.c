@@ -331,14 +331,29 @@ static enum status event_claims(struct arena *a, const struct event *e, value *o
     return value_is_defined(*out) ? OK : arena_status(a);
 }
 
-STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t skip_index, value *out,
+/* TCG PC Client Platform Firmware Profile, 10.4.5: the digests of EV_NO_ACTION are zeros. */
+static bool is_note(const struct event *e)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < e->digest_count; i++)
+        for (size_t k = 0; k < e->digests[i].bytes.len; k++)
+            any |= (uint8_t)e->digests[i].bytes.ptr[k];
+    return e->index == 0 && e->type == EV_NO_ACTION && any == 0;
+}
+
+bool event_is_told(const struct event *e, uint32_t last)
+{
+    return last == EVENTLOG_ALL || (e->index >= 1 && e->index <= last) || is_note(e);
+}
+
+STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t last, value *out,
                        struct error *err)
 {
     struct value_builder b;
     value_builder_init(&b, a, log->len);
     for (size_t i = 0; i < log->len; i++) {
         value v;
-        if (log->events[i].index == skip_index)
+        if (!event_is_told(&log->events[i], last))
             continue;
         enum status st = event_claims(a, &log->events[i], &v, err);
         if (st != OK) {

@@ -48,10 +48,19 @@ STATUS eventlog_replay(const struct eventlog *log, uint32_t index, uint16_t alg,
                        struct digest *out);
 
 /*
- * The array `uefi_event_logs` of 14.7.  Entries of `skip_index` are left out
- * (UINT32_MAX: none).  An entry whose details cannot be read fails the log.
+ * Whose entries are told: those of registers 1 to `last`, that is, of what was
+ * replayed.  An entry of any other register could be put there by anybody who
+ * carries the log, so it is no claim (HARDEN as-3) - but for EV_NO_ACTION of
+ * register 0 with digests of zeros, which measures nothing: firmware's notes on
+ * itself.  They are no part of `ccel`.
  */
-STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t skip_index, value *out,
+#define EVENTLOG_ALL UINT32_MAX
+
+/*
+ * The array `uefi_event_logs` of 14.7.  An entry whose details cannot be read
+ * fails the log.
+ */
+STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t last, value *out,
                        struct error *err);
 
 /* Details of one event (14.3 to 14.6), an object; in event_details.c. */
@@ -60,9 +69,9 @@ STATUS event_details(struct arena *a, const struct event *e, value *out, struct 
 /* "EV_SEPARATOR", or NULL for a type that is not known. */
 const char *event_type_name(uint32_t type);
 
-/* The object `ccel` of v0.13 (14.9), without entries of `skip_index`; empty when nothing of it is
- * in the log. */
-value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t skip_index);
+/* The object `ccel` of v0.13 (14.9), of the same entries; empty when nothing of it is in them. */
+value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t last);
+bool event_is_told(const struct event *e, uint32_t last);
 
 /* ---- the text log of the agents up to v0.14 (14.9) ---- */
 

@@ -34,7 +34,7 @@ struct kbs_state *kbs_state_unref(struct kbs_state *s)
     if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
     storage_unref(s->resources);
-    sealer_unref(s->sealer);
+    sealer_free(s->sealer);
     resource_policy_free(s->policy);
     storage_unref(s->kv);
     admin_free(s->admin);
@@ -158,6 +158,7 @@ static enum status load_attestation(struct kbs *k, struct kbs_state *s, struct k
         .clock = k->clock,
         .random = k->random,
         .qcnl_path = k->qcnl_path,
+        .only_look = k->options.only_look,
         .warn = warn_log,
     };
     return attestation_service_new(&options, &s->attestation, err);
@@ -169,33 +170,40 @@ static bool storage_is_same(const struct kbs_state *old, const struct kbs_state 
            str_equal(old->config->storage_path, s->config->storage_path);
 }
 
-static enum status open_namespace(struct kbs_state *s, struct str ns, struct storage **out,
-                                  struct error *err)
+static enum storage_how how_of(const struct kbs *k)
 {
+    return k->options.only_look ? STORAGE_LOOK : STORAGE_MAKE;
+}
+
+static enum status open_namespace(struct kbs *k, struct kbs_state *s, struct str ns,
+                                  struct storage **out, struct error *err)
+{
+    const char *path = s->config->storage_path.ptr;
     switch (s->config->storage_kind) {
     case STORAGE_KIND_LOCAL_FS:
-        return storage_open_local_fs(s->config->storage_path.ptr, ns, out, err);
+        return storage_open_local_fs(path, ns, how_of(k), out, err);
     case STORAGE_KIND_LOCAL_JSON:
-        return storage_open_local_json(s->config->storage_path.ptr, ns, out, err);
+        return storage_open_local_json(path, ns, how_of(k), out, err);
     case STORAGE_KIND_SQLITE:
-        return storage_open_sqlite(s->config->storage_path.ptr, ns, out, err);
+        return storage_open_sqlite(path, ns, how_of(k), out, err);
     case STORAGE_KIND_MEMORY:
         break;
     }
     return storage_open_memory(out, err);
 }
 
-static enum status load_policy(struct kbs_state *s, struct kbs_state *old, struct error *err)
+static enum status load_policy(struct kbs *k, struct kbs_state *s, struct kbs_state *old,
+                               struct error *err)
 {
     enum status st = OK;
     if (!s->config->has_policy_path || s->config->has_storage_backend) {
         if (storage_is_same(old, s) && old->kv != NULL)
             s->kv = storage_ref(old->kv);
         else
-            st = open_namespace(s, STR("kbs"), &s->kv, err);
+            st = open_namespace(k, s, STR("kbs"), &s->kv, err);
     }
     if (st == OK)
-        st = resource_policy_new(s->config, s->kv, &s->policy, err);
+        st = resource_policy_new(s->config, s->kv, how_of(k), &s->policy, err);
     if (st != OK)
         return st;
 
@@ -205,14 +213,15 @@ static enum status load_policy(struct kbs_state *s, struct kbs_state *old, struc
         resource_policy_inherit(s->policy, old->policy);
 
     /* README 19: a broken file at start is no reason not to start. */
-    struct error why = ERROR_INIT;
     bool changed;
-    if (resource_policy_refresh(s->policy, &changed, &why) != OK)
-        log_error("kbs", "%s", why.text);
+    s->policy_trouble = (struct error)ERROR_INIT;
+    if (resource_policy_refresh(s->policy, &changed, &s->policy_trouble) != OK)
+        log_error("kbs", "%s", s->policy_trouble.text);
     return OK;
 }
 
-static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, struct error *err)
+static enum status load_plugins(struct kbs *k, struct kbs_state *s, struct kbs_state *old,
+                                struct error *err)
 {
     for (size_t i = 0; i < s->config->plugin_count; i++) {
         const struct config_plugin *p = &s->config->plugins[i];
@@ -223,11 +232,11 @@ static enum status load_plugins(struct kbs_state *s, struct kbs_state *old, stru
         s->resources = storage_unref(s->resources); /* listed twice: the last one serves */
         enum status st = OK;
         if (p->backend == RESOURCE_NESTED)
-            st = storage_open_nested(p->dir_path.ptr, &s->resources, err);
+            st = storage_open_nested(p->dir_path.ptr, how_of(k), &s->resources, err);
         else if (storage_is_same(old, s) && old->resources != NULL)
             s->resources = storage_ref(old->resources);
         else
-            st = open_namespace(s, STR("repository"), &s->resources, err);
+            st = open_namespace(k, s, STR("repository"), &s->resources, err);
         if (st != OK)
             return st;
         if (p->backend == RESOURCE_KV && s->config->storage_kind == STORAGE_KIND_MEMORY)
@@ -352,9 +361,9 @@ static enum status fill_state(struct kbs *k, struct kbs_state *s, struct kbs_sta
     if (st == OK)
         st = admin_new(s->config, s->keys, warn_log, NULL, &s->admin, err);
     if (st == OK)
-        st = load_policy(s, old, err);
+        st = load_policy(k, s, old, err);
     if (st == OK)
-        st = load_plugins(s, old, err);
+        st = load_plugins(k, s, old, err);
     if (st == OK)
         st = load_sealer(k, s, err);
     if (st == OK)
@@ -410,6 +419,7 @@ static enum status copy_options(struct kbs *k, const struct kbs_options *o, stru
     }
     k->options.keys = o->keys;
     k->options.helper_program = o->helper_program; /* borrowed until kbs_confine() */
+    k->options.only_look = o->only_look;
     k->clock = o->clock != NULL ? o->clock : &clock_system;
     k->random = o->random != NULL ? o->random : &random_system;
     return OK;
@@ -468,16 +478,17 @@ const struct kbs_config *kbs_current_config(const struct kbs *k)
     return k->state->config;
 }
 
-enum status kbs_check_keys(struct kbs *k, struct error *err)
+void kbs_check(struct kbs *k, struct report *r)
 {
     CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
-    return keys_check(s->keys, err);
-}
-
-bool kbs_is_healthy(struct kbs *k)
-{
-    CLEANUP(kbs_state_cleanup) struct kbs_state *s = kbs_state_get(k);
-    return attestation_is_healthy(s->attestation) && resource_policy_is_healthy(s->policy);
+    struct error err = ERROR_INIT;
+    if (keys_check(s->keys, &err) != OK)
+        report_trouble(r, "%s", err.text);
+    if (!resource_policy_is_healthy(s->policy))
+        report_trouble(r, "%s", s->policy_trouble.text);
+    attestation_check(s->attestation, r);
+    report_missing(r, s->kv == NULL ? NULL : storage_missing(s->kv));
+    report_missing(r, s->resources == NULL ? NULL : storage_missing(s->resources));
 }
 
 enum status kbs_reload(struct kbs *k, kbs_accept accept, void *user, struct error *err)

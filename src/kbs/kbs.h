@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "base/report.h"
 #include "confine/confine.h"
 #include "kbs/config.h"
 #include "kbs/keys.h"
@@ -28,6 +29,7 @@ struct kbs_options {
     const char *qcnl_path;      /* Intel's sgx_default_qcnl.conf (spec/README.md 14); NULL: none */
     struct keys_options keys;   /* of fetching; zeroed: the defaults */
     const char *helper_program; /* NULL: claviger-helper beside the running program */
+    bool only_look;             /* nothing is made on disk that is not there: for kbs_check() */
 };
 
 /* Load the configuration and everything that it names.  Warnings go to the log. */
@@ -38,11 +40,11 @@ DEFINE_CLEANUP(kbs, struct kbs, kbs_free)
 /* The current configuration, borrowed: for the program's start; listeners do not change later. */
 const struct kbs_config *kbs_current_config(const struct kbs *k);
 
-/* Every policy compiles and reference values could be read: what /healthz says. */
-bool kbs_is_healthy(struct kbs *k);
-
-/* Key sets and keys at URLs can be fetched: for --check-config; blocks. */
-STATUS kbs_check_keys(struct kbs *k, struct error *err);
+/*
+ * For --check-config: what keeps it from being healthy; keys at URLs are fetched, which blocks.
+ * After only_look, notes name what a start would make on disk.
+ */
+void kbs_check(struct kbs *k, struct report *r);
 
 /*
  * The program's part of a reload: called with a new configuration before its
@@ -76,3 +78,4 @@ void kbs_stopping(struct kbs *k);
 enum http_next kbs_quick(void *user, struct http_exchange *x);
 void kbs_work(void *user, struct http_exchange *x);
 void kbs_done(void *user, const struct http_exchange *x, size_t bytes_sent);
+void kbs_refused(void *user, const struct http_exchange *x);

@@ -30,6 +30,7 @@ struct kbs_state {
     struct admin *admin;
     struct storage *kv; /* namespace `kbs`; NULL: the policy is a file */
     struct resource_policy *policy;
+    struct error policy_trouble; /* when it was loaded */
     struct sealer *sealer;
     uint64_t files_version;             /* of all files that the configuration names */
     struct storage *resources;          /* of the resource plugin; NULL: no such plugin */

@@ -205,7 +205,8 @@ enum status resource_policy_refresh(struct resource_policy *p, bool *changed, st
 }
 
 enum status resource_policy_new(const struct kbs_config *config, struct storage *kv,
-                                struct resource_policy **out, struct error *err)
+                                enum storage_how how, struct resource_policy **out,
+                                struct error *err)
 {
     struct resource_policy *p = calloc(1, sizeof(*p));
     if (p == NULL)
@@ -214,7 +215,7 @@ enum status resource_policy_new(const struct kbs_config *config, struct storage 
     p->kv = kv == NULL ? NULL : storage_ref(kv);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->write, NULL);
-    if (kv == NULL && config->has_policy_path)
+    if (kv == NULL && config->has_policy_path && how == STORAGE_MAKE)
         file_remove_leftovers_beside(config->policy_path.ptr);
     *out = p;
     return OK;

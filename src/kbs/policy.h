@@ -14,9 +14,10 @@
 
 struct resource_policy;
 
-/* `kv` is the namespace `kbs`; NULL: the file config->policy_path. */
+/* `kv` is the namespace `kbs`; NULL: the file config->policy_path, beside which `how` may tidy up.
+ */
 STATUS resource_policy_new(const struct kbs_config *config, struct storage *kv,
-                           struct resource_policy **out, struct error *err);
+                           enum storage_how how, struct resource_policy **out, struct error *err);
 /* Begin with what a policy of the same store was loaded with, for the case that it cannot be read.
  */
 void resource_policy_inherit(struct resource_policy *p, struct resource_policy *before);

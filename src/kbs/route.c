@@ -214,7 +214,34 @@ static struct str or_dash(struct str s)
     return s.ptr == NULL || s.len == 0 ? STR("-") : s;
 }
 
-/* The access line of kbs.md 11.2.  A query is not printed, only that there was one. */
+/*
+ * The access line of kbs.md 11.2.  A query is not printed, only that there was one; nor is
+ * anything of a head that could not be read.
+ */
+static void access_line(const struct http_exchange *x, int64_t took)
+{
+    const char *target = "actix_web::middleware::logger";
+    if (!log_enabled(LOG_INFO, target))
+        return;
+    if (x->head == NULL) {
+        log_info(target, "%.*s \"-\" %d %zu \"-\" \"-\" 0.000000", STR_ARG(x->peer), x->status,
+                 x->body_len);
+        return;
+    }
+    log_info(target, "%.*s \"%.*s %s%s HTTP/1.%d\" %d %zu \"%s\" \"%s\" %lld.%06lld",
+             STR_ARG(x->peer), STR_ARG(x->head->method), QUOTED(x->path),
+             x->query.len > 0 ? "?..." : "", x->head->minor, x->status, x->body_len,
+             QUOTED(or_dash(http_header(x, "referer"))),
+             QUOTED(or_dash(http_header(x, "user-agent"))), (long long)(took / NS_PER_S),
+             (long long)(took % NS_PER_S / 1000));
+}
+
+void kbs_refused(void *user, const struct http_exchange *x)
+{
+    (void)user;
+    access_line(x, x->start_ns == 0 ? 0 : clock_monotonic_ns() - x->start_ns);
+}
+
 void kbs_done(void *user, const struct http_exchange *x, size_t bytes_sent)
 {
     struct kbs *k = user;
@@ -224,12 +251,5 @@ void kbs_done(void *user, const struct http_exchange *x, size_t bytes_sent)
         metric_observe_duration(&k->metrics, took);
         metric_observe_response(&k->metrics, x->body_len);
     }
-    if (!log_enabled(LOG_INFO, "actix_web::middleware::logger"))
-        return;
-    log_info("actix_web::middleware::logger",
-             "%.*s \"%.*s %s%s HTTP/1.%d\" %d %zu \"%s\" \"%s\" %lld.%06lld", STR_ARG(x->peer),
-             STR_ARG(x->head->method), QUOTED(x->path), x->query.len > 0 ? "?..." : "",
-             x->head->minor, x->status, x->body_len, QUOTED(or_dash(http_header(x, "referer"))),
-             QUOTED(or_dash(http_header(x, "user-agent"))), (long long)(took / NS_PER_S),
-             (long long)(took % NS_PER_S / 1000));
+    access_line(x, took);
 }

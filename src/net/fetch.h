@@ -121,5 +121,4 @@ int fetch_spawn(const char *program, pid_t *pid, struct error *err);
  * `within` (NULL: anything) bounds the list of the server from outside: a server
  * that was taken over cannot widen it.
  */
-int fetch_serve(int fd);
 int fetch_serve_within(int fd, const char *const *within);

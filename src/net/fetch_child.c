@@ -312,11 +312,6 @@ static bool start_threads(struct child *c)
     return true;
 }
 
-int fetch_serve(int fd)
-{
-    return fetch_serve_within(fd, NULL);
-}
-
 int fetch_serve_within(int fd, const char *const *within)
 {
     struct child *c = calloc(1, sizeof(*c)); /* of the process */

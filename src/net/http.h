@@ -93,6 +93,13 @@ struct http_handler {
     void (*work)(void *user, struct http_exchange *x);            /* on a worker */
     /* After the last byte was handed to the kernel, or the connection broke; for the access log. */
     void (*done)(void *user, const struct http_exchange *x, size_t bytes_sent);
+    /*
+     * In place of done(), for a request that the server refused itself, which quick() has
+     * never seen: at most one for each connection, which it ends.  x->status is the answer;
+     * method, target, path and query are there when the head could be read (x->head is NULL
+     * otherwise), start_ns is 0 when it was not whole.  May be NULL.
+     */
+    void (*refused)(void *user, const struct http_exchange *x);
     void *user;
 };
 

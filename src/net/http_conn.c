@@ -154,12 +154,47 @@ static enum step step_close(struct conn *c)
 
 /* ---- requests ---- */
 
+/* What the head said, for whoever looks at the exchange; valid while `in` stays where it is. */
+static void show_head(struct conn *c)
+{
+    struct http_exchange *x = &c->ex->x;
+    x->head = &c->ex->head;
+    x->method = http_method_of(x->head->method);
+    x->target = x->head->target;
+    size_t mark = str_find(x->target, '?', 0);
+    x->path = str_slice(x->target, 0, mark);
+    x->query = str_from(x->target, mark + 1);
+    x->peer = (struct str){c->peer, c->peer_len};
+    x->tls = c->ssl != NULL;
+}
+
+static void tell_refused(struct conn *c)
+{
+    const struct http_handler *h = &c->reactor->server->handler;
+    struct exchange *ex = c->ex;
+    size_t scan = 0, used;
+    if (h->refused == NULL)
+        return;
+    /* Read once more: `in` may have moved since, and most that is refused was not read at all. */
+    if (ex->head_len > 0 && http_head_parse_request(str_slice(buf_str(&ex->in), 0, ex->head_len),
+                                                    &scan, &ex->head, &used) == HTTP_PARSE_DONE) {
+        show_head(c);
+    } else {
+        ex->x.head = NULL;
+        ex->x.peer = (struct str){c->peer, c->peer_len};
+        ex->x.tls = c->ssl != NULL;
+    }
+    h->refused(h->user, &ex->x);
+}
+
 /* Tell the handler that its exchange is over, and make room for the next. */
 static void end_request(struct conn *c, bool answered)
 {
     struct exchange *ex = c->ex;
     const struct http_handler *h = &c->reactor->server->handler;
-    if (!ex->refused && ex->x.status != 0 && h->done != NULL)
+    if (ex->refused)
+        tell_refused(c);
+    else if (ex->x.status != 0 && h->done != NULL)
         h->done(h->user, &ex->x, ex->sent);
 
     size_t rest = ex->in.len - ex->taken;
@@ -193,15 +228,8 @@ static enum step dispatch(struct conn *c, struct str body)
     }
     reactor_disarm(&c->deadline);
 
-    x->head = &ex->head;
-    x->method = http_method_of(ex->head.method);
-    x->target = ex->head.target;
-    size_t mark = str_find(x->target, '?', 0);
-    x->path = str_slice(x->target, 0, mark);
-    x->query = str_from(x->target, mark + 1);
+    show_head(c);
     x->body = body;
-    x->peer = (struct str){c->peer, c->peer_len};
-    x->tls = c->ssl != NULL;
     x->status = 500; /* of a handler that sets none */
     atomic_fetch_add_explicit(&c->reactor->requests, 1, memory_order_relaxed);
 

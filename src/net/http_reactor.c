@@ -119,6 +119,7 @@ void exchange_reset(struct exchange *ex)
     x->target = x->path = x->query = x->body = x->peer = STR_EMPTY;
     x->status = 0;
     x->body_len = 0;
+    x->start_ns = 0;
     x->close = false;
     x->state = NULL;
     ex->parsed_at = NULL;

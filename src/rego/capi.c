@@ -4,9 +4,12 @@
  * Only the shared library has it.  Values and calls are the engine's under
  * another name; numbers of statuses and kinds are the same, which is asserted.
  */
-#define CREGO_INTERNAL_TYPES
 #include "rego/rego.h"
 
+#define CREGO_INTERNAL_TYPES
+typedef value crego_value;
+typedef enum rego_outcome crego_outcome;
+typedef struct rego_call crego_call;
 #include "claviger-rego.h"
 
 #include <stdatomic.h>
@@ -581,7 +584,7 @@ EXPORT void *crego_call_user(crego_call *call)
     return ((crego_ctx *)rego_call_user(call))->user;
 }
 
-EXPORT enum rego_outcome crego_call_error(crego_call *call, const char *message)
+EXPORT crego_outcome crego_call_error(crego_call *call, const char *message)
 {
     return rego_call_error(call, "%s", message);
 }

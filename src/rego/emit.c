@@ -208,6 +208,7 @@ uint32_t external_index(struct plan *p, const struct callee *f)
         .name = arena_str(p->out, f->name),
         .fn = f->host != NULL ? f->host->fn : f->builtin->fn,
         .flags = f->host != NULL ? f->host->flags : f->builtin->flags,
+        .arity = f->arity,
         .mocked = f->mocked,
         .host = f->host != NULL,
     };

@@ -429,6 +429,7 @@ void plan_begin(struct plan *p, uint32_t args)
     p->labels.len = 0;
     trail_undo(p, 0);
     p->rule = NULL;
+    mark_line(p, EXPR_NONE);
 }
 
 static void plan_group(struct plan *p, struct rule_group *g, struct prog_fn *f)
@@ -744,12 +745,12 @@ static STATUS finish(struct plan *p)
         return ERR_INVALID;
     uint32_t at;
     enum status st = program_verify(pol, &at);
-    if (st != OK) {
+    if (st == ERR_LIMIT)
+        front_error(c, COMPILE_ERROR, c->modules, (struct pos){0}, "rule is too complex");
+    if (st == ERR_INTERNAL)
         front_error(c, COMPILE_ERROR, c->modules, (struct pos){0},
                     "internal error: instruction %u is not valid", (unsigned)at);
-        return st;
-    }
-    return fold_rules(p);
+    return st == OK ? fold_rules(p) : st;
 }
 
 STATUS plan_program(struct rego_compiler *c, struct rego_policy **out)

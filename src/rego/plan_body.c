@@ -368,10 +368,10 @@ static void plan_with(struct plan *p, struct expr *const *items, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         plan_plain(p, items[i]);
     uint32_t inner = p->fail;
-    emit(p, OP_WITH_END, 0, 0, 0, 0, 0);
+    uint32_t again = inner != quit ? new_label(p) : over;
+    emit(p, OP_WITH_END, 0, 0, 0, 0, again);
     emit(p, OP_JUMP, 0, 0, 0, 0, over);
     if (inner != quit) {
-        uint32_t again = new_label(p);
         place_label(p, again);
         emit(p, OP_WITH_AGAIN, 0, handle, 0, 0, 0);
         emit(p, OP_JUMP, 0, 0, 0, 0, inner);
@@ -380,7 +380,7 @@ static void plan_with(struct plan *p, struct expr *const *items, uint32_t n)
         p->fail = outer;
     }
     place_label(p, quit);
-    emit(p, OP_WITH_END, 0, 0, 0, 0, 0);
+    emit(p, OP_WITH_END, 0, 0, 0, 0, outer);
     emit(p, OP_JUMP, 0, 0, 0, 0, outer);
     place_label(p, over);
 }

@@ -86,6 +86,7 @@ struct prog_external {
     struct str name;
     rego_function fn; /* NULL: not there */
     unsigned flags;
+    int arity; /* -1: any number of operands */
     bool mocked;
     bool host;
 };
@@ -237,7 +238,10 @@ struct rego_policy {
     uint32_t query_fn; /* FN_NONE: no query */
 };
 
-/* ERR_INTERNAL when the code would make the machine misbehave: *at is where. */
+/*
+ * Before a program is run.  ERR_INTERNAL: it would make the machine misbehave, *at is
+ * where; ERR_LIMIT: it is too large to be sure of; ERR_NOMEM.
+ */
 STATUS program_verify(const struct rego_policy *p, uint32_t *at);
 
 /* The function of a rule by its path text, as in prog_fn.name; ERR_NOT_FOUND. */

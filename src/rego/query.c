@@ -211,6 +211,7 @@ void plan_query(struct plan *p)
     p->in_query = false;
     f->name = STR("query");
     f->kind = FN_COMPLETE;
+    f->by_key = FN_NONE;
     plan_end(p, f);
     p->policy->query_fn = p->policy->fn_count++;
 }

@@ -36,7 +36,6 @@ struct rvps_snapshot {
 };
 
 struct rvps {
-    atomic_size_t refs;
     char *path;              /* one of the two */
     struct storage *storage; /* referenced */
     bool enforce;
@@ -237,15 +236,14 @@ static struct rvps *rvps_new(bool enforce)
     struct rvps *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return NULL;
-    atomic_init(&r->refs, 1);
     pthread_mutex_init(&r->work, NULL);
     pthread_mutex_init(&r->pin, NULL);
     r->enforce = enforce;
     return r;
 }
 
-enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvps **out,
-                           struct error *err)
+enum status rvps_open_file(const char *path, enum storage_how how, bool enforce_expiration,
+                           struct rvps **out, struct error *err)
 {
     CLEANUP(rvps_cleanup) struct rvps *r = rvps_new(enforce_expiration);
     if (r == NULL)
@@ -253,7 +251,8 @@ enum status rvps_open_file(const char *path, bool enforce_expiration, struct rvp
     r->path = strdup(path);
     if (r->path == NULL)
         return error_nomem(err);
-    file_remove_leftovers_beside(path);
+    if (how == STORAGE_MAKE)
+        file_remove_leftovers_beside(path);
     *out = TAKE(r);
     return OK;
 }
@@ -269,15 +268,14 @@ enum status rvps_open_storage(struct storage *storage, bool enforce_expiration, 
     return OK;
 }
 
-struct rvps *rvps_ref(struct rvps *r)
+const char *rvps_missing(const struct rvps *r)
 {
-    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
-    return r;
+    return r->storage == NULL ? NULL : storage_missing(r->storage);
 }
 
-struct rvps *rvps_unref(struct rvps *r)
+struct rvps *rvps_free(struct rvps *r)
 {
-    if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+    if (r == NULL)
         return NULL;
     rvps_snapshot_unref(r->snapshot);
     storage_unref(r->storage);

@@ -32,15 +32,17 @@ struct reference_value {
 };
 
 /* Old layout: one JSON file (rvps_config.storage LocalJson). Created on the first write only. */
-STATUS rvps_open_file(const char *path, bool enforce_expiration, struct rvps **out,
-                      struct error *err);
+STATUS rvps_open_file(const char *path, enum storage_how how, bool enforce_expiration,
+                      struct rvps **out, struct error *err);
 
 /* New layout: the namespace `reference_value` (storage is referenced). */
 STATUS rvps_open_storage(struct storage *storage, bool enforce_expiration, struct rvps **out,
                          struct error *err);
-struct rvps *rvps_ref(struct rvps *r);
-struct rvps *rvps_unref(struct rvps *r);
-DEFINE_CLEANUP(rvps, struct rvps, rvps_unref)
+
+/* storage_missing() of the storage; NULL for a file. */
+const char *rvps_missing(const struct rvps *r);
+struct rvps *rvps_free(struct rvps *r);
+DEFINE_CLEANUP(rvps, struct rvps, rvps_free)
 
 /*
  * Look whether the store changed and swap the snapshot.  A store that cannot be

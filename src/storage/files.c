@@ -85,11 +85,21 @@ static void key_name(const struct files *f, struct str key, char out[NAME_MAX_ES
     out[key.len] = '\0';
 }
 
+/* A new folder whose own name is lost in a power cut takes the secret in it along. */
+static enum status make_folder(int dir, const char *name, struct error *err)
+{
+    if (mkdirat(dir, name, 0755) != 0)
+        return errno == EEXIST ? OK : error_errno(err, errno, "could not create a folder");
+    int e = file_sync_dir(dir);
+    return e == 0 ? OK : error_errno(err, e, "could not create a folder");
+}
+
 /*
- * Open the folder that holds the file of a nested key, making what is missing,
- * and point *name at the last part.
+ * Open the folder that holds the file of a nested key, making what is missing if that is
+ * wanted, and point *name at the last part.  ERR_NOT_FOUND: there is no such folder.
  */
-static enum status open_parent(int root, char *path, int *out, char **name, struct error *err)
+static enum status open_parent(int root, char *path, bool make, int *out, char **name,
+                               struct error *err)
 {
     CLEANUP(close_cleanup) int dir = fcntl(root, F_DUPFD_CLOEXEC, 0);
     if (dir < 0)
@@ -98,11 +108,15 @@ static enum status open_parent(int root, char *path, int *out, char **name, stru
     char *part = path;
     for (char *slash; (slash = strchr(part, '/')) != NULL; part = slash + 1) {
         *slash = '\0';
-        if (mkdirat(dir, part, 0755) != 0 && errno != EEXIST)
-            return error_errno(err, errno, "could not create a folder");
+        enum status st = make ? make_folder(dir, part, err) : OK;
+        if (st != OK)
+            return st;
         int next = openat(dir, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (next < 0)
-            return error_errno(err, errno, "could not open a folder");
+        if (next < 0) {
+            int e = errno;
+            status_ignore(error_errno(err, e, "could not open a folder"));
+            return !make && (e == ENOENT || e == ENOTDIR) ? ERR_NOT_FOUND : ERR_IO;
+        }
         close(dir);
         dir = next;
     }
@@ -133,7 +147,7 @@ static enum status files_set(struct storage *s, struct str key, struct str bytes
 
     CLEANUP(close_cleanup) int dir = -1;
     char *name = NULL;
-    st = open_parent(root, path, &dir, &name, err);
+    st = open_parent(root, path, true, &dir, &name, err);
     if (st != OK)
         return st;
     return file_write_at(dir, name, bytes, 0600, err);
@@ -167,16 +181,19 @@ static enum status files_remove(struct storage *s, struct str key, bool *existed
         return OK;
     if (st != OK)
         return st;
-    if (unlinkat(root, path, 0) == 0) {
-        *existed = true;
-        /* A deleted secret must stay deleted after a power cut. */
-        if (fsync(root) != 0 && errno != EINVAL)
-            return error_errno(err, errno, "could not flush the folder");
-        return OK;
-    }
-    if (errno == ENOENT || errno == ENOTDIR)
-        return OK;
-    return error_errno(err, errno, "could not remove the file");
+    CLEANUP(close_cleanup) int dir = -1;
+    char *name = NULL;
+    st = open_parent(root, path, false, &dir, &name, err);
+    if (st != OK)
+        return st == ERR_NOT_FOUND ? OK : st;
+    if (unlinkat(dir, name, 0) != 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? OK
+                   : error_errno(err, errno, "could not remove the file");
+    *existed = true;
+    /* A deleted secret must stay deleted after a power cut. */
+    int e = file_sync_dir(dir);
+    return e == 0 ? OK : error_errno(err, e, "could not flush the folder");
 }
 
 struct walk {
@@ -313,8 +330,8 @@ static void remove_leftovers(const char *dir, unsigned depth)
     closedir(d);
 }
 
-static enum status open_files(const char *dir, struct str sub, bool nested, struct storage **out,
-                              struct error *err)
+static enum status open_files(const char *dir, struct str sub, bool nested, enum storage_how how,
+                              struct storage **out, struct error *err)
 {
     size_t dir_len = strlen(dir);
     size_t size = sizeof(struct files) + dir_len + sub.len + 2;
@@ -325,6 +342,11 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     f->nested = nested;
     storage_base_init(&f->base, &files_ops);
 
+    if (how == STORAGE_LOOK) {
+        enum status st = storage_note_missing(&f->base, f->dir, err);
+        *out = st == OK ? &f->base : storage_unref(&f->base);
+        return st;
+    }
     /* Upstream creates it at start.  A read-only mount that is not there yet is no reason not to
      * start. */
     status_ignore(file_make_dirs(f->dir, NULL));
@@ -333,17 +355,18 @@ static enum status open_files(const char *dir, struct str sub, bool nested, stru
     return OK;
 }
 
-enum status storage_open_local_fs(const char *dir, struct str ns, struct storage **out,
-                                  struct error *err)
+enum status storage_open_local_fs(const char *dir, struct str ns, enum storage_how how,
+                                  struct storage **out, struct error *err)
 {
     if (!storage_namespace_is_valid(ns)) {
         error_set(err, "invalid storage namespace: %s", QUOTED(ns));
         return ERR_INVALID;
     }
-    return open_files(dir, ns, false, out, err);
+    return open_files(dir, ns, false, how, out, err);
 }
 
-enum status storage_open_nested(const char *dir, struct storage **out, struct error *err)
+enum status storage_open_nested(const char *dir, enum storage_how how, struct storage **out,
+                                struct error *err)
 {
-    return open_files(dir, STR_EMPTY, true, out, err);
+    return open_files(dir, STR_EMPTY, true, how, out, err);
 }

@@ -148,8 +148,8 @@ static const struct storage_ops json_ops = {
     json_set, json_get, json_remove, json_list, json_version, json_done, false, json_confine,
 };
 
-enum status storage_open_local_json(const char *dir, struct str ns, struct storage **out,
-                                    struct error *err)
+enum status storage_open_local_json(const char *dir, struct str ns, enum storage_how how,
+                                    struct storage **out, struct error *err)
 {
     if (!storage_namespace_is_valid(ns)) {
         error_set(err, "invalid storage namespace: %s", QUOTED(ns));
@@ -161,6 +161,11 @@ enum status storage_open_local_json(const char *dir, struct str ns, struct stora
         return error_nomem(err);
     snprintf(j->path, size, "%s/%.*s", dir, STR_ARG(ns));
     storage_base_init(&j->base, &json_ops);
+    if (how == STORAGE_LOOK) {
+        enum status st = storage_note_missing(&j->base, dir, err);
+        *out = st == OK ? &j->base : storage_unref(&j->base);
+        return st;
+    }
     status_ignore(file_make_dirs(dir, NULL)); /* as for files: mattering only when we write */
     file_remove_leftovers(dir);
     *out = &j->base;

@@ -67,19 +67,27 @@ static void database_free(struct database *db)
     free(db);
 }
 
+/* The folder of a path is made, or could be. */
+static enum status make_parent(const char *path, enum storage_how how, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return OK;
+    char *parent = strndup(path, (size_t)(slash - path));
+    if (parent == NULL)
+        return error_nomem(err);
+    enum status st =
+        how == STORAGE_MAKE ? file_make_dirs(parent, err) : file_can_make_dirs(parent, err);
+    free(parent);
+    return st;
+}
+
 /* SQLite would make it readable for everybody; its log and index get the mode of the file. */
 static enum status make_file(const char *path, struct error *err)
 {
-    const char *slash = strrchr(path, '/');
-    if (slash != NULL && slash != path) {
-        char *parent = strndup(path, (size_t)(slash - path));
-        if (parent == NULL)
-            return error_nomem(err);
-        enum status st = file_make_dirs(parent, err);
-        free(parent);
-        if (st != OK)
-            return st;
-    }
+    enum status st = make_parent(path, STORAGE_MAKE, err);
+    if (st != OK)
+        return st;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0)
         return error_errno(err, errno, "could not open database \"%s\"", path);
@@ -90,7 +98,7 @@ static enum status make_file(const char *path, struct error *err)
 }
 
 /* registry_lock is held. */
-static enum status database_open(const char *path, struct database **out, struct error *err)
+static enum status need_module(struct error *err)
 {
     const void *module = api;
     enum status st = OK;
@@ -98,11 +106,17 @@ static enum status database_open(const char *path, struct database **out, struct
         st = module_open("storage", "claviger-sqlite.so", CLAVIGER_SQLITE_SYMBOL,
                          CLAVIGER_SQLITE_VERSION, &module, err);
     api = module;
-    if (st != OK) {
+    if (st != OK)
         error_prefix(err, "SQLite is not available: ");
-        return st;
-    }
-    st = make_file(path, err);
+    return st;
+}
+
+/* registry_lock is held. */
+static enum status database_open(const char *path, struct database **out, struct error *err)
+{
+    enum status st = need_module(err);
+    if (st == OK)
+        st = make_file(path, err);
     if (st != OK)
         return st;
 
@@ -294,13 +308,33 @@ static const struct storage_ops sqlite_ops = {
     sqlite_version, sqlite_done, false,         sqlite_confine,
 };
 
-enum status storage_open_sqlite(const char *path, struct str ns, struct storage **out,
-                                struct error *err)
+/* A database that is not there, and would be made: an empty one. */
+static enum status look_at_nothing(const char *path, struct storage **out, struct error *err)
+{
+    pthread_mutex_lock(&registry_lock);
+    enum status st = need_module(err);
+    pthread_mutex_unlock(&registry_lock);
+    if (st == OK)
+        st = make_parent(path, STORAGE_LOOK, err);
+    if (st == OK)
+        st = storage_open_memory(out, err);
+    if (st != OK)
+        return st;
+    st = storage_note_missing(*out, path, err);
+    if (st != OK)
+        *out = storage_unref(*out);
+    return st;
+}
+
+enum status storage_open_sqlite(const char *path, struct str ns, enum storage_how how,
+                                struct storage **out, struct error *err)
 {
     if (!storage_namespace_is_valid(ns)) {
         error_set(err, "invalid storage namespace: %s", QUOTED(ns));
         return ERR_INVALID;
     }
+    if (how == STORAGE_LOOK && access(path, F_OK) != 0 && errno == ENOENT)
+        return look_at_nothing(path, out, err);
     struct sqlite_storage *q = calloc(1, sizeof(*q) + ns.len + 1);
     if (q == NULL)
         return error_nomem(err);

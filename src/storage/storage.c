@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "storage/storage_internal.h"
@@ -60,7 +61,21 @@ void storage_base_init(struct storage *s, const struct storage_ops *ops)
     s->ops = ops;
     atomic_init(&s->refs, 1);
     atomic_init(&s->writes, 1);
+    s->missing = NULL;
     pthread_mutex_init(&s->lock, NULL);
+}
+
+STATUS storage_note_missing(struct storage *s, const char *path, struct error *err)
+{
+    if (access(path, F_OK) == 0)
+        return OK;
+    s->missing = strdup(path);
+    return s->missing == NULL ? error_nomem(err) : OK;
+}
+
+const char *storage_missing(const struct storage *s)
+{
+    return s->missing;
 }
 
 struct storage *storage_ref(struct storage *s)
@@ -75,6 +90,7 @@ struct storage *storage_unref(struct storage *s)
         return NULL;
     s->ops->done(s);
     pthread_mutex_destroy(&s->lock);
+    free(s->missing);
     free(s);
     return NULL;
 }

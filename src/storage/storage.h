@@ -30,22 +30,33 @@ bool storage_namespace_is_valid(struct str ns);
 
 STATUS storage_open_memory(struct storage **out, struct error *err);
 
+enum storage_how {
+    STORAGE_MAKE, /* what is missing is made, what a killed process left is removed */
+    STORAGE_LOOK, /* nothing is: for whoever only wants to know whether it would open */
+};
+
 /* `<dir>/<ns>`; created when missing, and usable read-only when it cannot be. */
-STATUS storage_open_local_fs(const char *dir, struct str ns, struct storage **out,
-                             struct error *err);
-STATUS storage_open_local_json(const char *dir, struct str ns, struct storage **out,
-                               struct error *err);
+STATUS storage_open_local_fs(const char *dir, struct str ns, enum storage_how how,
+                             struct storage **out, struct error *err);
+STATUS storage_open_local_json(const char *dir, struct str ns, enum storage_how how,
+                               struct storage **out, struct error *err);
 
 /*
  * A database file, made with its folders when missing; the folder must be
  * writable.  ERR_UNAVAILABLE: claviger-sqlite.so is not installed.  ERR_INVALID,
- * ERR_UNSUPPORTED: a file that is something else, or of a later version.
+ * ERR_UNSUPPORTED: a file that is something else, or of a later version.  Looking
+ * at a database that is there, SQLite makes and removes its log beside it; one
+ * that is not there is an empty one.
  */
-STATUS storage_open_sqlite(const char *path, struct str ns, struct storage **out,
-                           struct error *err);
+STATUS storage_open_sqlite(const char *path, struct str ns, enum storage_how how,
+                           struct storage **out, struct error *err);
 
 /* `<dir>/<part>/<part>/<part>`; symbolic links are followed, as Kubernetes mounts need. */
-STATUS storage_open_nested(const char *dir, struct storage **out, struct error *err);
+STATUS storage_open_nested(const char *dir, enum storage_how how, struct storage **out,
+                           struct error *err);
+
+/* After STORAGE_LOOK: the folder or file that STORAGE_MAKE would have made, or NULL. */
+const char *storage_missing(const struct storage *s);
 
 struct storage *storage_ref(struct storage *s);
 struct storage *storage_unref(struct storage *s);

@@ -26,10 +26,14 @@ struct storage {
     _Atomic unsigned refs;
     pthread_mutex_t lock;    /* of writers, and of memory's readers */
     _Atomic uint64_t writes; /* counted by this process */
+    char *missing;           /* storage_missing() */
 };
 
 /* First part of every back end's struct. */
 void storage_base_init(struct storage *s, const struct storage_ops *ops);
+
+/* STORAGE_LOOK and nothing is at `path`: remember it. */
+STATUS storage_note_missing(struct storage *s, const char *path, struct error *err);
 
 /* "could not <verb> key \"...\": " in front of err's text. */
 STATUS storage_failed(enum status st, const char *verb, struct str key, struct error *err);

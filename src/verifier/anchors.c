@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 struct anchors {
     unsigned refs;
     struct arena arena;
+    pthread_mutex_t lock; /* of built-in keys that are being made */
     struct anchor items[ANCHORS_MAX];
     size_t len;
 };
@@ -42,40 +44,54 @@ static const char *known_name(struct str name)
     return NULL;
 }
 
-static enum status builtin_key(struct arena *a, size_t i, struct pubkey **out, struct error *err)
+static enum status builtin_key(size_t i, struct pubkey **out, struct error *err)
 {
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 16 * 1024);
     struct str first, second;
-    enum status st = hex_bytes(a, str_of(builtin[i].a), &first, err);
+    enum status st = hex_bytes(&a, str_of(builtin[i].a), &first, err);
     if (st == OK)
-        st = hex_bytes(a, str_of(builtin[i].b), &second, err);
+        st = hex_bytes(&a, str_of(builtin[i].b), &second, err);
     if (st != OK)
         return st;
     return builtin[i].kind == KEY_RSA ? pubkey_from_rsa(first, second, out, err)
                                       : pubkey_from_ec(builtin[i].kind, first, second, out, err);
 }
 
-static enum status add_builtin(struct anchors *set, size_t i, struct error *err)
+/* The key must have the fingerprint that stands beside it. */
+static enum status checked_key(size_t i, const struct digest *spki, struct pubkey **out,
+                               struct error *err)
 {
-    struct anchor *an = &set->items[set->len];
-    *an = (struct anchor){.name = builtin[i].name};
-    enum status st = builtin_key(&set->arena, i, &an->key, err);
+    CLEANUP(pubkey_cleanup) struct pubkey *key = NULL;
+    struct digest d;
+    enum status st = builtin_key(i, &key, err);
+    if (st == OK)
+        st = pubkey_fingerprint(key, &d);
     if (st != OK)
         return st;
-    set->len++; /* from here on anchors_unref() releases the key */
-
-    struct str want;
-    st = hex_bytes(&set->arena, str_of(builtin[i].spki), &want, err);
-    if (st == OK)
-        st = hex_bytes(&set->arena, str_of(builtin[i].serial), &an->serial, err);
-    if (st == OK)
-        st = pubkey_fingerprint(an->key, &an->spki);
-    if (st != OK)
-        return st;
-    if (!str_equal(digest_str(&an->spki), want)) {
-        error_set(err, "built-in key %s does not have its fingerprint", an->name);
+    if (!str_equal(digest_str(&d), digest_str(spki))) {
+        error_set(err, "built-in key %s does not have its fingerprint", builtin[i].name);
         return ERR_INTERNAL;
     }
+    *out = TAKE(key);
     return OK;
+}
+
+static enum status add_builtin(struct anchors *set, size_t i, struct error *err)
+{
+    struct anchor *an = &set->items[set->len++];
+    *an = (struct anchor){.name = builtin[i].name, .spki = {.len = 32}};
+
+    struct str spki;
+    enum status st = hex_bytes(&set->arena, str_of(builtin[i].spki), &spki, err);
+    if (st == OK && spki.len != an->spki.len) {
+        error_set(err, "the fingerprint of built-in key %s is none", an->name);
+        st = ERR_INTERNAL;
+    }
+    if (st != OK)
+        return st;
+    memcpy(an->spki.bytes, spki.ptr, spki.len);
+    return hex_bytes(&set->arena, str_of(builtin[i].serial), &an->serial, err);
 }
 
 STATUS anchors_new(struct anchors **out, struct error *err)
@@ -85,6 +101,7 @@ STATUS anchors_new(struct anchors **out, struct error *err)
         return error_nomem(err);
     set->refs = 1;
     arena_init(&set->arena, 4 * 1024 * 1024);
+    pthread_mutex_init(&set->lock, NULL);
 
     for (size_t i = 0; i < ARRAY_LEN(builtin); i++) {
         enum status st = add_builtin(set, i, err);
@@ -93,6 +110,24 @@ STATUS anchors_new(struct anchors **out, struct error *err)
     }
     *out = TAKE(set);
     return OK;
+}
+
+/*
+ * Ten built-in keys cost 5 ms, and a process sees evidence of one or two makers: each is
+ * made when it is first looked for.  Where that fails there is no such anchor, and what
+ * would have rested on it is refused.
+ */
+static const struct anchor *with_key(struct anchors *set, struct anchor *an)
+{
+    if (__atomic_load_n(&an->key, __ATOMIC_ACQUIRE) != NULL)
+        return an;
+    pthread_mutex_lock(&set->lock);
+    struct pubkey *key = NULL;
+    if (an->key == NULL && checked_key((size_t)(an - set->items), &an->spki, &key, NULL) == OK)
+        __atomic_store_n(&an->key, key, __ATOMIC_RELEASE);
+    bool made = an->key != NULL;
+    pthread_mutex_unlock(&set->lock);
+    return made ? an : NULL;
 }
 
 static enum status add_extra(struct anchors *set, const char *name, struct str pem,
@@ -241,6 +276,7 @@ struct anchors *anchors_unref(struct anchors *a)
         pubkey_unref(a->items[i].key);
         cert_unref(a->items[i].cert);
     }
+    pthread_mutex_destroy(&a->lock);
     arena_done(&a->arena);
     free(a);
     return NULL;
@@ -248,9 +284,10 @@ struct anchors *anchors_unref(struct anchors *a)
 
 const struct anchor *anchors_find(const struct anchors *a, const char *name, size_t i)
 {
-    for (size_t k = 0; k < a->len; k++)
-        if (strcmp(a->items[k].name, name) == 0 && i-- == 0)
-            return &a->items[k];
+    struct anchors *set = (struct anchors *)(uintptr_t)a; /* keys are made behind its lock */
+    for (size_t k = 0; k < set->len; k++)
+        if (strcmp(set->items[k].name, name) == 0 && i-- == 0)
+            return with_key(set, &set->items[k]);
     return NULL;
 }
 

@@ -4,7 +4,7 @@
  * Built-in ones are public-key constants of the program with the SHA-256 of
  * their SubjectPublicKeyInfo (../shared/spec/verifiers-anchors.md).  Extra
  * ones come from folders that the operator named explicitly; whatever rests on
- * one says so.  Immutable, counted by references, shared by threads.
+ * one says so.  Immutable as seen from outside, counted by references, shared by threads.
  *
  * Names are those of the files in an anchors folder, without ".pem":
  * "amd-ark-milan", "amd-ask-milan", "amd-asvk-milan", ..., "intel-sgx-root-ca".
@@ -20,7 +20,7 @@ struct anchors;
 
 struct anchor {
     const char *name;
-    struct pubkey *key;
+    struct pubkey *key; /* there in every anchor that one of these functions returns */
     struct digest spki; /* SHA-256 of SubjectPublicKeyInfo */
     struct str serial;  /* of its certificate, big-endian: revocation lists name it */
     struct cert *cert;  /* of an extra one that came as a certificate, else NULL */
@@ -28,7 +28,10 @@ struct anchor {
     const struct anchor *issuer; /* the AMD root that signed an extra ASK or ASVK, else NULL */
 };
 
-/* The built-in set; a constant that does not have its fingerprint is ERR_INTERNAL. */
+/*
+ * The built-in set.  Its keys are made when they are first looked for; one that does not
+ * have the fingerprint beside it is no anchor then (a test looks for each of them).
+ */
 STATUS anchors_new(struct anchors **out, struct error *err);
 
 /*

@@ -25,6 +25,7 @@ struct collateral_set {
     struct arena arena;
     struct collateral collateral;
     bool file_urls;
+    bool only_bundle; /* collateral_set_only_bundle() */
     struct item *items;
     size_t len, cap;
     unsigned source;  /* of what is being read */
@@ -102,15 +103,31 @@ STATUS collateral_set_put(struct collateral_set *s, struct str url, struct str b
 
 /* ---- Intel's collateral ---- */
 
-/* CRLs are DER in hexadecimal there; a service answers with any of DER, hex and PEM. */
-static enum status add_crl(struct collateral_set *s, struct intel_name name, value hex,
+/* CRLs are DER in hexadecimal there, or PEM; a service answers with any of DER, hex and PEM. */
+static bool is_pem(struct str text)
+{
+    return str_has_prefix(text, STR("-----BEGIN"));
+}
+
+static enum status add_crl(struct collateral_set *s, struct intel_name name, value text,
                            struct error *err)
 {
-    if (!value_is_string(hex))
+    if (!value_is_string(text))
         return OK;
+    struct str bytes = value_str(text);
+    enum status st = is_pem(bytes) ? OK : hex_bytes(&s->arena, bytes, &bytes, err);
+    return st == OK ? add_intel(s, name, true, bytes, err) : st;
+}
+
+/* Which CA's list it is, the list says. */
+static bool is_of_platform_ca(struct arena *a, struct str text)
+{
+    CLEANUP(crl_cleanup) struct crl *crl = NULL;
     struct str der;
-    enum status st = hex_bytes(&s->arena, value_str(hex), &der, err);
-    return st == OK ? add_intel(s, name, true, der, err) : st;
+    enum status st = is_pem(text)                           ? crl_from_pem(text, &crl, NULL)
+                     : hex_bytes(a, text, &der, NULL) == OK ? crl_from_der(der, &crl, NULL)
+                                                            : ERR_INVALID;
+    return st == OK && str_is(crl_issuer_cn(crl), "Intel SGX PCK Platform CA");
 }
 
 static enum status add_text(struct collateral_set *s, struct intel_name name, value text,
@@ -141,11 +158,7 @@ static enum status add_bundle(struct collateral_set *s, value bundle, struct err
         error_set(err, "bundle has no fmspc of 12 hexadecimal digits");
         return ERR_INVALID;
     }
-    /* Which CA's list it is, the chain says: the first certificate is the issuer. */
-    struct str chain = value_str(value_get_lit(bundle, "pck_crl_issuer_chain"));
-    CLEANUP(cert_cleanup) struct cert *ca = NULL;
-    if (chain.len > 0 && cert_from_pem(chain, &ca, NULL) == OK)
-        n.platform = str_is(cert_subject_cn(ca), "Intel SGX PCK Platform CA");
+    n.platform = is_of_platform_ca(&s->arena, value_str(value_get_lit(bundle, "pck_crl")));
 
     static const struct {
         const char *member;
@@ -242,7 +255,7 @@ static enum status add_pcs_tool(struct collateral_set *s, struct str text, value
 static enum status add_amd_crl(struct collateral_set *s, struct str bytes, struct error *err)
 {
     CLEANUP(crl_cleanup) struct crl *crl = NULL;
-    bool pem = str_has_prefix(bytes, STR("-----BEGIN"));
+    bool pem = is_pem(bytes);
     enum status st = pem ? crl_from_pem(bytes, &crl, NULL) : crl_from_der(bytes, &crl, NULL);
     struct str cn = st == OK ? crl_issuer_cn(crl) : STR_EMPTY;
     if (st == ERR_NOMEM)
@@ -369,6 +382,22 @@ static bool read_path(struct collateral_set *s, struct str path, struct str *out
     return out->ptr != NULL;
 }
 
+/* An item of the only bundle, whatever its platform; NULL where there is more of Intel's. */
+static const struct item *find_in_bundle(const struct collateral_set *s, enum intel_item wanted)
+{
+    const struct item *first = NULL, *found = NULL;
+    for (size_t i = 0; i < s->len; i++) {
+        const struct item *it = &s->items[i];
+        if (!it->intel)
+            continue;
+        first = first == NULL ? it : first;
+        if (!it->any_update || it->source != first->source)
+            return NULL;
+        found = it->name.item == wanted ? it : found;
+    }
+    return found;
+}
+
 static const struct item *find_item(const struct collateral_set *s, struct str url,
                                     const struct intel_name *name)
 {
@@ -382,7 +411,7 @@ static const struct item *find_item(const struct collateral_set *s, struct str u
         if (found == NULL)
             found = it;
     }
-    return found;
+    return found == NULL && s->only_bundle && name != NULL ? find_in_bundle(s, name->item) : found;
 }
 
 /*
@@ -436,6 +465,11 @@ struct collateral_set *collateral_set_free(struct collateral_set *s)
     free(s->folders);
     free(s);
     return NULL;
+}
+
+void collateral_set_only_bundle(struct collateral_set *s)
+{
+    s->only_bundle = true;
 }
 
 const struct collateral *collateral_set_get(const struct collateral_set *s)

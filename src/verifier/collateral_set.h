@@ -41,5 +41,12 @@ STATUS collateral_set_parse(struct collateral_set *s, struct str bytes, struct e
 STATUS collateral_set_put(struct collateral_set *s, struct str url, struct str bytes,
                           struct error *err);
 
+/*
+ * From now on, where all of Intel's collateral came in one bundle, it is handed
+ * out for every platform: the verifier then says what does not fit, which tells
+ * more than that something is missing.
+ */
+void collateral_set_only_bundle(struct collateral_set *s);
+
 /* What a verifier_request takes; borrowed from the set. */
 const struct collateral *collateral_set_get(const struct collateral_set *s);

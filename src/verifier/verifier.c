@@ -82,37 +82,50 @@ bool tee_is_device(struct str tee)
 
 #define CLAIM_NUMBERED 24 /* PCRs */
 
-static value add_claim(struct arena *a, value object, struct str path)
+static struct str next_path(struct str paths)
 {
-    size_t end = str_find(path, '/', 0);
-    value name = value_string(a, str_slice(path, 0, end));
-    value below = VALUE_TRUE;
-    if (end < path.len) {
-        below = value_get(object, name);
-        if (!value_is_object(below))
-            below = VALUE_EMPTY_OBJECT(a);
-        below = add_claim(a, below, str_from(path, end + 1));
+    return str_slice(paths, 0, str_find(paths, ' ', 0));
+}
+
+/* "pcr#" stands for pcr00 to pcr23. */
+static void put_names(struct value_builder *b, struct arena *a, struct str name)
+{
+    if (!str_has_suffix(name, STR("#"))) {
+        value_builder_put(b, value_string(a, name), VALUE_TRUE);
+        return;
     }
-    return value_object_with(a, object, name, below);
+    for (int i = 0; i < CLAIM_NUMBERED; i++) {
+        struct str text = arena_format(a, "%.*s%02d", STR_ARG(str_slice(name, 0, name.len - 1)), i);
+        value_builder_put(b, value_string(a, text), VALUE_TRUE);
+    }
+}
+
+/* Take the paths that begin with `prefix`, which stand together, off the text. */
+static value names_below(struct arena *a, struct str *paths, struct str prefix)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, 16);
+    if (prefix.len == 0)
+        value_builder_put_str(&b, "extra_trust_anchors", VALUE_TRUE);
+    for (struct str path; path = next_path(*paths), path.len > 0 && str_has_prefix(path, prefix);) {
+        struct str name = str_from(path, prefix.len);
+        size_t slash = str_find(name, '/', 0);
+        if (slash < name.len) {
+            value key = value_string(a, str_slice(name, 0, slash));
+            value_builder_put(&b, key,
+                              names_below(a, paths, str_slice(path, 0, prefix.len + slash + 1)));
+            continue;
+        }
+        put_names(&b, a, name);
+        *paths = str_from(*paths, path.len + 1);
+    }
+    return value_object_finish(&b, VALUE_DUP_REFUSE, NULL); /* undefined if they do not */
 }
 
 static value claim_names(struct arena *a, const char *paths)
 {
-    value all = add_claim(a, VALUE_EMPTY_OBJECT(a), STR("extra_trust_anchors"));
     struct str text = str_of(paths);
-    for (size_t at = 0; at < text.len;) {
-        size_t end = str_find(text, ' ', at);
-        struct str path = str_slice(text, at, end - at);
-        at = end + 1;
-        if (!str_has_suffix(path, STR("#"))) {
-            all = add_claim(a, all, path);
-            continue;
-        }
-        for (int i = 0; i < CLAIM_NUMBERED; i++)
-            all = add_claim(
-                a, all, arena_format(a, "%.*s%02d", STR_ARG(str_slice(path, 0, path.len - 1)), i));
-    }
-    return all;
+    return names_below(a, &text, STR(""));
 }
 
 value verifier_claim_schema(struct arena *a)

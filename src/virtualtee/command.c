@@ -37,9 +37,11 @@ enum option {
     OPT_FORMAT = 1 << 15,
     OPT_NO_INITDATA_BODY = 1 << 16,
     OPT_SWTPM = 1 << 17,
+    OPT_EVENT_LOG = 1 << 18,
 };
 #define OPT_MACHINE                                                                                \
-    (OPT_PKI | OPT_TEE | OPT_PCR | OPT_INITDATA | OPT_SET | OPT_FAULT | OPT_EVIDENCE_VERSION)
+    (OPT_PKI | OPT_TEE | OPT_PCR | OPT_INITDATA | OPT_SET | OPT_FAULT | OPT_EVIDENCE_VERSION |     \
+     OPT_EVENT_LOG)
 #define OPT_EXCHANGE                                                                               \
     (OPT_MACHINE | OPT_URL | OPT_PROTOCOL | OPT_TEE_KEY | OPT_CERT_FILE | OPT_NO_INITDATA_BODY)
 
@@ -53,6 +55,7 @@ static const struct {
     {"--report-data", NULL, OPT_REPORT_DATA, false},
     {"--pcr", NULL, OPT_PCR, false},
     {"--initdata", NULL, OPT_INITDATA, false},
+    {"--event-log", NULL, OPT_EVENT_LOG, false},
     {"--set", NULL, OPT_SET, false},
     {"--fault", NULL, OPT_FAULT, false},
     {"--evidence-version", NULL, OPT_EVIDENCE_VERSION, false},
@@ -75,7 +78,7 @@ struct change {
 };
 
 struct args {
-    const char *pki, *tee, *report_data, *initdata, *fault, *evidence_version;
+    const char *pki, *tee, *report_data, *initdata, *event_log, *fault, *evidence_version;
     const char *url, *protocol, *tee_key, *cert_file, *connections, *seconds, *format, *swtpm;
     bool no_initdata_body;
     unsigned generations;
@@ -113,6 +116,7 @@ static int take_value(struct args *a, unsigned option, const char *text)
         {OPT_TEE, &a->tee},
         {OPT_REPORT_DATA, &a->report_data},
         {OPT_INITDATA, &a->initdata},
+        {OPT_EVENT_LOG, &a->event_log},
         {OPT_FAULT, &a->fault},
         {OPT_EVIDENCE_VERSION, &a->evidence_version},
         {OPT_URL, &a->url},
@@ -197,6 +201,7 @@ struct setup {
     bool has_init_data;
     struct digest init_data_digest;
     bool init_data_travels; /* in the body of 0.4.0 */
+    struct buf event_log;
 };
 
 static void setup_done(struct setup *s)
@@ -204,6 +209,7 @@ static void setup_done(struct setup *s)
     machine_free(s->machine);
     pki_free(s->pki);
     buf_done(&s->init_data);
+    buf_done(&s->event_log);
 }
 
 static STATUS apply_changes(struct setup *s, const struct args *a, struct error *err)
@@ -256,11 +262,25 @@ static STATUS measure_init_data(struct setup *s, const struct args *a, struct er
     return OK;
 }
 
+static STATUS read_event_log(struct setup *s, const struct args *a, struct error *err)
+{
+    if (a->event_log == NULL)
+        return OK;
+    enum status st = file_read(a->event_log, &s->event_log, err);
+    if (st != OK)
+        return st;
+    st = machine_set_event_log(s->machine, buf_str(&s->event_log), err);
+    if (st != OK)
+        error_prefix(err, "event log \"%s\": ", QUOTED(str_of(a->event_log)));
+    return st;
+}
+
 /* `version`: evidence version unless an option says otherwise. */
 static STATUS setup_init(struct setup *s, const struct args *a, unsigned version, struct error *err)
 {
     *s = (struct setup){.kind = kind_of(a)};
     buf_init(&s->init_data, INIT_DATA_MAX);
+    buf_init(&s->event_log, EVENT_LOG_MAX);
     if (s->kind == NULL) {
         error_set(err, "unknown TEE \"%s\"", QUOTED(str_of(a->tee)));
         return ERR_NOT_FOUND;
@@ -279,6 +299,8 @@ static STATUS setup_init(struct setup *s, const struct args *a, unsigned version
         st = machine_set_fault(s->machine, str_of(a->fault), err);
     if (st == OK)
         st = measure_init_data(s, a, err);
+    if (st == OK)
+        st = read_event_log(s, a, err);
     return st == OK ? apply_changes(s, a, err) : st;
 }
 
@@ -680,6 +702,7 @@ static const char help[] =
     "  --set FIELD=VALUE       change a field; repeatable, the last wins\n"
     "  --pcr N=HEX             set a PCR; repeatable, the last wins\n"
     "  --initdata FILE         measure an init-data document\n"
+    "  --event-log FILE        tdx: send this log (CCEL), with its RTMRs\n"
     "  --fault NAME            one deliberate mistake\n"
     "  --evidence-version N    0, 1 or 2\n"
     "  --swtpm SOCKET          vtpm: data socket; control at SOCKET.ctrl\n"

@@ -3,7 +3,7 @@
 #include "base/encode.h"
 #include "value/json.h"
 
-#define JSON_MAX (256 * 1024)
+#define JSON_MAX EVIDENCE_MAX
 
 /* ---- tdx and sgx ---- */
 
@@ -56,11 +56,22 @@ static void init_data(void *m, struct str digest)
     memcpy(at, digest.ptr, digest.len < len ? digest.len : len);
 }
 
+static void set_event_log(void *m, struct str log, const struct digest rtmrs[MACHINE_RTMRS])
+{
+    struct intel_tee *t = m;
+    t->event_log = log;
+    for (size_t i = 0; i < MACHINE_RTMRS; i++)
+        memcpy(t->intel.body + 328 + 48 * i, rtmrs[i].bytes, 48);
+}
+
 static STATUS write_json(struct intel_tee_build *b, struct error *err)
 {
     CLEANUP(buf_done) struct buf text;
+    CLEANUP(buf_done) struct buf log;
     buf_init(&text, JSON_MAX);
+    buf_init(&log, JSON_MAX);
     base64_write(&text, buf_str(&b->q.quote), BASE64_STD);
+    base64_write(&log, b->event_log, BASE64_STD);
     struct json_writer w;
     json_begin(&w, &b->json);
     json_object_begin(&w);
@@ -68,10 +79,14 @@ static STATUS write_json(struct intel_tee_build *b, struct error *err)
     json_string(&w, buf_str(&text));
     if (b->q.m.tdx) {
         json_key(&w, "cc_eventlog");
-        json_null(&w);
+        if (b->event_log.ptr == NULL)
+            json_null(&w);
+        else
+            json_string(&w, buf_str(&log));
     }
     json_object_end(&w);
-    enum status st = text.failed != OK ? text.failed : json_finish(&w);
+    enum status st = text.failed != OK ? text.failed : log.failed;
+    st = st != OK ? st : json_finish(&w);
     if (st != OK)
         error_set(err, "could not write the evidence: %s", status_name(st));
     return st;
@@ -80,7 +95,7 @@ static STATUS write_json(struct intel_tee_build *b, struct error *err)
 static enum status evidence(void *m, struct pki *p, const struct fault *fault,
                             struct str report_data, struct buf *out, struct error *err)
 {
-    struct intel_tee_build b = {.json = {.ptr = NULL}};
+    struct intel_tee_build b = {.event_log = ((struct intel_tee *)m)->event_log};
     intel_build_init(&b.q, &((struct intel_tee *)m)->intel);
     buf_init(&b.json, JSON_MAX);
     enum status st = intel_build_quote(&b.q, p, report_data, fault, &b, err);
@@ -105,6 +120,7 @@ const struct machine_kind tdx_kind = {
     .fields = fields_tdx,
     .faults = faults_tdx,
     .set_init_data = init_data,
+    .set_event_log = set_event_log,
     .evidence = evidence,
 };
 

@@ -11,10 +11,12 @@
 
 struct intel_tee {
     struct intel_machine intel;
+    struct str event_log; /* of tdx, borrowed; {NULL, 0}: none */
 };
 
 struct intel_tee_build {
     struct intel_build q;
+    struct str event_log;
     struct buf json;
 };
 

@@ -41,6 +41,7 @@ struct worker {
     struct machine *machine;
     struct guest_http http;
     const atomic_bool *stop;
+    int64_t next_ns, every_ns; /* when the next exchange begins; every_ns 0: at once */
     uint64_t done, errors;
     int64_t max_ns;
     char first_error[ERROR_TEXT_MAX];
@@ -86,10 +87,28 @@ static STATUS exchange(struct worker *w, struct error *err)
     return st;
 }
 
+/* Wait for this worker's turn.  What is late is made up for, a second of it at most. */
+static void wait_turn(struct worker *w)
+{
+    if (w->every_ns == 0)
+        return;
+    int64_t now = clock_monotonic_ns(), wait = w->next_ns - now;
+    if (wait > 0) {
+        struct timespec ts = {.tv_sec = wait / NS_PER_S, .tv_nsec = wait % NS_PER_S};
+        nanosleep(&ts, NULL);
+    } else if (wait < -NS_PER_S) {
+        w->next_ns = now - NS_PER_S;
+    }
+    w->next_ns += w->every_ns;
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
-    while (!atomic_load_explicit(w->stop, memory_order_relaxed)) {
+    for (;;) {
+        wait_turn(w);
+        if (atomic_load_explicit(w->stop, memory_order_relaxed))
+            break;
         struct error err = ERROR_INIT;
         int64_t from = clock_monotonic_ns();
         enum status st = exchange(w, &err);
@@ -186,6 +205,10 @@ STATUS load_run(const struct load_options *o, struct load_result *out, struct er
         st = worker_init(&workers[made++], o, &stop, err);
 
     int64_t from = clock_monotonic_ns();
+    for (size_t i = 0; i < made && o->per_second > 0; i++) { /* turns spread evenly */
+        workers[i].every_ns = (int64_t)(o->connections / o->per_second * (double)NS_PER_S);
+        workers[i].next_ns = from + workers[i].every_ns * (int64_t)i / o->connections;
+    }
     while (st == OK && started < o->connections) {
         st = start(&workers[started], err);
         if (st == OK)

@@ -16,6 +16,7 @@ struct load_options {
     const char *url;     /* http on plain sockets, https on libcurl */
     const char *ca_file; /* https: further roots, or NULL */
     unsigned connections, seconds;
+    double per_second; /* exchanges begun in a second by all of them; 0: as many as it takes */
     enum rcar_version version;
     enum rcar_key key_kind;
     const char *tee;         /* the name to use in /auth */

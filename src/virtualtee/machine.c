@@ -359,6 +359,24 @@ STATUS machine_set_init_data(struct machine *m, struct str document, struct dige
     return OK;
 }
 
+STATUS machine_set_event_log(struct machine *m, struct str log, struct error *err)
+{
+    if (m->kind->set_event_log == NULL) {
+        error_set(err, "evidence of %s has no event log", m->kind->tee);
+        return ERR_UNSUPPORTED;
+    }
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 64 * 1024 * 1024);
+    struct eventlog parsed;
+    struct digest rtmrs[MACHINE_RTMRS];
+    enum status st = eventlog_parse(&a, log, &parsed, err);
+    for (uint32_t i = 0; st == OK && i < MACHINE_RTMRS; i++)
+        st = eventlog_replay(&parsed, i + 1, EVENT_ALG_SHA384, &rtmrs[i]);
+    if (st == OK)
+        m->kind->set_event_log(m->state, log, rtmrs);
+    return st;
+}
+
 STATUS machine_evidence(struct machine *m, struct str report_data, struct buf *out,
                         struct error *err)
 {

@@ -9,13 +9,16 @@
  */
 #pragma once
 
+#include "eventlog/eventlog.h"
 #include "virtualtee/fault.h"
 #include "virtualtee/field.h"
 #include "virtualtee/pki.h"
 
 #define INIT_DATA_MAX (1024 * 1024)
 #define EVIDENCE_MAX (4 * 1024 * 1024)
+#define EVENT_LOG_MAX (1024 * 1024) /* as CCEL tables; in base64 it fits into evidence */
 #define MACHINE_TABLES_MAX 4
+#define MACHINE_RTMRS 4
 
 /* One kind of TEE. */
 struct machine_kind {
@@ -32,6 +35,8 @@ struct machine_kind {
     size_t version_offset; /* ... and here is the uint8_t that says which */
     /* NULL: it has none.  `digest`: of the document, by the algorithm that it names. */
     void (*set_init_data)(void *m, struct str digest);
+    /* NULL: its evidence has none.  `log` is borrowed; `rtmrs`: what its replay gives. */
+    void (*set_event_log)(void *m, struct str log, const struct digest rtmrs[MACHINE_RTMRS]);
     uint8_t (*(*pcrs)(void *m))[32]; /* its 24 PCRs; NULL: it has none */
     enum status (*evidence)(void *m, struct pki *p, const struct fault *fault,
                             struct str report_data, struct buf *out, struct error *err);
@@ -75,6 +80,12 @@ const struct fault *machine_fault(const struct machine *m); /* or NULL */
  */
 STATUS machine_set_init_data(struct machine *m, struct str document, struct digest *digest,
                              struct error *err);
+
+/*
+ * An event log (CCEL) that goes with the evidence, with the RTMRs that its replay
+ * gives.  `log` is borrowed for the life of the machine and of its clones.
+ */
+STATUS machine_set_event_log(struct machine *m, struct str log, struct error *err);
 
 /* Valid TOML with the three members of guest-initdata.md 1. */
 bool init_data_is_document(struct str text);

@@ -8,7 +8,9 @@ answers for VCEKs by the name CHIP_QUERY.  The server writes its port to DIR/por
 when it listens, a line to DIR/asked for each request, and does what DIR/mode says
 at that moment:
 
-    ok | 404 | 429 | 500 | hang | garbage | swapped | unsigned | huge | slow
+    ok | 404 | 429 | 429-once | 500 | hang | garbage | swapped | unsigned | huge | slow
+
+429 is said with Retry-After: 600; 429-once to one request only, with Retry-After: 1.
 """
 import http.server
 import json
@@ -27,6 +29,12 @@ lock = threading.Lock()
 def read(name, mode="rb"):
     with open(os.path.join(base, name), mode) as f:
         return f.read()
+
+
+def set_mode(mode):
+    with open(os.path.join(base, "mode.next"), "w") as f:
+        f.write(mode)
+    os.rename(os.path.join(base, "mode.next"), os.path.join(base, "mode"))
 
 
 def bundle(tee, ca="platform"):
@@ -96,6 +104,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             f.write(self.path + "\n")
         if mode == "429":
             return self.answer(429, b"", {"Retry-After": "600"})
+        if mode == "429-once":
+            set_mode("ok")
+            return self.answer(429, b"", {"Retry-After": "1"})
         if mode in ("404", "500"):
             return self.answer(int(mode))
         if mode == "hang":

@@ -74,6 +74,17 @@ wrong unsigned "collateral"
 wrong swapped "it is of another platform than was asked for"
 wrong huge "too large"
 
+config "$work/impatient.toml" "$(own 'timeout_s = 1')"
+forget
+mode hang
+check "hang: kbs starts" start "$work/impatient.toml"
+check "hang: refused in the end" refused --tee tdx
+check "hang: by the check collateral" has "$(story)" '"check":"collateral"'
+check "hang: and says why" has "$(story)" "could not fetch"
+check "hang: others are served" equal "$(guest --tee az-snp-vtpm)" secret
+mode ok
+stop_kbs
+
 # ---- 429: asked once, and then not before the service wants ----
 forget
 mode 429
@@ -84,6 +95,12 @@ check "429: Retry-After is kept" refused --tee tdx
 check "429: so it was asked once" equal "$(asked)" 1
 check "429: and that is said" has "$(story)" "is not asked again for"
 check "429: another machine, which needs nothing from there" equal "$(guest --tee az-snp-vtpm)" secret
+stop_kbs
+forget
+mode 429-once
+check "429, for a second: kbs starts" start "$work/memory.toml"
+check "429, for a second: waited for, and released" equal "$(guest --tee tdx)" secret
+check "429, for a second: one question more than items" equal "$(asked)" 5
 stop_kbs
 
 # ---- a failure that passes ----
@@ -220,6 +237,87 @@ forget
 check "KDS, after a restart: kbs starts" start "$work/disk.toml"
 check "KDS, after a restart: warm from the folder" equal "$(guest --tee snp --set cert_chain=none):$(asked)" secret:0
 stop_kbs
+# Offline: what is in the folder serves, nothing else does, nobody is asked.
+sed 's/^cache_dir.*/&\noffline = true/' "$work/disk.toml" >"$work/offline.toml"
+forget
+check "KDS, offline: kbs starts" start "$work/offline.toml"
+check "KDS, offline: what is there serves" equal "$(guest --tee snp --set cert_chain=none)" secret
+check "KDS, offline: another chip is refused" refused --tee snp --set cert_chain=none --set chip_id=01020304
+check "KDS, offline: by the check collateral" has "$(story)" '"check":"collateral"'
+check "KDS, offline: nothing was asked" equal "$(asked)" 0
+stop_kbs
+
+# What the service may answer instead of a certificate.
+kds_wrong() { # MODE TEXT
+    forget
+    mode "$1"
+    check "KDS, $1: kbs starts" start "$work/impatient.toml"
+    check "KDS, $1: refused" refused --tee snp --set cert_chain=none
+    check "KDS, $1: by the check collateral" has "$(story)" '"check":"collateral"'
+    check "KDS, $1: and says why" has "$(story)" "$2"
+    check "KDS, $1: a guest with its certificate is served" equal "$(guest --tee snp)" secret
+    mode ok
+    stop_kbs
+}
+kds_wrong 404 "collateral not available from"
+kds_wrong 500 "unexpected HTTP response 500"
+kds_wrong hang "could not fetch"
+kds_wrong garbage "it is no certificate"
+kds_wrong unsigned "collateral"
+kds_wrong huge "too large"
+forget
+mode 429
+check "KDS, 429: kbs starts" start "$work/memory.toml"
+check "KDS, 429: refused" refused --tee snp --set cert_chain=none
+check "KDS, 429: and says why" has "$(story)" "unexpected HTTP response 429"
+mode ok
+check "KDS, 429: Retry-After is kept" refused --tee snp --set cert_chain=none
+check "KDS, 429: so it was asked once" equal "$(asked)" 1
+check "KDS, 429: and that is said" has "$(story)" "is not asked again for"
+stop_kbs
+# Nobody waits on behalf of a chip that nothing vouches for; the guest asks again.
+mode 429-once
+check "KDS, 429 for a second: kbs starts" start "$work/memory.toml"
+check "KDS, 429 for a second: refused" refused --tee snp --set cert_chain=none
+released_chip() { [ "$(guest --tee snp --set cert_chain=none)" = secret ]; }
+check "KDS, 429 for a second: released once that is over" until_true released_chip
+stop_kbs
+rm -rf "$service/vcek"/*
+add_vcek --fault vcek-expired || exit 99
+check "KDS, an expired certificate: kbs starts" start "$work/memory.toml"
+check "KDS, an expired certificate: refused" refused --tee snp --set cert_chain=none
+check "KDS, an expired certificate: said" has "$(story)" '"check":"certificate-validity"'
+stop_kbs
+rm -rf "$service/vcek"/*
+add_vcek || exit 99
+
+# Two processes at once.  The folder has no certificate that has not proved itself, so each may ask.
+rm -rf "$work/cache"
+forget
+mode slow
+check "KDS, two processes: the first starts" start "$work/disk.toml"
+first_pid=$kbs_pid first_url=$url
+kbs_pid=""
+check "KDS, two processes: the second starts" start "$work/disk.toml"
+second_url=$url
+for at_url in "$first_url" "$second_url"; do
+    virtual-tee get-resource --pki "$pki" --url "$at_url" --tee snp --set cert_chain=none r/t/k >"$work/${at_url##*:}" 2>&1 &
+done
+until_true asked_some
+sleep 0.3 # for the second to come to the same point; the outcome does not hang on it
+mode ok
+wait $(jobs -p | grep -vx -e "$service_pid" -e "$kbs_pid" -e "$first_pid")
+check "KDS, two processes: both have their secret" equal "$(cat "$work/${first_url##*:}") $(cat "$work/${second_url##*:}")" "secret secret"
+check "KDS, two processes: neither asked twice" [ "$(asked)" -le 2 ]
+check "KDS, two processes: it is written down" until_true written
+kill -INT "$first_pid" 2>/dev/null
+wait "$first_pid"
+stop_kbs
+forget
+check "KDS, a third process: kbs starts" start "$work/disk.toml"
+check "KDS, a third process: has it from the folder" equal "$(guest --tee snp --set cert_chain=none):$(asked)" secret:0
+stop_kbs
+
 cp "$(ls "$service/vcek"/* | head -1)" "$service/vcek/other"
 virtual-tee evidence --pki "$pki" --tee snp --report-data 00 --set chip_id=0a0b >/dev/null
 mode swapped

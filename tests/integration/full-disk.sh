@@ -38,6 +38,11 @@ secret() { # PATH: the digest of what a guest gets, or the error
     kbs-client --url "$url" get-resource --path "$1" >"$work/secret.b64" 2>"$work/secret.err" || { cat "$work/secret.err"; return; }
     base64 -d <"$work/secret.b64" | sha256sum
 }
+values() { # NAME VALUE: register a reference value
+    printf '{"version":"0.1.0","type":"sample","payload":"%s"}' "$(printf '{"%s":["%s"]}' "$1" "$2" | base64 -w0)" >"$work/values.json"
+    code -X POST --data-binary "@$work/values.json" "$url/kbs/v0/reference-value"
+}
+value() { curl -s "$url/kbs/v0/reference-value/$1"; }
 digest() { sha256sum <"$1"; }
 
 head -c 200000 /dev/urandom >"$work/old"
@@ -53,6 +58,7 @@ for kind in "LocalFs:local_fs dir_path = \"$disk/fs\":No space left on device" \
     check "$type: a policy" equal "$(policy 'package policy
 allow = true')" 200
     check "$type: a secret" equal "$(post a/b/c "$work/old")" 200
+    check "$type: a reference value" equal "$(values launch old)" 200
 
     # Others fill the disk.
     cat /dev/zero >"$disk/ballast" 2>/dev/null
@@ -68,6 +74,8 @@ allow = true')" 200
     check "$type, full: the old secret is there" equal "$(secret a/b/c)" "$(digest "$work/old")"
     check "$type, full: a policy is refused" equal "$(policy "$(cat "$work/deny.rego")")" 401
     check "$type, full: the old policy is in force" equal "$(secret a/b/c)" "$(digest "$work/old")"
+    check "$type, full: a reference value is refused" equal "$(values launch "$(head -c 30000 /dev/zero | tr '\0' n)")" 401
+    check "$type, full: the old one is there" equal "$(value launch)" '["old"]'
     check "$type, full: nothing was left behind" equal "$(find "$disk" -name '.claviger-tmp*')" ""
     kill -9 "$kbs_pid"
     wait "$kbs_pid" 2>/dev/null
@@ -76,6 +84,9 @@ allow = true')" 200
     rm "$disk/ballast"
     check "$type: starts again" start_kbs "$work/kbs.toml"
     check "$type, with room: the old secret is there" equal "$(secret a/b/c)" "$(digest "$work/old")"
+    check "$type, with room: the old reference value is there" equal "$(value launch)" '["old"]'
+    check "$type, with room: a new one" equal "$(values launch new)" 200
+    check "$type, with room: and it is there" equal "$(value launch)" '["new"]'
     check "$type, with room: a new secret" equal "$(post a/b/c "$work/new")" 200
     check "$type, with room: and it is there" equal "$(secret a/b/c)" "$(digest "$work/new")"
 

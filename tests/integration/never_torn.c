@@ -86,16 +86,16 @@ static struct storage *open_store(const struct kind *k, const char *ns)
     enum status st;
     switch (k - kinds) {
     case 0:
-        st = storage_open_local_fs(path_in("fs"), str_of(ns), &s, NULL);
+        st = storage_open_local_fs(path_in("fs"), str_of(ns), STORAGE_MAKE, &s, NULL);
         break;
     case 1:
-        st = storage_open_sqlite(path_in("db/claviger.sqlite"), str_of(ns), &s, NULL);
+        st = storage_open_sqlite(path_in("db/claviger.sqlite"), str_of(ns), STORAGE_MAKE, &s, NULL);
         break;
     case 2:
-        st = storage_open_local_json(path_in("json"), str_of(ns), &s, NULL);
+        st = storage_open_local_json(path_in("json"), str_of(ns), STORAGE_MAKE, &s, NULL);
         break;
     default:
-        st = storage_open_nested(path_in("nested"), &s, NULL);
+        st = storage_open_nested(path_in("nested"), STORAGE_MAKE, &s, NULL);
     }
     CHECK_ROW(st == OK, k->name);
     return s;

@@ -87,6 +87,23 @@ static void make_volume(const char *volume, const char *file)
     CHECK_ROW(symlink(target, in(name)) == 0, name);
 }
 
+/* A version of a volume with one file, and the links to it. */
+static void put_volume(const char *volume, const char *file, const char *text)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%s/..v1/%s", volume, file);
+    put(name, text);
+    make_volume(volume, file);
+}
+
+static void put_version(const char *volume, const char *version, const char *file, const char *text)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%s/..%s/%s", volume, version, file);
+    put(name, text);
+    swap_volume(volume, version);
+}
+
 static void copy(const char *from, const char *to)
 {
     CLEANUP(buf_done) struct buf b;
@@ -115,13 +132,20 @@ static void deploy(void)
 {
     make_cert("first", cert[0], key[0]);
     make_cert("second", cert[1], key[1]);
-    copy(cert[0], "tls/tls.crt");
-    copy(key[0], "tls/tls.key");
+    for (int i = 0; i < 2; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "tls/..v%d/tls.crt", i + 1);
+        copy(cert[i], name);
+        snprintf(name, sizeof(name), "tls/..v%d/tls.key", i + 1);
+        copy(key[i], name);
+    }
+    make_volume("tls", "tls.crt");
+    make_volume("tls", "tls.key");
     put_config("etc/..v1/kbs.toml", "");
     make_volume("etc", "kbs.toml");
-    put("policy/policy.rego", POLICY("true"));
-    put("as/opa/default.rego", EAR("input.sample.svn == data.reference.svn"));
-    put("rv/rv.json", VALUES("1"));
+    put_volume("policy", "policy.rego", POLICY("true"));
+    put_volume("as/opa", "default.rego", EAR("input.sample.svn == data.reference.svn"));
+    put_volume("rv", "rv.json", VALUES("1"));
     put("versions/1/r/t/loop", "loop");
     put("versions/1/r/t/open", "open");
     put("versions/1/r/t/good", "good");
@@ -221,6 +245,44 @@ static bool has_sample_plugin(const struct served *s)
 
 /* ---- changes ---- */
 
+/* Volumes that are swapped, as ConfigMaps and Secrets are; later changes are to files. */
+static void swapped_certificate(void)
+{
+    swap_volume("tls", "v2");
+}
+static void swapped_certificate_back(void)
+{
+    swap_volume("tls", "v1");
+}
+static bool certificate_is_old(const struct served *s)
+{
+    return certificate_is(s, "first");
+}
+static void swapped_policy(void)
+{
+    put_version("policy", "v2", "policy.rego", POLICY("false"));
+}
+static void swapped_policy_back(void)
+{
+    swap_volume("policy", "v1");
+}
+static void swapped_values(void)
+{
+    put_version("rv", "v2", "rv.json", VALUES("2"));
+}
+static void swapped_attestation_policy(void)
+{
+    put_version("as/opa", "v2", "default.rego", EAR("input.sample.svn == \"1\""));
+}
+static void swapped_attestation_policy_back(void)
+{
+    swap_volume("as/opa", "v1");
+}
+static void swapped_values_back(void)
+{
+    swap_volume("rv", "v1");
+}
+
 static void new_certificate(void)
 {
     copy(cert[1], "tls/tls.crt");
@@ -292,6 +354,14 @@ static const struct change {
     void (*apply)(void);
     bool (*seen)(const struct served *s);
 } changes[] = {
+    {"volume of the certificate", swapped_certificate, certificate_is_new},
+    {"volume of the certificate, back", swapped_certificate_back, certificate_is_old},
+    {"volume of the resource policy", swapped_policy, is_closed},
+    {"volume of the resource policy, back", swapped_policy_back, is_open},
+    {"volume of reference values", swapped_values, is_not_good},
+    {"volume of attestation policies", swapped_attestation_policy, is_good},
+    {"volume of attestation policies, back", swapped_attestation_policy_back, is_not_good},
+    {"volume of reference values, back", swapped_values_back, is_good},
     {"certificate and key", new_certificate, certificate_is_new},
     {"resource policy, closed", closed_policy, is_closed},
     {"resource policy, open", open_policy, is_open},

@@ -99,4 +99,27 @@ check "no evidence, no token in the log" sh -c "! grep -qE '$evidence|eyJ' '$wor
 check "status 2 without a socket" equal "$(status restful-as)" 2
 printf '{' >"$work/broken.json"
 check "status 1 with a broken configuration" equal "$(status restful-as -c "$work/broken.json" -s 127.0.0.1:0)" 1
+
+# ---- --check-config ----
+
+cat >"$work/check.json" <<JSON
+{"verifier_config": {"deny_list": "$work/deny.toml"},
+ "storage_backend": {"storage_type": "LocalFs", "backends": {"local_fs": {"dir_path": "$work/none/store"}}}}
+JSON
+: >"$work/deny.toml"
+check "--check-config needs no socket, and names what would be made" \
+    equal "$(restful-as -c "$work/check.json" --check-config 2>/dev/null)" \
+    "\"$work/none/store/attestation_service_policy\" does not exist yet and would be made
+\"$work/none/store/reference_value\" does not exist yet and would be made
+$work/check.json: the configuration is usable"
+check "and makes nothing" [ ! -e "$work/none" ]
+printf '[[deny]]\nreason = 7\n' >"$work/deny.toml"
+check "a broken deny list, by its place" equal \
+    "$(restful-as -c "$work/check.json" --check-config 2>&1 >/dev/null | grep ^Error; status restful-as -c "$work/check.json" --check-config)" \
+    "Error: could not read the kill switches: deny list \"$work/deny.toml\": line 2, column 1: entry 1: reason is not text of 1 to 512 bytes
+1"
+: >"$work/deny.toml"
+check "a certificate that is not there" equal \
+    "$(status restful-as -c "$work/check.json" --check-config -t "$work/none.crt" -k "$work/none.key")" 1
+check "an address that is none" equal "$(status restful-as -c "$work/check.json" --check-config -s nowhere)" 1
 finish

@@ -43,8 +43,13 @@ bool served_start(struct served *s)
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, s->log,
                                      O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    char *const argv[] = {(char *)(uintptr_t) "kbs", (char *)(uintptr_t) "-c",
-                          (char *)(uintptr_t)s->config, NULL};
+    char kbs[] = "kbs", config[] = "-c", anchors[] = "--extra-trust-anchors";
+    char *const argv[] = {kbs,
+                          config,
+                          (char *)(uintptr_t)s->config,
+                          s->anchors != NULL ? anchors : NULL,
+                          (char *)(uintptr_t)s->anchors,
+                          NULL};
     int e = posix_spawn(&s->pid, program, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     int64_t start = clock_monotonic_ns();

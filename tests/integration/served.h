@@ -12,9 +12,10 @@
 #include "virtualtee/machine.h"
 
 struct served {
-    const char *config; /* path */
-    char log[4096];     /* path: what it writes to standard error */
-    pid_t pid;          /* 0: none */
+    const char *config;  /* path */
+    const char *anchors; /* further roots of trust, a folder; NULL: none */
+    char log[4096];      /* path: what it writes to standard error */
+    pid_t pid;           /* 0: none */
     char url[96];
 };
 

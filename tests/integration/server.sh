@@ -68,6 +68,12 @@ check "and says so" has "$(curl -s --cacert "$work/tls.crt" -X POST --data-binar
 curl -s --cacert "$work/tls.crt" -X POST -d '{}' "$url/kbs/v0/auth" >/dev/null
 check "an access line has the size of the answer" sh -c "grep -q '\"POST /kbs/v0/auth HTTP/1.1\" 401 [1-9][0-9]* ' '$work/kbs.log' &&
     ! grep 'HTTP/1.1\" 401 0 ' '$work/kbs.log'"
+check "so has one that no handler saw" sh -c "grep -q '\"POST /kbs/v0/auth HTTP/1.1\" 413 26 \"-\" \"curl' '$work/kbs.log'"
+# A head that cannot be read leaves nothing of itself in the log.
+printf 'GET /\033[31mred?key=abc HTTP/1.1\nX: y\n\n' | openssl s_client -quiet -connect "127.0.0.1:${url##*:}" >"$work/refused.txt" 2>/dev/null
+check "what is no request is refused" has "$(cat "$work/refused.txt")" "HTTP/1.1 400 Bad Request"
+check "and has an access line without a byte of it" \
+    sh -c "grep -qE 'logger: 127.0.0.1:[0-9]+ \"-\" 400 0 \"-\" \"-\" 0\.000000\$' '$work/kbs.log' && ! grep -q 31mred '$work/kbs.log'"
 check "and so has /metrics" sh -c "curl -s --cacert '$work/tls.crt' $url/metrics | grep -q '^kbs_http_response_size_bytes_sum [1-9]'"
 
 # Reload: a client in a loop sees no failed request.
@@ -165,6 +171,71 @@ check "kbs starts with a broken policy" start_kbs "$work/kbs.toml"
 url=${url/127.0.0.1/localhost}
 check "/healthz is 503" equal "$(code "$url/healthz")" 503
 check "a request gets the policy engine's error" has "$(client get-resource --path a/b/c 2>&1)" PolicyEngineError
+
+# --check-config says what is wrong in the files that it names, and writes nothing.
+check_dir=$work/check-config
+mkdir -p "$check_dir"
+checked() { # STORAGE_TYPE DENY_LIST [LINES...]: a configuration of which nothing is there yet
+    cat >"$work/checked.toml" <<TOML
+$(config_head)
+[attestation_service.attestation_token_broker]
+policy_dir = "$check_dir/policies"
+[attestation_service.rvps_config.storage]
+type = "LocalFs"
+file_path = "$check_dir/values"
+[attestation_service.verifier_config]
+deny_list = "$2"
+[attestation_service.verifier_config.collateral]
+cache_dir = "$check_dir/cache/collateral"
+[storage_backend]
+storage_type = "$1"
+[storage_backend.backends.local_fs]
+dir_path = "$check_dir/store/files"
+[storage_backend.backends.local_json]
+file_dir_path = "$check_dir/store/json"
+[storage_backend.backends.sqlite]
+path = "$check_dir/db/claviger.sqlite"
+[[plugins]]
+name = "resource"
+TOML
+    check_answer=$(kbs -c "$work/checked.toml" --check-config 2>"$work/check.err")
+    check_status=$?
+}
+make_admin_key
+: >"$work/deny.toml"
+for type in LocalFs LocalJson Sqlite; do
+    checked $type "$work/deny.toml"
+    check "--check-config, $type: usable" equal "$check_status $(tail -1 <<<"$check_answer")" \
+        "0 $work/checked.toml: the configuration is usable, era new"
+    check "--check-config, $type: nothing is made" equal "$(find "$check_dir" -mindepth 1)" ""
+    check "--check-config, $type: the folder of collateral is named" has "$check_answer" \
+        "\"$check_dir/cache/collateral\" does not exist yet and would be made"
+    case $type in
+    LocalFs) made=store/files/kbs ;;
+    LocalJson) made=store/json ;;
+    Sqlite) made=db/claviger.sqlite ;;
+    esac
+    check "--check-config, $type: so is the store" has "$check_answer" "\"$check_dir/$made\" does not exist yet and would be made"
+done
+: >"$check_dir/db" # a file where a folder should be made
+checked Sqlite "$work/deny.toml"
+check "--check-config: what could not be made is an error" has "$check_status $(cat "$work/check.err")" \
+    "could not create directory \"$check_dir/db\": Not a directory"
+rm "$check_dir/db"
+printf '[[deny]]\nreason = "r"\nexpires = 2100-01-01T00:00:00Z\nchip_if = "00"\n' >"$work/deny.toml"
+checked LocalFs "$work/deny.toml"
+check "--check-config: a broken deny list, by its place" equal "$check_status $(grep ^Error "$work/check.err")" \
+    "1 Error: could not read the kill switches: deny list \"$work/deny.toml\": line 4, column 1: entry 1: \"chip_if\" is no member of an entry"
+checked LocalFs "$work/absent.toml"
+check "--check-config: a deny list that is not there" has "$check_status $(grep ^Error "$work/check.err")" \
+    "1 Error: could not read the kill switches: "
+mkdir -p "$check_dir/policies/opa"
+printf 'package policy\n\nexecutables := (\n' >"$check_dir/policies/opa/default.rego"
+checked LocalFs "$work/absent.toml"
+check "--check-config: every trouble is told" equal "$(grep -c ^Error "$work/check.err")" 2
+check "--check-config: a policy that does not compile, by its place" has "$(cat "$work/check.err")" 'Error: policy "default": default.rego:'
+check "--check-config: still nothing is made" equal "$(find "$check_dir" -mindepth 1 | sort | tr '\n' ' ')" \
+    "$check_dir/policies $check_dir/policies/opa $check_dir/policies/opa/default.rego "
 
 printf '[http_server]\ninsecure_htp = true\n[admin]\ninsecure_api = true\n' >"$work/typo.toml"
 check "a misspelt key is named beside the error that it leads to" \

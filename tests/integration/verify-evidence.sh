@@ -43,6 +43,22 @@ check "names what is missing" has "$($v $ours --config "$work/c.toml" -f json 2>
     'https://kdsintf.amd.com/vcek/v1/Milan/crl'
 check "and is satisfied" equal "$(status $v $ours --config "$work/c.toml" --collateral "$pki/collateral")" 0
 
+
+# Bundles of Intel's collateral.
+bundle=$pki/collateral/intel-tdx.json
+t="verify-evidence --tee tdx --evidence $work/td.json --report-data $nonce $ours -f json"
+virtual-tee evidence --pki "$pki" --tee tdx --report-data $nonce >"$work/td.json" || exit 99
+check "a bundle" equal "$(status $t --collateral "$bundle")" 0
+sed 's/"pck_crl_issuer_chain"/"nothing"/' "$bundle" >"$work/bundle.json"
+check "a bundle without the chain of its list" equal "$(status $t --collateral "$work/bundle.json")" 0
+check "without one, all that is missing is named in full" has "$($t 2>/dev/null)" \
+    '"expected":["https://api.trustedservices.intel.com/tdx/certification/v4/tcb?fmspc='
+virtual-tee evidence --pki "$pki" --tee tdx --report-data $nonce --set fmspc=00a06d080000 >"$work/td.json" || exit 99
+check "a bundle of another platform: says what does not fit" has "$($t --collateral "$bundle" 2>/dev/null)" \
+    '"check":"tcb-info","field":"/evidence/quote/signature/pck_chain/0/fmspc"'
+check "of several bundles, none is taken for it" has "$($t --collateral "$pki/collateral" 2>/dev/null)" \
+    '"check":"collateral","field":"/data/collateral"'
+
 printf '[attestation_service.verifier_config.snp_verifier]\nenforce_vek_dates = "true"\n' >"$work/c.toml"
 check "status 2: a switch in words" equal "$(status $v $ours --config "$work/c.toml")" 2
 check "with file, line and key" has "$($v $ours --config "$work/c.toml" 2>&1)" \

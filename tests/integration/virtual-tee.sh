@@ -37,6 +37,23 @@ check "an unknown fault" status 2 evidence --fault nothing
 check "a PCR that does not exist" status 2 evidence --pcr 24=$zeros
 check "an evidence version that does not exist" status 2 evidence --evidence-version 3
 check "init data that is not there" status 2 evidence --initdata "$work/none"
+check "an event log that is not there" status 2 evidence --tee tdx --event-log "$work/none"
+printf 'no log' >"$work/log"
+check "an event log that is none" status 2 evidence --tee tdx --event-log "$work/log"
+# A specification event, one event (EV_SEPARATOR of register 2), the end.
+{
+    printf '\0\0\0\0\3\0\0\0%020d' 0 | tr 0 '\0'
+    printf '\041\0\0\0Spec ID Event03\0\0\0\0\0\0\2\0\2\1\0\0\0\014\0\060\0\0'
+    printf '\2\0\0\0\4\0\0\0\1\0\0\0\014\0'
+    printf '\0\0\0\0' | openssl dgst -sha384 -binary
+    printf '\4\0\0\0\0\0\0\0\377\377\377\377\377\377\377\377'
+} >"$work/log"
+evidence --tee tdx --event-log "$work/log" >"$work/td.json" || exit 99
+td="verify-evidence --tee tdx --evidence $work/td.json --report-data 00ff --extra-trust-anchors $pki/anchors --collateral $pki/collateral"
+check "an event log travels, and its replay gives the registers" has "$($td 2>/dev/null)" '"type_name": "EV_SEPARATOR"'
+evidence --tee tdx --event-log "$work/log" --set rtmr_1="$zeros${zeros:32}" >"$work/td.json" || exit 99
+check "registers that are set win over it" has "$($td 2>/dev/null)" 'refused by event-log at /evidence/quote/body/rtmr_1'
+check "evidence without an event log" status 2 evidence --tee sgx --event-log "$work/log"
 check "options with =" status 0 evidence --evidence-version=1 --set=vmpl=1
 pcr9() { evidence "$@" | tr '"' '\n' | grep -cx "${zeros:1}7"; }
 check "of two --pcr the last wins" equal "$(pcr9 --pcr 9=$zeros --pcr 9="${zeros:1}7")" 1

@@ -41,8 +41,8 @@ static void endorsements_unref(void *object)
     struct endorsements *e = object;
     if (e == NULL || __atomic_sub_fetch(&e->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
-    crl_unref(e->pck_crl);
-    crl_unref(e->root_crl);
+    crl_free(e->pck_crl);
+    crl_free(e->root_crl);
     arena_done(&e->arena);
     free(e);
 }

@@ -134,7 +134,7 @@ static void item_run_done(struct item_run *c)
 {
     cert_unref(c->certs[0]);
     cert_unref(c->certs[1]);
-    crl_unref(c->crl);
+    crl_free(c->crl);
     arena_done(&c->arena);
 }
 

@@ -82,9 +82,11 @@ static bool read_tcb(struct str query, struct amd_name *out)
 bool amd_url_parse(struct str url, struct amd_name *out)
 {
     *out = (struct amd_name){0};
+    /* In the path: a query that looks like a name of AMD's does not make Intel's item one. */
+    struct str path = str_slice(url, 0, str_find(url, '?', 0));
     for (int i = 0; i < 2; i++) {
         struct str mark = i == 0 ? STR("/vcek/v1/") : STR("/vlek/v1/");
-        const char *at = memmem(url.ptr, url.len, mark.ptr, mark.len);
+        const char *at = memmem(path.ptr, path.len, mark.ptr, mark.len);
         if (at == NULL)
             continue;
         out->vlek = i == 1;

@@ -109,6 +109,12 @@ static enum status check_aael(struct verify *v, struct tdx_run *r)
     return OK;
 }
 
+/* Of the CCEL; old guests kept the agent's events, which went to RTMR 3, in their text log. */
+static uint32_t replayed_registers(const struct tdx_run *r)
+{
+    return r->old_guest ? 3 : 4;
+}
+
 /* Step 4.  Nothing of a log is used before its replay gives the registers. */
 static enum status check_eventlogs(struct verify *v, struct tdx_run *r)
 {
@@ -126,8 +132,7 @@ static enum status check_eventlogs(struct verify *v, struct tdx_run *r)
         if (st != OK)
             return FAIL_PLAIN(v, CHECK_EVENT_LOG, "/evidence/cc_eventlog",
                               "TDX Verifier: Parse CC Eventlog failed: %s", why.text);
-        uint32_t last = r->old_guest ? 3 : 4;
-        for (uint32_t i = 1; st == OK && i <= last; i++)
+        for (uint32_t i = 1; st == OK && i <= replayed_registers(r); i++)
             st = check_register(v, r, i);
     }
     if (st == OK)
@@ -145,16 +150,15 @@ static enum status log_claims(struct verify *v, struct tdx_run *r, struct value_
         return OK;
     value events;
     struct error why = ERROR_INIT;
-    /* HARDEN as-3: nothing has replayed an old guest's entries of register 4. */
-    uint32_t skip = r->old_guest ? 4 : UINT32_MAX;
-    enum status st = eventlog_claims(v->a, &r->log, skip, &events, &why);
+    uint32_t last = replayed_registers(r); /* HARDEN as-3 */
+    enum status st = eventlog_claims(v->a, &r->log, last, &events, &why);
     if (st == ERR_NOMEM || arena_status(v->a) != OK)
         return error_nomem(v->err);
     if (st != OK)
         return FAIL_PLAIN(v, CHECK_EVENT_LOG, "/evidence/cc_eventlog/details",
                           "TDX Verifier: Parse CC Eventlog failed: %s", why.text);
     value_builder_put_str(claims, "uefi_event_logs", events);
-    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log, skip));
+    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log, last));
     return OK;
 }
 

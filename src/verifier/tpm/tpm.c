@@ -244,13 +244,13 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
         return st;
 
     struct value_builder claims;
-    value_builder_init(&claims, a, 32);
-    value_builder_put_str(&claims, "init_data", claim_hex(a, r.pcrs[8]));
-    value_builder_put_str(&claims, "report_data",
-                          claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
+    value_builder_init(&claims, a, 2 * (TPM_PCR_COUNT + 4)); /* in the order that an object has */
     value_builder_put_str(&claims, "ak_public", value_string(a, r.ak_text));
+    value_builder_put_str(&claims, "init_data", claim_hex(a, r.pcrs[8]));
     for (unsigned i = 0; i < TPM_PCR_COUNT; i++)
         value_builder_put_str(&claims, tpm_pcr_names[i], claim_hex(a, r.pcrs[i]));
+    value_builder_put_str(&claims, "report_data",
+                          claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
     return verify_finish(&v, &claims, VALUE_UNDEFINED);
 }
 

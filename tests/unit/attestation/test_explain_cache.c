@@ -15,7 +15,7 @@ static struct rvps_snapshot *snapshot_of(const char *text, struct rvps **rvps)
     snprintf(path, sizeof(path), "%s/values-%d.json", tap_tmpdir(), number++);
     CHECK(file_write(path, str_of(text), 0600, NULL) == OK);
     bool changed;
-    CHECK(rvps_open_file(path, true, rvps, NULL) == OK);
+    CHECK(rvps_open_file(path, STORAGE_MAKE, true, rvps, NULL) == OK);
     CHECK(rvps_refresh(*rvps, NOW, NULL, NULL, &changed, NULL) == OK);
     return rvps_snapshot_get(*rvps);
 }
@@ -132,8 +132,8 @@ int main(void)
     explain_cache_free(c);
     rvps_snapshot_unref(s1);
     rvps_snapshot_unref(s2);
-    rvps_unref(r1);
-    rvps_unref(r2);
+    rvps_free(r1);
+    rvps_free(r2);
     rego_policy_unref(p);
     rego_policy_unref(nosy);
     return tap_done();

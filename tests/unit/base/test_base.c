@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,11 +7,13 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/cli.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/report.h"
 #include "base/secret.h"
 #include "base/utf8.h"
 #include "tap.h"
@@ -323,12 +326,114 @@ static void test_encode(void)
     CHECK(hex_bytes(&a, STR("0g"), &bytes, NULL) == ERR_INVALID);
 }
 
+/* Words of eight digits and what is left: each byte at each place of texts of each length. */
+static void test_hex_words(void)
+{
+    static const char digits[] = "9f8E7d6C5b4A3012fedcba9876543210";
+    bool refused = true, read = true, written = true, place = true;
+    for (size_t len = 0; len <= 20; len += 2)
+        for (size_t at = 0; at < len; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                CLEANUP(arena_done) struct arena a;
+                arena_init(&a, 1000);
+                char text[20], again[20];
+                memcpy(text, digits, len);
+                text[at] = (char)c;
+                struct str bytes = STR_EMPTY;
+                struct error err = ERROR_INIT;
+                enum status st = hex_bytes(&a, (struct str){text, len}, &bytes, &err);
+                if (!isxdigit((int)c)) {
+                    char want[64];
+                    snprintf(want, sizeof(want), "not a hexadecimal digit at offset %zu", at);
+                    refused &= st == ERR_INVALID;
+                    place &= strcmp(err.text, want) == 0;
+                    continue;
+                }
+                read &= st == OK && bytes.len == len / 2;
+                for (size_t i = 0; read && i < len; i++) {
+                    unsigned n = (unsigned char)bytes.ptr[i / 2];
+                    again[i] = "0123456789abcdef"[i % 2 == 0 ? n >> 4 : n & 15];
+                    read &= again[i] == tolower((unsigned char)text[i]);
+                }
+                written &= str_equal(hex_text(&a, bytes), (struct str){again, len});
+            }
+    CHECK(refused);
+    CHECK(place);
+    CHECK(read);
+    CHECK(written);
+}
+
 static int fault_errno;
 static const char *fault_call;
 
 static int inject(const char *call)
 {
     return strcmp(call, fault_call) == 0 ? fault_errno : 0;
+}
+
+/* The same answer and text as the real thing, and nothing made. */
+static void test_can_make_dirs(void)
+{
+    char dir[200], file[220];
+    snprintf(dir, sizeof(dir), "%s/can", tap_tmpdir());
+    snprintf(file, sizeof(file), "%s/file", tap_tmpdir());
+    CHECK(file_write(file, STR("x"), 0600, NULL) == OK);
+    const struct {
+        const char *name, *below;
+        enum status want;
+    } rows[] = {
+        {"deep", "can/a/b/", OK},
+        {"relative to what is there", ".", OK},
+        {"a file", "file", ERR_IO},
+        {"below a file", "file/a", ERR_IO},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char path[300];
+        snprintf(path, sizeof(path), "%s/%s", tap_tmpdir(), rows[i].below);
+        struct error can = ERROR_INIT, made = ERROR_INIT;
+        CHECK_STATUS_ROW(file_can_make_dirs(path, &can), rows[i].want, &can, rows[i].name);
+        CHECK_ROW(access(dir, F_OK) != 0, rows[i].name);
+        CHECK_STATUS_ROW(file_make_dirs(path, &made), rows[i].want, &made, rows[i].name);
+        CHECK_STR_ROW(str_of(can.text), str_of(made.text), rows[i].name);
+        char undo[320];
+        snprintf(undo, sizeof(undo), "%s/a/b", dir);
+        rmdir(undo);
+        snprintf(undo, sizeof(undo), "%s/a", dir);
+        rmdir(undo);
+        rmdir(dir);
+    }
+    CHECK(file_can_make_dirs("a-name-without-a-folder", NULL) == OK);
+    CHECK(file_can_make_dirs("", NULL) == ERR_IO);
+    if (geteuid() != 0)
+        CHECK(file_can_make_dirs("/proc/none", NULL) == ERR_IO);
+}
+
+static void test_cli(void)
+{
+    const struct {
+        const char *name;
+        int number;
+    } table[] = {{"one", 1}, {"two", 2}, {"", 0}};
+    CHECK(CLI_FIND(table, "one") == 0 && CLI_FIND(table, "two") == 1 && CLI_FIND(table, "") == 2);
+    CHECK(CLI_FIND(table, "on") == ARRAY_LEN(table) && CLI_FIND(table, "ones") == 3);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 100);
+    CHECK(cli_read("/nowhere", &b, NULL) == ERR_NOT_FOUND);
+    char program[] = "program", typo[] = "--hel", *words[] = {program, typo, NULL};
+    CHECK(!cli_is_answered(1, words, "", "") && !cli_is_answered(2, words, "", ""));
+}
+
+static void test_report(void)
+{
+    CLEANUP(report_done) struct report r;
+    report_init(&r);
+    report_missing(&r, NULL);
+    CHECK(r.notes.len == 0);
+    report_missing(&r, "/a\n\"b");
+    report_trouble(&r, "%d of %s", 2, "them");
+    report_trouble(&r, "three");
+    CHECK_STR(buf_str(&r.troubles), STR("Error: 2 of them\nError: three\n"));
+    CHECK(r.notes.len > 0 && str_find(buf_str(&r.notes), '\n', 0) == r.notes.len - 1);
 }
 
 /* Written in place, replaced, gone: each is seen without reading. */
@@ -440,8 +545,12 @@ int main(void)
     test_hash();
     test_clock();
     test_encode();
+    test_hex_words();
     test_file();
     test_file_state();
+    test_can_make_dirs();
+    test_report();
+    test_cli();
     test_log();
     test_secret();
     return tap_done();

@@ -164,6 +164,9 @@ static void test_vcek_urls(void)
         CHECK(amd_url_parse(amd_crl_url(&a, STR("https://k"), g == SNP_GENOA, g), &n) &&
               n.item == AMD_CRL && n.vlek == (g == SNP_GENOA));
     }
+    /* An item of Intel's stays one, whatever its query says. */
+    struct amd_name n;
+    CHECK(!amd_url_parse(STR("https://x/sgx/certification/v4/rootcacrl?/vcek/v1/Milan/crl"), &n));
 }
 
 /* ---- items of the test PKI ---- */

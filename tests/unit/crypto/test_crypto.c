@@ -11,9 +11,7 @@ static struct arena memory;
 
 static struct str hex(const char *text)
 {
-    struct str out = STR_EMPTY;
-    status_ignore(hex_bytes(&memory, str_of(text), &out, NULL));
-    return out;
+    return tap_bytes(&memory, text);
 }
 
 static struct str b64u(const char *text)
@@ -638,7 +636,7 @@ static void test_shared_objects(void)
         CHECK(good[i]);
     }
     privkey_unref(shared_key);
-    sealer_unref(shared_sealer);
+    sealer_free(shared_sealer);
 }
 
 /* ---- allocation failures ---- */
@@ -744,7 +742,7 @@ static void test_no_memory(void)
     }
     privkey_unref(sweep_ec);
     privkey_unref(sweep_rsa);
-    sealer_unref(shared_sealer);
+    sealer_free(shared_sealer);
 }
 
 int main(void)

@@ -12,9 +12,7 @@ static struct arena memory;
 
 static struct str hex(const char *text)
 {
-    struct str out = STR_EMPTY;
-    status_ignore(hex_bytes(&memory, str_of(text), &out, NULL));
-    return out;
+    return tap_bytes(&memory, text);
 }
 
 static struct privkey *make_key(enum key_kind kind)

@@ -95,7 +95,7 @@ static bool web_start(struct web *w, const char *cert, const char *key)
         .listen_count = 1,
         .reactors = 1,
         .limits = HTTP_LIMITS_DEFAULT,
-        .handler = {web_quick, web_work, web_done, w},
+        .handler = {web_quick, web_work, web_done, NULL, w},
     };
     if (!CHECK_STATUS(http_server_new(&o, &w->server, &err), OK, &err))
         return false;

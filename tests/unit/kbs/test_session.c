@@ -31,7 +31,7 @@ static void setup(struct world *w, size_t store_max)
 static void teardown(struct world *w)
 {
     session_store_free(w->store);
-    sealer_unref(w->sealer);
+    sealer_free(w->sealer);
     arena_done(&w->arena);
 }
 
@@ -83,7 +83,7 @@ static void test_challenge(void)
     CHECK(all_refused);
     struct sealer *other = make_sealer(2);
     CHECK(cookie_open(&w.arena, other, w.store, cookie, NOW, &kind, &back, &s, NULL) == ERR_DENIED);
-    sealer_unref(other);
+    sealer_free(other);
     CHECK(open_cookie(&w, STR(""), NOW, &kind, &back, &s) != OK);
     CHECK(open_cookie(&w, STR("00112233445546778899aabbccddeeff"), NOW, &kind, &back, &s) ==
           ERR_NOT_FOUND);

@@ -1,23 +1,12 @@
 /* Executables, PCRs of unified kernel images, and reference values as text. */
 #include <stdio.h>
 
-#include "base/encode.h"
 #include "image.h"
 #include "measure/reference.h"
 #include "measure/register.h"
 #include "measure/uki.h"
 #include "tap.h"
 #include "value/json.h"
-
-static void hex_of(const struct digest *d, char out[2 * DIGEST_MAX + 1])
-{
-    CLEANUP(buf_done) struct buf b;
-    buf_init(&b, 2 * DIGEST_MAX);
-    hex_write(&b, digest_str(d));
-    memcpy(out, b.ptr, b.len);
-    out[b.len] = '\0';
-}
-#define HEX(d) (hex_of((d), hex), str_of(hex))
 
 static const struct uki_options ready = {
     .phases = {UKI_PHASES_READY, sizeof(UKI_PHASES_READY) - 1}};
@@ -44,17 +33,16 @@ static void test_recorded(void)
         struct pe pe;
         struct uki_pcrs pcrs = {.stub = 0};
         struct error err = ERROR_INIT;
-        char hex[2 * DIGEST_MAX + 1];
         CHECK_STATUS_ROW(pe_parse(buf_str(&image), &pe, &err), OK, &err, rows[i].pcr9);
         CHECK_STATUS_ROW(uki_measure(&pe, &ready, &pcrs, &err), OK, &err, rows[i].pcr9);
         CHECK(pcrs.stub == rows[i].stub);
-        CHECK_STR(HEX(&pcrs.pcr9), str_of(rows[i].pcr9));
-        CHECK_STR(HEX(&pcrs.pcr11), str_of(rows[i].pcr11));
+        CHECK_HEX(digest_str(&pcrs.pcr9), rows[i].pcr9);
+        CHECK_HEX(digest_str(&pcrs.pcr11), rows[i].pcr11);
         /* The value of the workshop, and of every real machine in the vectors. */
-        CHECK_STR(HEX(&pcrs.pcr3),
-                  STR("3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969"));
-        CHECK_STR(HEX(&pcrs.pcr12),
-                  STR("0000000000000000000000000000000000000000000000000000000000000000"));
+        CHECK_HEX(digest_str(&pcrs.pcr3),
+                  "3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969");
+        CHECK_HEX(digest_str(&pcrs.pcr12),
+                  "0000000000000000000000000000000000000000000000000000000000000000");
     }
 }
 
@@ -220,10 +208,10 @@ static void test_authenticode(void)
     image_uki(&file, 252);
     struct pe pe;
     struct digest plain, d;
-    char hex[2 * DIGEST_MAX + 1];
     CHECK(pe_parse(buf_str(&file), &pe, NULL) == OK);
     CHECK(pe_authenticode(&pe, DIGEST_SHA256, &plain, NULL) == OK);
-    CHECK_STR(HEX(&plain), STR("e9ffc88d2b36a0ed40a02ae0f84ba8f83d3e738fd843f58e2c51d2219e6b6192"));
+    CHECK_HEX(digest_str(&plain),
+              "e9ffc88d2b36a0ed40a02ae0f84ba8f83d3e738fd843f58e2c51d2219e6b6192");
 
     /* Checksum and certificates are not covered: signing an image does not change its digest. */
     store_le32(file.ptr + 0x98 + 64, 0xabcdef);

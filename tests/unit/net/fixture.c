@@ -88,6 +88,17 @@ static void done(void *user, const struct http_exchange *x, size_t bytes_sent)
     atomic_fetch_add(&f->done_calls, 1);
 }
 
+static void refused(void *user, const struct http_exchange *x)
+{
+    struct fixture *f = user;
+    pthread_mutex_lock(&f->lock);
+    snprintf(f->refused_line, sizeof(f->refused_line), "%.*s %.*s %.*s %d%s",
+             STR_ARG(x->head == NULL ? STR("-") : x->head->method), STR_ARG(x->path),
+             STR_ARG(x->query), x->status, x->start_ns == 0 ? "" : " timed");
+    pthread_mutex_unlock(&f->lock);
+    atomic_fetch_add(&f->refused_calls, 1);
+}
+
 /* ---- the server ---- */
 
 struct http_limits fixture_limits(void)
@@ -110,7 +121,7 @@ static void *run(void *user)
 bool fixture_start(struct fixture *f, struct http_limits limits, struct tls_server *tls,
                    unsigned reactors)
 {
-    *f = (struct fixture){0};
+    *f = (struct fixture){.lock = PTHREAD_MUTEX_INITIALIZER};
     struct http_listen listen = {"127.0.0.1:0", tls};
     struct http_options o = {
         .listen = &listen,
@@ -118,7 +129,7 @@ bool fixture_start(struct fixture *f, struct http_limits limits, struct tls_serv
         .reactors = reactors,
         .workers = 2,
         .limits = limits,
-        .handler = {quick, work, done, f},
+        .handler = {quick, work, done, refused, f},
     };
     struct error err = ERROR_INIT;
     if (http_server_new(&o, &f->server, &err) != OK) {

@@ -32,6 +32,9 @@ struct fixture {
     char address[64];
     enum status result;
     atomic_int done_calls, released, counter, slow;
+    atomic_int refused_calls; /* of refused(); of the last, what it was told: */
+    pthread_mutex_t lock;
+    char refused_line[256];             /* "METHOD PATH QUERY STATUS[ timed]" */
     atomic_size_t last_sent, last_body; /* of done(): all bytes, those of the body */
 };
 

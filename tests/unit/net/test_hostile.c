@@ -438,6 +438,67 @@ static void test_timeouts(bool over_tls)
     SSL_CTX_free(ctx);
 }
 
+/*
+ * What never comes to its end although it goes on all the time: a byte every few
+ * milliseconds wins nobody more time than silence does.
+ */
+static void test_trickles(struct tls_server *tls)
+{
+    const struct {
+        const char *name;
+        bool tls, below; /* below: of TLS itself, which gets no answer of HTTP */
+        struct str first;
+        char byte;
+        int want;
+    } trickles[] = {
+        {"a head", false, false, STR(""), 'G', 408},
+        {"fields", false, false, STR("GET /none HTTP/1.1\r\nA: "), 'a', 408},
+        {"a body", false, false, STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 90000\r\n\r\n"),
+         'x', 408},
+        {"a chunk", false, false,
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n8000\r\n"), 'x', 408},
+        {"a size of a chunk", false, false,
+         STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1;"), 'x', 408},
+        {"a body over TLS", true, false,
+         STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 90000\r\n\r\n"), 'x', 408},
+        {"a TLS hello", true, true, STR("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 'r', 0},
+        {"a TLS record", true, true, STR("\x16\x03\x01\x40\x00\x01\x00\x3f\xfc"), 'r', 0},
+    };
+    struct http_limits l = fixture_limits();
+    l.head_timeout_ms = l.body_timeout_ms = 200;
+    l.close_timeout_ms = 10 * PATIENCE_MS; /* no reset while we send on */
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    for (int over_tls = 0; over_tls < 2; over_tls++) {
+        struct fixture f;
+        if (!CHECK(fixture_start(&f, l, over_tls ? tls : NULL, 1)))
+            return;
+        for (size_t i = 0; i < ARRAY_LEN(trickles); i++) {
+            if (trickles[i].tls != over_tls)
+                continue;
+            int64_t start = now_ms();
+            int fd = connect_in_time(f.address, trickles[i].below || !over_tls ? NULL : ctx);
+            raw_send(fd, trickles[i].first);
+            /* Well beyond the time that there is, then look at what came. */
+            while (now_ms() - start < 600 && raw_send(fd, (struct str){&trickles[i].byte, 1}))
+                usleep(5000);
+            CLEANUP(buf_done) struct buf text;
+            buf_init(&text, 1 << 20);
+            struct raw_answer a;
+            raw_answer_init(&a);
+            if (trickles[i].want != 0)
+                CHECK_ROW(raw_read_answer(fd, &text, false, &a) && a.status == trickles[i].want,
+                          trickles[i].name);
+            CHECK_ROW(raw_at_end(fd), trickles[i].name);
+            CHECK_ROW(now_ms() - start >= 199, trickles[i].name);
+            raw_answer_done(&a);
+            raw_close(fd);
+        }
+        CHECK(WAIT_UNTIL(http_server_stats(f.server).active == 0));
+        CHECK(fixture_stop(&f));
+    }
+    SSL_CTX_free(ctx);
+}
+
 /* ---- a crowd that says nothing ---- */
 
 /* Resident bytes of a process. */
@@ -555,5 +616,6 @@ int main(void)
     test_traffic(true);
     test_timeouts(false);
     test_timeouts(true);
+    test_trickles(tls);
     return tap_done();
 }

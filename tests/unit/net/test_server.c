@@ -56,6 +56,65 @@ static void test_bytes(void)
     CHECK(fixture_stop(&f));
 }
 
+/* What the server refuses by itself is told once, with what could be read of it. */
+static void test_refused(void)
+{
+    CLEANUP(buf_done) struct buf moved, fields;
+    buf_init(&moved, 1 << 20); /* a body that makes the buffer move, and then is none */
+    buf_add_cstr(&moved,
+                 "POST /echo?q HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n10000\r\n");
+    for (int i = 0; i < 0x10000; i++)
+        buf_add_byte(&moved, 'x');
+    buf_add_cstr(&moved, "\r\nz\r\n");
+    buf_init(&fields, 1 << 20);
+    buf_add_cstr(&fields, "GET /none HTTP/1.1\r\n" H);
+    for (int i = 0; i < HTTP_HEADERS_MAX; i++)
+        buf_add_cstr(&fields, "A: b\r\n");
+    buf_add_cstr(&fields, "\r\n");
+    const struct {
+        const char *name;
+        struct str send;
+        bool after; /* an answer to a good request */
+        const char *want;
+    } rows[] = {
+        {"bare LF", STR("GET /\x1b[31m HTTP/1.1\n"), false, "-   400"},
+        {"pipelined", STR("GET /none HTTP/1.1\r\n" H "\r\nGET / HTTP/1.1\n"), true, "-   400"},
+        {"too many fields", buf_str(&fields), false, "-   431"},
+        {"HTTP/2", STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), false, "-   505"},
+        {"coding", STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n"),
+         false, "-   501"},
+        {"length", STR("POST /echo?a=b HTTP/1.1\r\n" H "Content-Length: 200000\r\n\r\n"), false,
+         "POST /echo a=b 413 timed"},
+        {"chunk", STR("POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n30000\r\n"),
+         false, "POST /echo  413 timed"},
+        {"not a chunk", buf_str(&moved), false, "POST /echo q 400 timed"},
+        {"half a body", STR("POST /echo HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nab"), false,
+         "POST /echo  408 timed"}, /* the last: with a time-out that it waits for */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_limits l = fixture_limits();
+        if (i == ARRAY_LEN(rows) - 1)
+            l.body_timeout_ms = 100;
+        struct fixture f;
+        if (!CHECK(fixture_start(&f, l, NULL, 1)))
+            return;
+        struct raw_answer a;
+        raw_answer_init(&a);
+        CLEANUP(buf_done) struct buf text;
+        buf_init(&text, 1 << 20);
+        int fd = raw_connect(f.address);
+        raw_send(fd, rows[i].send);
+        CHECK_ROW(!rows[i].after || raw_read_answer(fd, &text, true, &a), rows[i].name);
+        CHECK_ROW(raw_read_answer(fd, &text, false, &a) && a.close, rows[i].name);
+        CHECK_ROW(WAIT_UNTIL(atomic_load(&f.refused_calls) == 1), rows[i].name);
+        raw_answer_done(&a);
+        close(fd);
+        CHECK_ROW(fixture_stop(&f), rows[i].name);
+        CHECK_STR_ROW(str_of(f.refused_line), str_of(rows[i].want), rows[i].name);
+        CHECK_ROW(f.refused_calls == 1 && f.done_calls == rows[i].after, rows[i].name);
+    }
+}
+
 /* ---- sizes ---- */
 
 static void add_field(struct buf *b, size_t len)
@@ -601,6 +660,7 @@ static void test_hooks(void)
 int main(void)
 {
     test_bytes();
+    test_refused();
     test_head_limit();
     test_held_bodies();
     test_lengths();

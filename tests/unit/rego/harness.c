@@ -94,8 +94,7 @@ void rego_call_print(struct rego_call *call, struct str line)
 
 void rego_call_test_case(struct rego_call *call, value names)
 {
-    (void)names;
-    snprintf(of(call)->printed, sizeof(of(call)->printed), "case");
+    snprintf(of(call)->printed, sizeof(of(call)->printed), "case of %zu", value_len(names));
 }
 
 struct str rego_call_location(struct rego_call *call)

@@ -8,7 +8,7 @@
 
 #include "tap.h"
 
-static enum rego_outcome twice(crego_call *call, const crego_value *args, crego_value *out)
+static crego_outcome twice(crego_call *call, const crego_value *args, crego_value *out)
 {
     int64_t n;
     int *calls = crego_call_user(call);

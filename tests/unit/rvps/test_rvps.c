@@ -46,7 +46,7 @@ static struct rvps *open_with(const char *path, bool enforce, struct warnings *w
 {
     struct rvps *r = NULL;
     struct error err = ERROR_INIT;
-    CHECK_STATUS(rvps_open_file(path, enforce, &r, &err), OK, &err);
+    CHECK_STATUS(rvps_open_file(path, STORAGE_MAKE, enforce, &r, &err), OK, &err);
     CHECK_STATUS(rvps_refresh(r, NOW, w != NULL ? warn : NULL, w, NULL, &err), OK, &err);
     return r;
 }
@@ -195,7 +195,7 @@ static void test_broken(void)
     struct error err = ERROR_INIT;
     bool changed = true;
     put(path, STR("not JSON"));
-    CHECK_STATUS(rvps_open_file(path, true, &r, &err), OK, &err);
+    CHECK_STATUS(rvps_open_file(path, STORAGE_MAKE, true, &r, &err), OK, &err);
     CHECK(rvps_refresh(r, NOW, NULL, NULL, &changed, &err) == ERR_INVALID && !changed);
     CHECK(strstr(err.text, "broken.json\": line 1, column 1: ") != NULL);
     CHECK(rvps_snapshot_get(r) == NULL);
@@ -212,7 +212,7 @@ static void test_broken(void)
     rvps_snapshot_unref(s);
     unlink(path);
     CHECK(rvps_refresh(r, NOW, NULL, NULL, &changed, &err) == ERR_NOT_FOUND && !changed);
-    rvps_unref(r);
+    rvps_free(r);
 
     CLEANUP(rvps_cleanup) struct rvps *none = open_with(path_of("missing.json"), true, NULL);
     s = rvps_snapshot_get(none);
@@ -304,7 +304,9 @@ static void test_register_storage(void)
     struct error err = ERROR_INIT;
     struct storage *st = NULL;
     struct rvps *r = NULL;
-    CHECK_STATUS(storage_open_local_fs(tap_tmpdir(), STR("reference_value"), &st, &err), OK, &err);
+    CHECK_STATUS(
+        storage_open_local_fs(tap_tmpdir(), STR("reference_value"), STORAGE_MAKE, &st, &err), OK,
+        &err);
     CHECK_STATUS(rvps_open_storage(st, true, &r, &err), OK, &err);
     CHECK_STATUS(rvps_refresh(r, NOW, NULL, NULL, NULL, &err), OK, &err);
     CHECK_STATUS(rvps_register(r, message(&a, "sample", "{\"b\":2}"), NOW, &err), OK, &err);
@@ -328,7 +330,7 @@ static void test_register_storage(void)
     s = rvps_snapshot_get(r);
     CHECK_STR(text_of(&a, rvps_all(s, NOW)), STR("{\"b\":2,\"x\":[1]}"));
     rvps_snapshot_unref(s);
-    rvps_unref(r);
+    rvps_free(r);
     storage_unref(st);
 }
 

@@ -21,22 +21,28 @@ static const char *const kind_names[] = {"memory", "local_fs", "local_json", "ne
 /* The database of an open_kind() folder. */
 static const char *database_in(const char *dir)
 {
-    static char path[4300];
+    static char path[4400];
     snprintf(path, sizeof(path), "%s/sub/claviger.sqlite", dir);
     return path;
 }
 
-static struct storage *open_kind(enum kind kind, const char *dir)
+static struct storage *open_how(enum kind kind, const char *dir, enum storage_how how)
 {
     struct storage *s = NULL;
     struct error err = ERROR_INIT;
     enum status st = kind == MEMORY       ? storage_open_memory(&s, &err)
-                     : kind == LOCAL_FS   ? storage_open_local_fs(dir, STR("ns"), &s, &err)
-                     : kind == LOCAL_JSON ? storage_open_local_json(dir, STR("ns"), &s, &err)
-                     : kind == SQLITE ? storage_open_sqlite(database_in(dir), STR("ns"), &s, &err)
-                                      : storage_open_nested(dir, &s, &err);
+                     : kind == LOCAL_FS   ? storage_open_local_fs(dir, STR("ns"), how, &s, &err)
+                     : kind == LOCAL_JSON ? storage_open_local_json(dir, STR("ns"), how, &s, &err)
+                     : kind == SQLITE
+                         ? storage_open_sqlite(database_in(dir), STR("ns"), how, &s, &err)
+                         : storage_open_nested(dir, how, &s, &err);
     CHECK_STATUS_ROW(st, OK, &err, kind_names[kind]);
     return s;
+}
+
+static struct storage *open_kind(enum kind kind, const char *dir)
+{
+    return open_how(kind, dir, STORAGE_MAKE);
 }
 
 static const char *subdir(const char *name)
@@ -51,6 +57,34 @@ static bool holds(struct storage *s, struct str key, struct str want)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, STORAGE_VALUE_MAX);
     return storage_get(s, key, &b, NULL) == OK && str_equal(buf_str(&b), want);
+}
+
+/* Looking makes nothing and says what is missing; what is there is read. */
+static void test_looking(enum kind kind)
+{
+    const char *row = kind_names[kind];
+    char dir[4300], want[4500];
+    snprintf(dir, sizeof(dir), "%s-looked-at/deep", subdir(row));
+    snprintf(want, sizeof(want), "%s%s", kind == SQLITE ? database_in(dir) : dir,
+             kind == LOCAL_FS ? "/ns" : "");
+    CLEANUP(storage_cleanup) struct storage *s = open_how(kind, dir, STORAGE_LOOK);
+    const char *missing = storage_missing(s);
+    CHECK_ROW(kind == MEMORY ? missing == NULL : missing != NULL && strcmp(missing, want) == 0,
+              row);
+    CHECK_ROW(access(dir, F_OK) != 0, row);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 100);
+    CHECK_ROW(storage_get(s, STR("k"), &b, NULL) == ERR_NOT_FOUND, row);
+    s = storage_unref(s);
+    if (kind == MEMORY)
+        return;
+
+    s = open_how(kind, dir, STORAGE_MAKE);
+    CHECK_ROW(storage_missing(s) == NULL && storage_set(s, STR("k"), STR("v"), true, NULL) == OK,
+              row);
+    s = storage_unref(s);
+    s = open_how(kind, dir, STORAGE_LOOK);
+    CHECK_ROW(storage_missing(s) == NULL && holds(s, STR("k"), STR("v")), row);
 }
 
 static void test_operations(enum kind kind)
@@ -154,7 +188,7 @@ static void test_keys(void)
 
     struct storage *none = NULL;
     struct error err = ERROR_INIT;
-    CHECK(storage_open_local_fs("/tmp", STR("a/../b"), &none, &err) == ERR_INVALID);
+    CHECK(storage_open_local_fs("/tmp", STR("a/../b"), STORAGE_MAKE, &none, &err) == ERR_INVALID);
     CHECK_STR(str_of(err.text), STR("invalid storage namespace: a/../b"));
 }
 
@@ -212,11 +246,12 @@ static void test_namespaces_of_a_database(void)
     char other[4400];
     snprintf(other, sizeof(other), "%s/sub/../sub/claviger.sqlite", subdir("shared"));
     struct error err = ERROR_INIT;
-    CHECK_STATUS(storage_open_sqlite(path, STR("kbs"), &a, &err), OK, &err);
-    CHECK_STATUS(storage_open_sqlite(database_in(subdir("shared")), STR("repository"), &b, &err),
+    CHECK_STATUS(storage_open_sqlite(path, STR("kbs"), STORAGE_MAKE, &a, &err), OK, &err);
+    CHECK_STATUS(storage_open_sqlite(database_in(subdir("shared")), STR("repository"), STORAGE_MAKE,
+                                     &b, &err),
                  OK, &err);
     /* Another spelling of the path is another writer, as another process would be. */
-    CHECK_STATUS(storage_open_sqlite(other, STR("kbs"), &alias, &err), OK, &err);
+    CHECK_STATUS(storage_open_sqlite(other, STR("kbs"), STORAGE_MAKE, &alias, &err), OK, &err);
     if (a == NULL || b == NULL || alias == NULL)
         return;
 
@@ -315,17 +350,20 @@ static void test_other_databases(void)
             CHECK(file_write(path, STR("this is a text of some length, and no more than that"),
                              0600, NULL) == OK);
         struct error err = ERROR_INIT;
-        CHECK_STATUS_ROW(storage_open_sqlite(path, STR("ns"), &s, &err), rows[i].want, &err,
-                         rows[i].name);
+        CHECK_STATUS_ROW(storage_open_sqlite(path, STR("ns"), STORAGE_MAKE, &s, &err), rows[i].want,
+                         &err, rows[i].name);
         CHECK_ROW(strstr(err.text, rows[i].text) != NULL && strstr(err.text, path) != NULL,
                   rows[i].name);
         CHECK_ROW(s == NULL, rows[i].name);
     }
     struct storage *s = NULL;
     struct error err = ERROR_INIT;
-    CHECK_STATUS(storage_open_sqlite("/proc/none/db", STR("ns"), &s, &err), ERR_IO, &err);
-    CHECK_STATUS(storage_open_sqlite(tap_tmpdir(), STR("ns"), &s, &err), ERR_IO, &err);
-    CHECK(storage_open_sqlite("x", STR("a/../b"), &s, &err) == ERR_INVALID && s == NULL);
+    CHECK_STATUS(storage_open_sqlite("/proc/none/db", STR("ns"), STORAGE_MAKE, &s, &err), ERR_IO,
+                 &err);
+    CHECK_STATUS(storage_open_sqlite(tap_tmpdir(), STR("ns"), STORAGE_MAKE, &s, &err), ERR_IO,
+                 &err);
+    CHECK(storage_open_sqlite("x", STR("a/../b"), STORAGE_MAKE, &s, &err) == ERR_INVALID &&
+          s == NULL);
 }
 
 /* Each allocation fails once: no step of it is taken for done, and the old value stays. */
@@ -343,7 +381,7 @@ static void test_database_sweep(void)
         CLEANUP(buf_done) struct buf b;
         buf_init(&b, 1000);
         tap_fail_malloc_after(n);
-        enum status opened = storage_open_sqlite(path, STR("ns"), &s, &err);
+        enum status opened = storage_open_sqlite(path, STR("ns"), STORAGE_MAKE, &s, &err);
         enum status set = opened != OK ? opened : storage_set(s, STR("k"), STR("new"), true, &err);
         enum status got = set != OK ? set : storage_get(s, STR("k"), &b, &err);
         all = got == OK;
@@ -410,6 +448,53 @@ static void test_faults(void)
             arena_init(&a, 1 << 20);
             CHECK_ROW(storage_list(s, &a, &keys, &count, NULL) == OK && count == 1, row);
         }
+    }
+}
+
+static int sync_calls;
+
+static int count_syncs(const char *call)
+{
+    sync_calls += strcmp(call, "sync-dir") == 0;
+    return 0;
+}
+
+/*
+ * A power cut loses no name: the folder of a file is flushed when the file comes and when it
+ * goes, and a nested key's folders in theirs when they are made.
+ */
+static void test_flushed_folders(void)
+{
+    const struct {
+        enum kind kind;
+        int first, second, removed, again;
+    } rows[] = {{LOCAL_FS, 1, 1, 1, 0}, {NESTED, 3, 1, 1, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *row = kind_names[rows[i].kind];
+        char dir[64];
+        snprintf(dir, sizeof(dir), "flush-%s", row);
+        CLEANUP(storage_cleanup) struct storage *s = open_kind(rows[i].kind, subdir(dir));
+        int calls[4];
+        file_fault = count_syncs;
+        for (int step = 0; step < 4; step++) {
+            sync_calls = 0;
+            enum status st = step < 2 ? storage_set(s, STR("r/t/k"), STR("x"), true, NULL)
+                                      : storage_delete(s, STR("r/t/k"), NULL, NULL);
+            CHECK_ROW(st == OK || (step == 3 && st == ERR_NOT_FOUND), row);
+            calls[step] = sync_calls;
+        }
+        CHECK_ROW(calls[0] == rows[i].first && calls[1] == rows[i].second, row);
+        CHECK_ROW(calls[2] == rows[i].removed && calls[3] == rows[i].again, row);
+        CHECK_ROW(storage_delete(s, STR("never/was/there"), NULL, NULL) == OK && sync_calls == 0,
+                  row);
+
+        CHECK_ROW(storage_set(s, STR("r/t/k"), STR("x"), true, NULL) == OK, row);
+        fault = (struct fault){"sync-dir", EIO};
+        file_fault = inject;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS_ROW(storage_delete(s, STR("r/t/k"), NULL, &err), ERR_IO, &err, row);
+        file_fault = NULL;
+        CHECK_ROW(strstr(err.text, strerror(EIO)) != NULL, row);
     }
 }
 
@@ -544,12 +629,14 @@ int main(void)
 {
     for (enum kind kind = MEMORY; kind <= SQLITE; kind++) {
         test_operations(kind);
+        test_looking(kind);
         test_many_keys(kind);
         test_never_torn(kind);
     }
     test_keys();
     test_layouts();
     test_faults();
+    test_flushed_folders();
     test_size_limit();
     test_leftovers();
     test_leftovers_beside_writers();

@@ -605,6 +605,22 @@ static void test_anchors(void)
     CLEANUP(anchors_cleanup) struct anchors *set = NULL;
     CHECK(anchors_load(missing, 1, &set, NULL) == ERR_IO);
     CHECK(anchors_find(anchors, "amd-ark-naples", 0) == NULL);
+
+    /* Each built-in key can be made and has its fingerprint. */
+    static const char *const names[] = {
+        "amd-ark-milan", "amd-ark-genoa",  "amd-ark-turin",  "amd-ask-milan",  "amd-ask-genoa",
+        "amd-ask-turin", "amd-asvk-milan", "amd-asvk-genoa", "amd-asvk-turin", "intel-sgx-root-ca",
+    };
+    CLEANUP(anchors_cleanup) struct anchors *builtin = NULL;
+    CHECK(anchors_new(&builtin, NULL) == OK);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct anchor *an = anchors_find(builtin, names[i], 0);
+        struct digest d;
+        CHECK_ROW(an != NULL && !an->extra && pubkey_fingerprint(an->key, &d) == OK &&
+                      str_equal(digest_str(&d), digest_str(&an->spki)),
+                  names[i]);
+        CHECK_ROW(an == anchors_find(builtin, names[i], 0), names[i]);
+    }
 }
 
 /* ---- names ---- */
