@@ -17,8 +17,8 @@ void report_done(struct report *r)
     buf_done(&r->notes);
 }
 
-static void PRINTF_LIKE(3, 0)
-    add(struct buf *lines, const char *head, const char *format, va_list ap)
+PRINTF_LIKE(3, 0)
+static void add(struct buf *lines, const char *head, const char *format, va_list ap)
 {
     char text[ERROR_TEXT_MAX];
     vsnprintf(text, sizeof(text), format, ap);

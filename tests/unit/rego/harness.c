@@ -92,6 +92,11 @@ void rego_call_print(struct rego_call *call, struct str line)
     snprintf(of(call)->printed, sizeof(of(call)->printed), "%.*s", STR_ARG(line));
 }
 
+void rego_call_test_case(struct rego_call *call, value names)
+{
+    snprintf(of(call)->printed, sizeof(of(call)->printed), "case of %zu", value_len(names));
+}
+
 struct str rego_call_location(struct rego_call *call)
 {
     (void)call;

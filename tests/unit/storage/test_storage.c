@@ -21,7 +21,7 @@ static const char *const kind_names[] = {"memory", "local_fs", "local_json", "ne
 /* The database of an open_kind() folder. */
 static const char *database_in(const char *dir)
 {
-    static char path[4300];
+    static char path[4400];
     snprintf(path, sizeof(path), "%s/sub/claviger.sqlite", dir);
     return path;
 }
