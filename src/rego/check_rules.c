@@ -153,17 +153,10 @@ static void check_rules(struct checker *k, struct rule_group *g)
 static void check_group(struct checker *k, struct rule_group *g)
 {
     check_rules(k, g);
-    for (const struct tree_node *n = g->node->children; n != NULL;) {
+    for (const struct tree_node *n = tree_next(g->node, g->node); n != NULL;
+         n = tree_next(n, g->node))
         if (n->group != NULL && n->group->absorbed)
             check_rules(k, n->group);
-        if (n->children != NULL) {
-            n = n->children;
-            continue;
-        }
-        while (n != g->node && n->sibling == NULL)
-            n = n->parent;
-        n = n == g->node ? NULL : n->sibling;
-    }
 }
 
 static int by_place(const void *x, const void *y)

@@ -46,18 +46,10 @@ enum status vm_no_memory(struct rego_ctx *ctx)
 
 struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
 {
-    uint32_t lo = 0;
-    uint32_t hi = p->line_count;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (p->lines[mid].pc <= pc)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == 0 || p->lines[lo - 1].expr >= p->expr_count)
+    uint32_t line = program_lines_to(p, pc);
+    if (line == 0 || p->lines[line - 1].expr >= p->expr_count)
         return (struct prog_pos){0};
-    return p->exprs[p->lines[lo - 1].expr].pos;
+    return p->exprs[p->lines[line - 1].expr].pos;
 }
 
 /* ---- steps ---- */

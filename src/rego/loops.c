@@ -85,7 +85,7 @@ static struct loop_index *build(void *memory, value c, const value *path, uint32
     return x;
 }
 
-uint32_t loop_first(const struct loop_index *x, value key)
+static uint32_t loop_first(const struct loop_index *x, value key)
 {
     return x->heads[value_hash(key) & x->mask];
 }

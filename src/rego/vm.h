@@ -348,8 +348,7 @@ const struct loop_index *loop_find(struct rego_ctx *ctx, value c, const value *p
                                    bool document);
 /* Indexes over base documents of the present view are kept. */
 bool loop_is_kept(const struct rego_ctx *ctx);
-/* Numbers of items that may have the key, ascending; LOOP_END: no more. */
-uint32_t loop_first(const struct loop_index *x, value key);
+/* The number of the next item that may have the same key; LOOP_END: none. */
 uint32_t loop_next(const struct loop_index *x, uint32_t item);
 value loop_collection(const struct loop_index *x);
 
