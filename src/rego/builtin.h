@@ -57,6 +57,10 @@ static inline uint64_t rego_number_work(value v)
     return n * n;
 }
 
+/* The syntax tree of a module as a value (ast_value.c); errors are those of the call. */
+enum rego_outcome rego_call_parse_module(struct rego_call *call, struct str file, struct str text,
+                                         value *out);
+
 void rego_call_print(struct rego_call *call, struct str line);
 void rego_call_test_case(struct rego_call *call, value names);
 

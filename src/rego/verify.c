@@ -264,7 +264,7 @@ static void forget_for_value(struct place *at, uint32_t r)
 {
     if (r >= at->high)
         return;
-    if (!is_perhaps(at->regs[r]))
+    if (!is_perhaps(at->regs[r])) /* also modifiers that were left long ago */
         at->regs[r] = NOTHING;
     else if (kind_of(at->regs[r]) == AN_ARRAY)
         at->regs[r] = A_VALUE;
@@ -276,7 +276,11 @@ static void forget_for_value(struct place *at, uint32_t r)
  */
 static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
 {
-    for (uint32_t k = pc; k < at->last; k++) {
+    uint32_t end = at->last;
+    for (uint32_t k = pc; k < end; k++) {
+        /* A loop in it goes on behind what comes back here. */
+        uint32_t last = v->places[k - v->fn->entry].last;
+        end = last > end ? last : end;
         const struct insn *i = &v->p->code[k];
         const char *operands = rego_opcodes[i->op].operands;
         const uint16_t fields[3] = {i->a, i->b, i->c};
@@ -286,6 +290,7 @@ static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
         case OP_TREE:
         case OP_TREE_STEP:
         case OP_TREE_SCAN:
+        case OP_INDEX:
             forget(at, i->a, 2);
             break;
         case OP_BUILD:
@@ -294,6 +299,9 @@ static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
             forget(at, i->a, 1);
             break;
         case OP_FINISH:
+        case OP_MOVE:
+        case OP_COLLECT:
+        case OP_RESULT:
             forget_for_value(at, i->a);
             break;
         default:
@@ -303,7 +311,7 @@ static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
             if (operands[n + 1] == 'r' || operands[n + 1] == 'o')
                 forget_for_value(at, fields[n]);
     }
-    return pay(v, at->last - pc);
+    return pay(v, end - pc);
 }
 
 /* At a target: with what came here by jumps.  False: it does not go together. */
