@@ -556,7 +556,8 @@ static void test_slow_pipe(void)
 {
     int ends[2];
     pthread_t thread;
-    CHECK(pipe(ends) == 0 && pthread_create(&thread, NULL, write_late, &ends[1]) == 0);
+    if (!CHECK(pipe(ends) == 0) || !CHECK(pthread_create(&thread, NULL, write_late, &ends[1]) == 0))
+        return;
     char path[32];
     snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
     CLEANUP(buf_done) struct buf b;
