@@ -105,7 +105,7 @@ static bool finish_object(struct rego_ctx *ctx, struct vm_builder *b, value *out
     }
     *out = value_object_finish(&b->b, VALUE_DUP_SAME, &duplicate);
     if (value_is_defined(*out) || !value_is_defined(duplicate))
-        return value_is_defined(*out);
+        return value_is_defined(*out) && vm_spend_whole(ctx, *out);
     b->b.items = copy;
     b->b.len = n;
     return conflict(ctx, conflicting_rule(b, duplicate));
@@ -179,12 +179,42 @@ bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, v
         return value_is_defined(*out);
     case 1:
         *out = value_set_finish(&b->b);
-        return value_is_defined(*out);
+        return value_is_defined(*out) && vm_spend_whole(ctx, *out);
     case 2:
         return finish_object(ctx, b, out);
     default:
         if (b->nest_len > 1)
             qsort(b->nests, b->nest_len, sizeof(*b->nests), by_path);
-        return build_nest(ctx, b->nests, b->nest_len, 0, out);
+        return build_nest(ctx, b->nests, b->nest_len, 0, out) && vm_spend_whole(ctx, *out);
     }
+}
+
+/* ---- in one instruction ---- */
+
+value build_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
+{
+    return value_object(&ctx->arena, (const struct value_pair *)pairs, n);
+}
+
+value build_set(struct rego_ctx *ctx, const value *items, uint32_t n)
+{
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, n);
+    for (uint32_t i = 0; i < n; i++)
+        value_builder_add(&b, items[i]);
+    return value_set_finish(&b);
+}
+
+value build_items(struct rego_ctx *ctx, value c, int n)
+{
+    enum value_kind kind = value_kind(c);
+    if (kind == (n == 0 ? VALUE_KIND_ARRAY : VALUE_KIND_SET))
+        return c;
+    size_t len = value_len(c);
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, len);
+    for (size_t i = 0; i < len; i++)
+        value_builder_add(&b,
+                          kind == VALUE_KIND_OBJECT ? value_pairs(c)[i].val : value_items(c)[i]);
+    return n == 0 ? value_array_finish(&b) : value_set_finish(&b);
 }

@@ -285,6 +285,7 @@ static void forget(struct rego_ctx *ctx)
     ctx->trace_len = ctx->trace_cap = 0;
     ctx->memo_items = NULL;
     ctx->has_now = false;
+    ctx->arena.unshared_max = 0;
 }
 
 void rego_ctx_reset(struct rego_ctx *ctx)
@@ -373,6 +374,20 @@ static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
            have->test_case == p->test_case && ctx->status == OK;
 }
 
+/*
+ * Four times what there can be of different things: a value that has the same part
+ * over and over, [a, a] of [b, b] of ..., would take for ever to compare.
+ */
+#define SHARING_MAX 4
+
+static uint32_t unshared_max(const struct rego_ctx *ctx)
+{
+    uint64_t bytes =
+        (uint64_t)ctx->limits.memory + value_size(ctx->params.input) + value_size(ctx->params.data);
+    uint64_t units = bytes / 16 * SHARING_MAX;
+    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+}
+
 /* Caches of an evaluation with equal parameters are kept (rego.h). */
 void rego_ctx_begin(struct rego_ctx *ctx, const struct rego_eval *params)
 {
@@ -387,6 +402,7 @@ void rego_ctx_begin(struct rego_ctx *ctx, const struct rego_eval *params)
     ctx->params = *params;
     ctx->root.input = params->input;
     ctx->root.data = params->data;
+    ctx->arena.unshared_max = unshared_max(ctx);
     ctx->random_state[0] = params->random_seed[0];
     ctx->random_state[1] = params->random_seed[1];
 }
@@ -589,11 +605,6 @@ void rego_call_random(struct rego_call *call, void *out, size_t len)
     }
 }
 
-bool rego_call_strict(struct rego_call *call)
-{
-    return call->ctx->params.strict_errors;
-}
-
 void rego_call_print(struct rego_call *call, struct str line)
 {
     if (call->ctx->params.print != NULL)
@@ -604,13 +615,6 @@ void rego_call_test_case(struct rego_call *call, value names)
 {
     if (call->ctx->params.test_case != NULL)
         call->ctx->params.test_case(call->ctx->params.user, names);
-}
-
-struct str rego_call_location(struct rego_call *call)
-{
-    struct prog_pos pos = vm_position(call->ctx->policy, call->ctx->pc);
-    struct str s = arena_format(&call->ctx->arena, "%.*s:%u", STR_ARG(pos.file), (unsigned)pos.row);
-    return s.ptr == NULL ? STR_EMPTY : s;
 }
 
 value rego_call_memo_get(struct rego_call *call, const char *name, value key)
