@@ -24,6 +24,9 @@ struct arena {
     size_t max;
     enum status failed;
     bool wipe; /* zero the chunks before they are freed or reused */
+    /* Of a value made in it: the size that it would have if nothing were shared, in units of
+       16 bytes (value.c); 0: any. */
+    uint32_t unshared_max;
 };
 
 /* A point to go back to with arena_rollback(). */

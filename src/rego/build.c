@@ -105,7 +105,7 @@ static bool finish_object(struct rego_ctx *ctx, struct vm_builder *b, value *out
     }
     *out = value_object_finish(&b->b, VALUE_DUP_SAME, &duplicate);
     if (value_is_defined(*out) || !value_is_defined(duplicate))
-        return value_is_defined(*out);
+        return value_is_defined(*out) && vm_spend_whole(ctx, *out);
     b->b.items = copy;
     b->b.len = n;
     return conflict(ctx, conflicting_rule(b, duplicate));
@@ -179,13 +179,13 @@ bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, v
         return value_is_defined(*out);
     case 1:
         *out = value_set_finish(&b->b);
-        return value_is_defined(*out);
+        return value_is_defined(*out) && vm_spend_whole(ctx, *out);
     case 2:
         return finish_object(ctx, b, out);
     default:
         if (b->nest_len > 1)
             qsort(b->nests, b->nest_len, sizeof(*b->nests), by_path);
-        return build_nest(ctx, b->nests, b->nest_len, 0, out);
+        return build_nest(ctx, b->nests, b->nest_len, 0, out) && vm_spend_whole(ctx, *out);
     }
 }
 

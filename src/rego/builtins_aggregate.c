@@ -36,6 +36,8 @@ static enum rego_outcome fold(struct rego_call *call, value all, int64_t start, 
         value x = value_items(all)[i];
         if (value_kind(x) != VALUE_KIND_NUMBER)
             return element_error(call, 1, all, x, "number");
+        if (!rego_call_charge(call, rego_number_work(acc)))
+            return REGO_FATAL;
         enum status st = step(rego_call_arena(call), acc, x, &acc, &err);
         if (st != OK)
             return rego_call_status(call, st, &err);

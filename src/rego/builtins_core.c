@@ -169,9 +169,10 @@ enum rego_outcome builtin_minus(struct rego_call *call, const value *args, value
                    ? calculate(call, args, number_sub, out)
                    : rego_call_type_error(call, 2, "number", args[1]);
     if (value_kind(args[0]) != VALUE_KIND_SET)
-        return rego_call_type_error(call, 1, "any<number, set>", args[0]);
-    if (value_kind(args[1]) != VALUE_KIND_SET)
-        return rego_call_type_error(call, 2, "set", args[1]);
+        return rego_call_type_error(call, 1, "one of {number, set}", args[0]);
+    if (value_kind(args[1]) != VALUE_KIND_SET) /* OPA's words */
+        return rego_call_type_error(
+            call, 2, value_kind(args[1]) == VALUE_KIND_NUMBER ? "set" : "number", args[1]);
     return select_items(call, args[0], args[1], false, out);
 }
 

@@ -79,6 +79,20 @@ static enum rego_outcome key_from_pem(struct rego_call *call, const struct pem_b
     return REGO_VALUE;
 }
 
+/* A curve that JWK knows, though nothing here may verify with it. */
+static bool is_known_curve(struct str kty, struct str crv)
+{
+    static const char *const ec[] = {"P-256", "P-384", "P-521", "secp256k1"};
+    static const char *const okp[] = {"Ed25519", "Ed448", "X25519", "X448"};
+    bool is_ec = str_is(kty, "EC");
+    if (!is_ec && !str_is(kty, "OKP"))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(ec); i++)
+        if (str_is(crv, is_ec ? ec[i] : okp[i]))
+            return true;
+    return false;
+}
+
 static enum rego_outcome add_jwk(struct rego_call *call, value json, struct jwt_keys *keys)
 {
     struct str alg = value_str(value_get_lit(json, "alg"));
@@ -94,9 +108,16 @@ static enum rego_outcome add_jwk(struct rego_call *call, value json, struct jwt_
     if (!str_is(kty, "RSA") && !str_is(kty, "EC") && !str_is(kty, "OKP") && !str_is(kty, "oct"))
         return rego_call_error(call, "failed to parse a JWK key (set): unknown key type \"%s\"",
                                shown(call, kty));
+    struct str crv = value_str(value_get_lit(json, "crv"));
+    if (!is_known_curve(kty, crv))
+        return rego_call_error(
+            call, "failed to parse a JWK key (set): unknown EllipticCurveAlgorithm: \"%s\"",
+            shown(call, crv));
     if (str_is(kty, "oct")) {
         st = base64_bytes(rego_call_arena(call), value_str(value_get_lit(json, "k")),
                           BASE64_URL_ANY, &k->secret, &err);
+        if (st == OK && k->secret.len == 0)
+            return rego_call_error(call, "failed to parse a JWK key (set): missing \"k\" field");
     } else {
         /* "use" and "key_ops" are for those who choose keys: here the policy does */
         struct arena *a = rego_call_arena(call);

@@ -111,6 +111,8 @@ static enum rego_outcome sign_with(struct rego_call *call, value jwk, const stru
             base64_bytes(a, value_str(value_get_lit(jwk, "k")), BASE64_URL_ANY, &secret, &err) !=
                 OK)
             return rego_call_error(call, "key is not of the kind that %s needs", alg->name);
+        if (secret.len == 0)
+            return rego_call_error(call, "key validation failed: missing \"k\" field");
         struct digest d;
         hmac_compute(alg->digest, secret, input, &d);
         buf_add(out, digest_str(&d));

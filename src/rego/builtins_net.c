@@ -241,15 +241,16 @@ enum rego_outcome builtin_net_cidr_contains_matches(struct rego_call *call, cons
     size_t n = value_is_string(args[0]) ? 1 : value_len(args[0]);
     size_t m = value_is_string(args[1]) ? 1 : value_len(args[1]);
     for (size_t i = 0; i < n; i++) {
+        value texts[2];
+        value pair[2];
+        enum rego_outcome o = match_item(call, args, 1, i, &texts[0], &pair[0]);
+        if (o != REGO_VALUE)
+            return o;
         for (size_t j = 0; j < m; j++) {
             if (!rego_call_charge(call, 4))
                 return REGO_FATAL;
-            value texts[2];
-            value pair[2];
             bool inside = false;
-            enum rego_outcome o = match_item(call, args, 1, i, &texts[0], &pair[0]);
-            if (o == REGO_VALUE)
-                o = match_item(call, args, 2, j, &texts[1], &pair[1]);
+            o = match_item(call, args, 2, j, &texts[1], &pair[1]);
             if (o == REGO_VALUE)
                 o = cidr_contains(call, texts[0], texts[1], &inside);
             if (o != REGO_VALUE)

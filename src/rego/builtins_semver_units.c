@@ -28,13 +28,20 @@ static bool are_identifiers(struct str s)
     return !empty;
 }
 
-/* Takes what follows the first `c` off the end of *s. */
-static struct str cut_after(struct str *s, char c)
+/* Takes what follows the first `c` off the end of *s; *found: there is one. */
+static struct str cut_found(struct str *s, char c, bool *found)
 {
     size_t at = str_find(*s, c, 0);
+    *found = at < s->len;
     struct str after = str_from(*s, at + 1);
     s->len = at;
     return after;
+}
+
+static struct str cut_after(struct str *s, char c)
+{
+    bool found;
+    return cut_found(s, c, &found);
 }
 
 static bool read_part(struct str s, int64_t *out)
@@ -52,10 +59,11 @@ static bool parse_version(struct str s, struct version *v)
 {
     if (s.len > 0 && s.ptr[0] == 'v')
         s = str_from(s, 1);
-    struct str metadata = cut_after(&s, '+');
-    v->pre = cut_after(&s, '-');
-    if ((metadata.len > 0 && !are_identifiers(metadata)) ||
-        (v->pre.len > 0 && !are_identifiers(v->pre)))
+    bool has_metadata;
+    bool has_pre;
+    struct str metadata = cut_found(&s, '+', &has_metadata);
+    v->pre = cut_found(&s, '-', &has_pre);
+    if ((has_metadata && !are_identifiers(metadata)) || (has_pre && !are_identifiers(v->pre)))
         return false;
     struct str major = s;
     struct str minor = cut_after(&major, '.');
@@ -347,6 +355,21 @@ static void write_scaled(struct buf *out, struct str number, int64_t exponent, b
     }
 }
 
+/* As OPA shows it, in lower case but for the first `kept` bytes. */
+static enum rego_outcome unknown_unit(struct rego_call *call, const char *what, struct str unit,
+                                      size_t kept)
+{
+    char *text = arena_alloc(rego_call_arena(call), unit.len + 1);
+    if (text == NULL)
+        return rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
+    for (size_t i = 0; i < unit.len; i++) {
+        char c = unit.ptr[i];
+        text[i] = i >= kept && c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    return rego_call_error(call, "%s %s not recognized", what,
+                           shown(call, str_bytes(text, unit.len)));
+}
+
 enum rego_outcome builtin_units_parse(struct rego_call *call, const value *args, value *out)
 {
     CLEANUP(buf_done) struct buf b;
@@ -358,7 +381,7 @@ enum rego_outcome builtin_units_parse(struct rego_call *call, const value *args,
     uint64_t factor = 1;
     bool milli = str_is(q.unit, "m");
     if (!milli && !find_unit(q.unit, &factor))
-        return rego_call_error(call, "units.parse: unit %s not recognized", shown(call, q.unit));
+        return unknown_unit(call, "units.parse: unit", q.unit, 1);
 
     CLEANUP(buf_done) struct buf digits;
     output_init(call, &digits);
@@ -399,8 +422,7 @@ enum rego_outcome builtin_units_parse_bytes(struct rego_call *call, const value 
         name.len--;
     uint64_t factor = 1;
     if (!find_unit(name, &factor))
-        return rego_call_error(call, "units.parse_bytes: byte unit %s not recognized",
-                               shown(call, q.unit));
+        return unknown_unit(call, "units.parse_bytes: byte unit", q.unit, 0);
 
     /* through 64-bit floats at every step, as the original; a division by one rounds to one */
     struct arena *a = rego_call_arena(call);

@@ -428,24 +428,34 @@ enum rego_outcome builtin_strings_reverse(struct rego_call *call, const value *a
 
 /* ---- trimming ---- */
 
-static bool in_cutset(struct str cutset, uint32_t rune)
+/* Which letters go; NULL as `call`: white space. */
+struct cutset {
+    struct rego_call *call;
+    struct str text;
+    bool ascii[128]; /* what is asked for most: known without looking */
+    bool fatal;
+};
+
+static bool cut(struct cutset *c, uint32_t rune)
 {
-    for (size_t at = 0; at < cutset.len;) {
-        uint32_t c;
-        at += rune_at(cutset, at, &c);
-        if (c == rune)
+    if (c->call == NULL)
+        return unicode_is_space(rune);
+    if (rune < ARRAY_LEN(c->ascii))
+        return c->ascii[rune];
+    if (c->fatal || !charge_bytes(c->call, c->text.len)) {
+        c->fatal = true;
+        return false;
+    }
+    for (size_t at = 0; at < c->text.len;) {
+        uint32_t one;
+        at += rune_at(c->text, at, &one);
+        if (one == rune)
             return true;
     }
     return false;
 }
 
-/* NULL as cutset: white space. */
-static bool cut(const struct str *cutset, uint32_t rune)
-{
-    return cutset == NULL ? unicode_is_space(rune) : in_cutset(*cutset, rune);
-}
-
-static struct str trim_left(struct str s, const struct str *cutset)
+static struct str trim_left(struct str s, struct cutset *cutset)
 {
     uint32_t rune;
     while (s.len > 0) {
@@ -466,7 +476,7 @@ static size_t last_rune(struct str s, uint32_t *rune)
     return rune_at(s, s.len - 1, rune);
 }
 
-static struct str trim_right(struct str s, const struct str *cutset)
+static struct str trim_right(struct str s, struct cutset *cutset)
 {
     uint32_t rune;
     while (s.len > 0) {
@@ -482,19 +492,19 @@ static enum rego_outcome trim(struct rego_call *call, const value *args, bool le
                               value *out)
 {
     struct str s = STR_EMPTY;
-    struct str cutset = STR_EMPTY;
-    if (!arg_string2(call, args, &s, &cutset))
+    struct cutset cutset = {.call = call};
+    if (!arg_string2(call, args, &s, &cutset.text))
         return REGO_FAILED;
+    if (!charge_bytes(call, s.len + cutset.text.len))
+        return REGO_FATAL;
+    for (size_t i = 0; i < cutset.text.len; i++) {
+        unsigned char c = (unsigned char)cutset.text.ptr[i];
+        if (c < ARRAY_LEN(cutset.ascii))
+            cutset.ascii[c] = true;
+    }
     struct str t = left ? trim_left(s, &cutset) : s;
     t = right ? trim_right(t, &cutset) : t;
-
-    /* each byte that went, and one more at each end, was compared with the whole cutset */
-    size_t compared;
-    if (!size_mul(s.len - t.len + 2, cutset.len, &compared))
-        compared = SIZE_MAX / 2;
-    if (!charge_bytes(call, compared))
-        return REGO_FATAL;
-    return give_str(call, t, out);
+    return cutset.fatal ? REGO_FATAL : give_str(call, t, out);
 }
 
 enum rego_outcome builtin_trim(struct rego_call *call, const value *args, value *out)
@@ -519,7 +529,8 @@ enum rego_outcome builtin_trim_space(struct rego_call *call, const value *args, 
         return REGO_FAILED;
     if (!charge_bytes(call, s.len))
         return REGO_FATAL;
-    return give_str(call, trim_right(trim_left(s, NULL), NULL), out);
+    struct cutset space = {.call = NULL};
+    return give_str(call, trim_right(trim_left(s, &space), &space), out);
 }
 
 enum rego_outcome builtin_trim_prefix(struct rego_call *call, const value *args, value *out)

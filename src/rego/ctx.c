@@ -285,6 +285,7 @@ static void forget(struct rego_ctx *ctx)
     ctx->trace_len = ctx->trace_cap = 0;
     ctx->memo_items = NULL;
     ctx->has_now = false;
+    ctx->arena.unshared_max = 0;
 }
 
 void rego_ctx_reset(struct rego_ctx *ctx)
@@ -373,6 +374,20 @@ static bool same_params(const struct rego_ctx *ctx, const struct rego_eval *p)
            have->test_case == p->test_case && ctx->status == OK;
 }
 
+/*
+ * Four times what there can be of different things: a value that has the same part
+ * over and over, [a, a] of [b, b] of ..., would take for ever to compare.
+ */
+#define SHARING_MAX 4
+
+static uint32_t unshared_max(const struct rego_ctx *ctx)
+{
+    uint64_t bytes =
+        (uint64_t)ctx->limits.memory + value_size(ctx->params.input) + value_size(ctx->params.data);
+    uint64_t units = bytes / 16 * SHARING_MAX;
+    return units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
+}
+
 /* Caches of an evaluation with equal parameters are kept (rego.h). */
 void rego_ctx_begin(struct rego_ctx *ctx, const struct rego_eval *params)
 {
@@ -387,6 +402,7 @@ void rego_ctx_begin(struct rego_ctx *ctx, const struct rego_eval *params)
     ctx->params = *params;
     ctx->root.input = params->input;
     ctx->root.data = params->data;
+    ctx->arena.unshared_max = unshared_max(ctx);
     ctx->random_state[0] = params->random_seed[0];
     ctx->random_state[1] = params->random_seed[1];
 }

@@ -22,12 +22,15 @@ static void record_error(struct rego_ctx *ctx, const struct prog_external *e, ui
 
 /* One call; *out is undefined when there is no result. False: the evaluation ends. */
 static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args,
-                          uint32_t pc, value *out)
+                          uint32_t n, uint32_t pc, value *out)
 {
     struct rego_call call = {ctx, e->name};
     ctx->pc = pc;
     ctx->call_error.code = NULL;
     enum rego_outcome got = REGO_FAILED;
+    for (uint32_t i = 0; (e->flags & REGO_CHEAP) == 0 && i < n; i++)
+        if (!vm_spend_whole(ctx, args[i]))
+            return false;
     if (e->fn == NULL)
         (void)rego_call_error(&call, "built-in function is not available");
     else
@@ -36,6 +39,8 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
     case REGO_VALUE:
+        if (value_kind(*out) == VALUE_KIND_NUMBER && value_is_heap(*out))
+            vm_spend_later(ctx, *out); /* 1e30000 + 1 is short only before */
         if (value_is_defined(*out))
             return true;
         vm_no_memory(ctx);
@@ -61,12 +66,12 @@ bool external_call(struct rego_ctx *ctx, uint32_t index, const value *args, uint
 {
     const struct prog_external *e = &ctx->policy->externals[index];
     if (!e->host || (e->flags & REGO_PURE) == 0)
-        return call_external(ctx, e, args, pc, out);
+        return call_external(ctx, e, args, n, pc, out);
     uint32_t key = index | REPLACEMENT_EXTERNAL;
     uint32_t hash = memo_hash(key, args, n);
     if (memo_find(ctx, hash, key, args, n, out))
         return true;
-    if (!call_external(ctx, e, args, pc, out))
+    if (!call_external(ctx, e, args, n, pc, out))
         return false;
     if (!memo_store(ctx, hash, key, args, n, *out)) {
         vm_no_memory(ctx);
@@ -102,5 +107,5 @@ bool external_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32_t 
     const struct rego_builtin *b = rego_builtin_find(e.name);
     e.fn = b == NULL ? NULL : b->fn;
     value args[2] = {x, y};
-    return call_external(ctx, &e, args, pc, out);
+    return call_external(ctx, &e, args, 2, pc, out);
 }

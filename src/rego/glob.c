@@ -160,7 +160,7 @@ static enum status parse_sequence(struct parser *p, unsigned depth);
  *
  *   SPLIT (next alternative)  ...  JUMP (end)
  *
- * A brace that is never closed ends with the text, as in the original.
+ * A brace that is never closed is an error, since OPA 1.22.
  */
 static enum status parse_alternatives(struct parser *p, unsigned depth)
 {
@@ -174,8 +174,11 @@ static enum status parse_alternatives(struct parser *p, unsigned depth)
         if (st != OK)
             return st;
         bool more = peek(p, ',');
-        if (p->at < p->text.len)
-            p->at++;
+        if (p->at == p->text.len) {
+            error_set(p->err, "unclosed `{`");
+            return ERR_INVALID;
+        }
+        p->at++;
         if (!more) {
             p->g->code[split].op = JUMP;
             break;
@@ -238,8 +241,11 @@ static enum status parse_sequence(struct parser *p, unsigned depth)
             st = parse_alternatives(p, depth + 1);
             break;
         case '\\':
-            if (p->at < p->text.len)
-                st = emit(p, CHAR, take_rune(p), 0);
+            if (p->at == p->text.len) {
+                error_set(p->err, "trailing backslash");
+                return ERR_INVALID;
+            }
+            st = emit(p, CHAR, take_rune(p), 0);
             break;
         default:
             st = emit(p, CHAR, rune, 0);

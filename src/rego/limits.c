@@ -77,6 +77,35 @@ bool vm_spend_slowly(struct rego_ctx *ctx, uint64_t units)
     return true;
 }
 
+/*
+ * Looking at everything that a value holds takes its time, however often the same
+ * part is in it: [a, a] of [b, b] of ... is small in memory only.  4 KiB are a step.
+ */
+#define WHOLE_SHIFT 12
+
+static uint64_t whole_work(value v)
+{
+    return value_is_heap(v) ? (value_size(v) >> WHOLE_SHIFT) + rego_number_work(v) : 0;
+}
+
+bool vm_spend_whole(struct rego_ctx *ctx, value v)
+{
+    uint64_t n = whole_work(v);
+    return n == 0 || vm_spend(ctx, n);
+}
+
+bool vm_spend_both(struct rego_ctx *ctx, value x, value y)
+{
+    return vm_spend_whole(ctx, value_size(x) < value_size(y) ? x : y);
+}
+
+void vm_spend_later(struct rego_ctx *ctx, value v)
+{
+    uint64_t n = whole_work(v);
+    ctx->steps_left -= n < ctx->steps_left ? n : ctx->steps_left;
+    ctx->until_deadline -= n < ctx->until_deadline ? (uint32_t)n : ctx->until_deadline;
+}
+
 bool rego_call_charge(struct rego_call *call, uint64_t units)
 {
     return vm_spend(call->ctx, units);

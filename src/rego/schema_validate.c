@@ -565,6 +565,12 @@ static bool type_fits(value type, const char *have)
     return str_is(name, have) || (str_is(name, "number") && strcmp(have, "integer") == 0);
 }
 
+/* [] asks for nothing, as in OPA. */
+static bool is_empty_list(value type)
+{
+    return value_is_array(type) && value_len(type) == 0;
+}
+
 static struct str type_text(struct validator *v, value type)
 {
     if (!value_is_array(type) || value_len(type) == 1)
@@ -631,7 +637,7 @@ static void validate(struct validator *v, value schema, value doc, struct result
             validate(v, target, doc, r, p);
         else if (v->failed == REGO_VALUE)
             v->failed = why.len == 0 ? REGO_FATAL : rego_call_error(v->call, "%.*s", STR_ARG(why));
-    } else if (value_is_defined(type) && !type_fits(type, have)) {
+    } else if (value_is_defined(type) && !is_empty_list(type) && !type_fits(type, have)) {
         complain(v, r, p, "invalid_type",
                  arena_format(v->a, "Invalid type. Expected: %.*s, given: %s",
                               STR_ARG(type_text(v, type)), have));

@@ -635,10 +635,31 @@ static uint32_t parse_list(struct notation *n, char close, const struct type *it
     return len;
 }
 
+/* {op: string, path: any}: members that are known, in the order of their names. */
+static uint32_t parse_members(struct notation *n, struct type_property items[])
+{
+    uint32_t len = 0;
+    skip_space(n);
+    while (*n->p != '}' && *n->p != '\0' && len < NOTATION_ITEMS_MAX) {
+        size_t name = strcspn(n->p, ":");
+        items[len].key = value_string(n->m->a, str_bytes(n->p, name));
+        n->p += name;
+        (void)skip(n, ":");
+        items[len++].type = parse_type(n);
+        skip_space(n);
+    }
+    (void)skip(n, "}");
+    return len;
+}
+
 static const struct type *parse_object(struct notation *n)
 {
-    const struct type *key = &type_any;
-    const struct type *of = &type_any;
+    bool has_members = skip(n, "{");
+    struct type_property *known =
+        has_members ? arena_new_array(n->m->a, struct type_property, NOTATION_ITEMS_MAX) : NULL;
+    uint32_t len = known != NULL ? parse_members(n, known) : 0;
+    const struct type *key = has_members ? NULL : &type_any;
+    const struct type *of = has_members ? NULL : &type_any;
     if (skip(n, "[")) {
         key = parse_type(n);
         if (skip(n, ":"))
@@ -647,7 +668,7 @@ static const struct type *parse_object(struct notation *n)
         skip_space(n);
         (void)skip(n, "]");
     }
-    return type_object(n->m, NULL, 0, key, of);
+    return type_object(n->m, known, len, key, of);
 }
 
 static const struct type *element(struct notation *n)

@@ -191,7 +191,13 @@ STATUS tz_open(struct str name, struct tz **out, struct error *err)
     if (str_is(name, "Local"))
         return open_file(TZ_LOCAL, out, NULL) == OK ? OK : make_utc(out, err);
     if (!is_safe_name(name)) {
-        error_set(err, "time: invalid location name");
+        bool leaves = name.ptr[0] == '/' || name.ptr[0] == '\\'; /* Go's words */
+        for (size_t i = 0; i + 1 < name.len; i++)
+            leaves |= name.ptr[i] == '.' && name.ptr[i + 1] == '.';
+        if (leaves)
+            error_set(err, "time: invalid location name");
+        else
+            error_set(err, "unknown time zone %.*s", STR_ARG(name));
         return ERR_INVALID;
     }
     char path[sizeof(TZ_DIR) + 160];

@@ -253,6 +253,61 @@ static bool go_at_end(struct verifier *v, uint32_t pc, const struct insn *i)
     return ok;
 }
 
+static void forget(struct place *at, uint32_t r, uint32_t n)
+{
+    for (uint32_t k = r; k < r + n && k < at->high; k++)
+        at->regs[k] = NOTHING;
+}
+
+/* A value is written there: what else it held is of no use any more. */
+static void forget_for_value(struct place *at, uint32_t r)
+{
+    if (r >= at->high)
+        return;
+    if (!is_perhaps(at->regs[r]))
+        at->regs[r] = NOTHING;
+    else if (kind_of(at->regs[r]) == AN_ARRAY)
+        at->regs[r] = A_VALUE;
+}
+
+/*
+ * Where a loop begins: what is left in registers that it uses anew, for loops and
+ * builders of its own, is of no use in it, and is something else when it comes back.
+ */
+static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
+{
+    for (uint32_t k = pc; k < at->last; k++) {
+        const struct insn *i = &v->p->code[k];
+        const char *operands = rego_opcodes[i->op].operands;
+        const uint16_t fields[3] = {i->a, i->b, i->c};
+        switch ((enum opcode)i->op) {
+        case OP_SCAN:
+        case OP_SCAN_BY:
+        case OP_TREE:
+        case OP_TREE_STEP:
+        case OP_TREE_SCAN:
+            forget(at, i->a, 2);
+            break;
+        case OP_BUILD:
+        case OP_WITH:
+        case OP_UNDEF:
+            forget(at, i->a, 1);
+            break;
+        case OP_FINISH:
+        case OP_MOVE:
+        case OP_IS_ARRAY: /* of another length, perhaps */
+            forget_for_value(at, i->a);
+            break;
+        default:
+            break;
+        }
+        for (int n = 0; n < 3; n++)
+            if (operands[n + 1] == 'r' || operands[n + 1] == 'o')
+                forget_for_value(at, fields[n]);
+    }
+    return pay(v, at->last - pc);
+}
+
 /* At a target: with what came here by jumps.  False: it does not go together. */
 static bool arrive(struct verifier *v, uint32_t pc)
 {
@@ -274,6 +329,8 @@ static bool arrive(struct verifier *v, uint32_t pc)
         keep_spare(v, old);
         return true;
     }
+    if (!forget_reused(v, at, pc))
+        return false;
     for (uint32_t r = 0; r < at->high; r++) { /* what may well change in a loop */
         enum kind k = kind_of(at->regs[r]);
         if (k == UNDEFINED)

@@ -136,6 +136,9 @@ bool memo_find(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *ar
     if (e->args == NULL)
         return false;
     *out = e->result;
+    for (uint32_t i = 0; i < n; i++)
+        if (UNLIKELY(e->args[i].word != args[i].word))
+            vm_spend_later(ctx, args[i]);
     return true;
 }
 
@@ -229,10 +232,20 @@ static bool is_item(const value *items, size_t n, value x)
     return false;
 }
 
+static bool spend_keys(struct rego_ctx *ctx, const value *keys, uint32_t n, uint32_t stride)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!vm_spend_key(ctx, keys[i * stride]))
+            return false;
+    return true;
+}
+
 static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, bool *out)
 {
     size_t n = value_len(c);
     *out = false;
+    if (!vm_spend_whole(ctx, x))
+        return false;
     if (document && n >= 16 && value_is_array(c) && loop_is_kept(ctx)) {
         const struct loop_index *items = loop_find(ctx, c, NULL, 0, true);
         if (items != NULL)
@@ -332,6 +345,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             break;
         case OP_GET: {
+            if (!vm_spend_key(ctx, X(i->c)))
+                return ctx->status;
             value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc))
                                 : vm_document_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc));
             if (!value_is_defined(v))
@@ -364,10 +379,14 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 goto fail;
             break;
         case OP_EQ:
+            if (!vm_spend_compare(ctx, X(i->a), X(i->b), true))
+                return ctx->status;
             if (!value_equal(X(i->a), X(i->b)))
                 goto fail;
             break;
         case OP_NEQ:
+            if (!vm_spend_compare(ctx, X(i->a), X(i->b), true))
+                return ctx->status;
             if (value_equal(X(i->a), X(i->b)))
                 goto fail;
             break;
@@ -375,6 +394,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_LE: {
             value x = X(i->a);
             value y = X(i->b);
+            if (!vm_spend_compare(ctx, x, y, false))
+                return ctx->status;
             int order = value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
                             : value_compare(x, y);
@@ -393,6 +414,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_COMPARE: {
             value x = X(i->b);
             value y = X(i->c);
+            if (!vm_spend_compare(ctx, x, y, i->n < 2))
+                return ctx->status;
             bool holds = i->n == 0   ? value_equal(x, y)
                          : i->n == 1 ? !value_equal(x, y)
                          : i->n == 2 ? value_compare(x, y) < 0
@@ -462,12 +485,16 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         }
         case OP_SET: {
+            if (!spend_keys(ctx, &R[i->b], i->c, 1))
+                return ctx->status;
             value v = build_set(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
             break;
         }
         case OP_OBJECT: {
+            if (!spend_keys(ctx, &R[i->b], i->c, 2))
+                return ctx->status;
             value v = build_object(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
@@ -527,6 +554,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 return ctx->status;
             value v = build_items(ctx, c, i->n);
             CHECK_BUILT(v)
+            if (v.word != c.word && !vm_spend_whole(ctx, v))
+                return ctx->status;
             R[i->a] = v;
             break;
         }
@@ -661,6 +690,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_RULE_KEY: {
             value key = X(i->b);
+            if (!vm_spend_key(ctx, key))
+                return ctx->status;
             value v = vm_memo(ctx, i->c);
             uint32_t fn = p->fns[i->c].by_key;
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
@@ -782,6 +813,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value v = X(i->b);
             if (UNLIKELY(ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
+            if (!vm_spend_compare(ctx, R[i->a], v, true))
+                return ctx->status;
             if (!value_is_defined(R[i->a])) {
                 R[i->a] = v;
             } else if (!value_equal(R[i->a], v)) {

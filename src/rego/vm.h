@@ -286,6 +286,28 @@ static inline bool vm_spend(struct rego_ctx *ctx, uint64_t units)
     return true;
 }
 
+/* To look at all that a value holds; at all that both hold, as far as the smaller goes. */
+bool vm_spend_whole(struct rego_ctx *ctx, value v);
+bool vm_spend_both(struct rego_ctx *ctx, value x, value y);
+/* For what was done already: the next step finds out whether it was too much. */
+void vm_spend_later(struct rego_ctx *ctx, value v);
+
+/* To compare values: what is one word, or has another hash where that decides, is free. */
+static inline bool vm_spend_compare(struct rego_ctx *ctx, value x, value y, bool hashed)
+{
+    if (LIKELY(!value_is_heap(x) || !value_is_heap(y)) || x.word == y.word)
+        return true;
+    return (hashed && value_heap(x)->hash != value_heap(y)->hash) || vm_spend_both(ctx, x, y);
+}
+
+/* A key or member that is a collection is compared as a whole when it is found. */
+static inline bool vm_spend_key(struct rego_ctx *ctx, value key)
+{
+    if (LIKELY(!value_is_heap(key) || value_heap(key)->kind < VALUE_KIND_ARRAY))
+        return true;
+    return vm_spend_whole(ctx, key);
+}
+
 /* ---- external.c ---- */
 
 /*

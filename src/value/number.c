@@ -357,6 +357,14 @@ enum status number_round(struct arena *a, value x, enum number_rounding how, val
     CLEANUP(arena_done) struct arena scratch;
     arena_init(&scratch, SCRATCH_MAX);
     struct fp64 f = float_of(&scratch, x);
+    if (arena_status(&scratch) == OK && f.exponent > 0) {
+        /* All digits of what the mantissa stands for: 2^128 - 0.5 is 2^128. */
+        if ((uint64_t)f.exponent > RESULT_BITS_MAX)
+            return too_large(err);
+        struct integer n = {
+            big_shift_left(&scratch, big_of(&scratch, f.mantissa), (size_t)f.exponent), f.negative};
+        return finish_integer(a, &scratch, n, out, err);
+    }
     if (fp64_is_integer(f) || arena_status(&scratch) != OK)
         return finish_float(a, &scratch, f, out, err);
     return finish(a, value_int(a, round_float(f, how)), out, err);

@@ -387,6 +387,8 @@ static value seal(struct arena *a, struct value_heap *h)
     if (s.depth + 1 > VALUE_DEPTH_MAX)
         return value_fail(a, ERR_LIMIT);
     s.units += units(block_size(h->kind, h->len));
+    if (a->unshared_max != 0 && s.units > a->unshared_max)
+        return value_fail(a, ERR_LIMIT);
     h->extra = s.units > UINT32_MAX ? UINT32_MAX : (uint32_t)s.units;
     h->depth = (uint16_t)(s.depth + 1);
     h->hash = (uint32_t)s.hash;

@@ -53,6 +53,16 @@ static void test_results(void)
     } rows[] = {
         {"membership in data", "package p\ndefault x := 33\nx := 3 if input.a in data.r.a",
          "data.p.x", "{\"a\": 1}", "{\"r\": {\"a\": [0, 1]}}", "3"},
+        /* The verifier: a register of an earlier literal is a loop within a loop later. */
+        {"registers that are used anew",
+         "package p\nx if {\n v := [q[\"d\"] | some w in min([1, 2])] with data.d.c as 0\n"
+         " u := q\n}\nx if {\n some a in {false, q, null}\n some b, c in a\n}\n"
+         "q contains input[z][1]",
+         "data.p.x", "{\"c\": [null, \"b\"]}", "{\"d\": {\"c\": 1}}", "true"},
+        {"arrays of two lengths, one within a loop",
+         "package p\nx if {\n v := input.p\n [_, b] = v\n some i in input.l\n"
+         " w := [c | [_, _, c] = v]\n i == b\n w == []\n}\n",
+         "data.p.x", "{\"p\": [1, 2], \"l\": [2, 3]}", "{}", "true"},
         {"default", "package p\ndefault x := 33\nx := 3 if input.a in data.r.a", "data.p.x",
          "{\"a\": 1}", "{}", "33"},
         {"undefined", "package p\nx := 1 if input.a", "data.p.x", "{}", NULL, "undefined"},

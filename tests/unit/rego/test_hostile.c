@@ -256,6 +256,297 @@ static const struct hostile rows[] = {
      "s@ := base64.encode(json.marshal([s$, "
      "s$]))\n",
      41, "", NULL, false},
+    /* found by looking for what is not charged for */
+    {"objects in objects", "x := ", "{\"a\":", 200000, "", NULL, false},
+    {"references in references", "x := input", "[input", 150000, "", NULL, false},
+    {"calls in calls", "x := ", "count(", 150000, "", NULL, false},
+    {"every in every", "x if ", "every v$ in [1] { ", 50000, "", NULL, false},
+    {"a long object", "x := {\n", "\"k$\": $,\n", 60000, "}\n", NULL, true},
+    {"modifiers without end", "x := 1 if true", " with input.a$ as $", 40000, "\n", NULL, true},
+    {"modifiers of one name", "x := 1 if true", " with input.a as $", 40000, "\n", NULL, true},
+    {"variables without end", "x if {\nsome v0", ", v@", 80000, "\nv0 = 1\n}\n", NULL, true},
+    {"types that double", "x := r40\nr0 := input\n", "r@ := r$ if input.a\nr@ := [r$] if input.b\n",
+     40, "", "{\"a\": 1}", true},
+    {"types of objects that double", "x := r40\nr0 := input\n",
+     "r@ := {\"a\": r$, \"b\": r$} if input.a\nr@ := {\"c\": r$} if input.b\n", 40, "",
+     "{\"a\": 1}", true},
+    {"types of many members", "x := r[input.a]\n", "r.k$ := {\"a$\": $, \"b\": [$]}\n", 20000, "",
+     "{\"a\": 1}", true},
+    {"comprehensions that see all", "x if {\nv0 := 1\n", "v@ := [w | w := v$]\n", 30000, "}\n",
+     NULL, true},
+    {"texts that are folded", "x := r5[0]\n", "r$ := sprintf(\"%1000000d\", [$])\n", 20000, "",
+     NULL, true},
+    {"ranges that are folded", "x := r5[0]\n", "r$ := numbers.range($, 1000000)\n", 20000, "", NULL,
+     true},
+    {"numbers that are folded", "x := r5\n", "r$ := bits.lsh($, 900000)\n", 20000, "", NULL, true},
+    {"powers that are folded", "x := r5\n", "r$ := 1e99999 + $\n", 40000, "", NULL, true},
+    {"patterns that are compiled", "x := r5\n", "r$ := regex.match(`(a|b$)*c{900}`, input)\n",
+     20000, "", "\"a\"", true},
+    {"globs that are compiled", "x := r5\n",
+     "r$ := glob.match(\"{a,b}*{c,d}*{e,f}*$\", [], input)\n", 20000, "", "\"a\"", true},
+    {"an index over all", "x := input.z\n",
+     "f(a, b) := $ if { a == $; b == \"x$\"; input.k$ == $ }\n", 15000, "", "{\"z\": 1}", true},
+    {"equal trees", "x := a60 == b60\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 60, "", "[\"q\"]", true},
+    {"different trees", "x := a60 < b60\na0 := input\nb0 := json.unmarshal(\"[\\\"r\\\"]\")\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 60, "", "[\"q\"]", true},
+    {"a tree as a key",
+     "x := {a60: 1}[b60]\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 60, "", "[\"q\"]", true},
+    {"a tree in a set",
+     "x := count({a60, b60, a59, b59})\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 60, "", "[\"q\"]", true},
+    {"a tree that is sorted",
+     "x := sort([a60, b60, a60, b60])[0][0][0]\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 60, "", "[\"q\"]", true},
+    {"a tree that is written", "x := json.marshal(a60)\na0 := input\n", "a@ := [a$, a$]\n", 60, "",
+     "[\"q\"]", false},
+    {"a tree that is printed", "x := sprintf(\"%v\", [a60])\na0 := input\n", "a@ := [a$, a$]\n", 60,
+     "", "[\"q\"]", false},
+    {"a tree as YAML", "x := yaml.marshal(a60)\na0 := input\n", "a@ := [a$, a$]\n", 60, "",
+     "[\"q\"]", false},
+    {"a tree that is walked", "x := count([1 | walk(a60)])\na0 := input\n", "a@ := [a$, a$]\n", 60,
+     "", "[\"q\"]", false},
+    {"a tree in a template", "x := $\"{a60}\"\na0 := input\n", "a@ := [a$, a$]\n", 60, "",
+     "[\"q\"]", false},
+    {"a tree united with itself",
+     "x := count(object.union(a60, b60))\na0 := {\"a\": input}\nb0 := {\"b\": input}\n",
+     "a@ := {\"a\": a$, \"b\": a$}\nb@ := {\"a\": b$, \"b\": b$}\n", 60, "", "[\"q\"]", false},
+    {"a tree that is a subset",
+     "x := object.subset(a60, b60)\na0 := {\"a\": input}\nb0 := {\"a\": "
+     "json.unmarshal(json.marshal(input))}\n",
+     "a@ := {\"a\": a$, \"b\": a$}\nb@ := {\"a\": b$, \"b\": b$}\n", 60, "", "[\"q\"]", true},
+    {"a tree and its schema",
+     "x := json.match_schema({\"a\": a60}, {\"definitions\": {\"n\": {\"items\": {\"$ref\": "
+     "\"#/definitions/n\"}}}, \"properties\": {\"a\": {\"$ref\": \"#/definitions/n\"}}})\na0 := "
+     "input\n",
+     "a@ := [a$, a$]\n", 60, "", "[\"q\"]", true},
+    {"a tree as the result", "x := a60\na0 := input\n", "a@ := [a$, a$]\n", 60, "", "[\"q\"]",
+     true},
+    {"patches at the beginning",
+     "r := numbers.range(1, 100000)\nx := count(json.patch(r, [{\"op\": \"add\", \"path\": \"/0\", "
+     "\"value\": i} | some i in r]))\n",
+     "", 0, "", NULL, false},
+    {"removed one by one",
+     "r := numbers.range(1, 60000)\nx := count(json.remove({\"a\": r}, [[\"a\", i] | some i in "
+     "r]))\n",
+     "", 0, "", NULL, true},
+    {"kept one by one",
+     "r := numbers.range(1, 60000)\nx := count(json.filter({\"a\": r}, [[\"a\", i] | some i in "
+     "r]))\n",
+     "", 0, "", NULL, true},
+    {"members left out",
+     "r := numbers.range(1, 60000)\nx := count(object.remove({sprintf(\"%d\", [i]): 1 | some i in "
+     "r}, r))\n",
+     "", 0, "", NULL, true},
+    {"all paths",
+     "r := numbers.range(1, 40)\nx := count(graph.reachable_paths({i: r | some i in r}, [1]))\n",
+     "", 0, "", NULL, false},
+    {"many to replace",
+     "r := numbers.range(1, 20000)\nx := count(strings.replace_n({sprintf(\"a%d\", [i]): \"b\" | "
+     "some i in r}, concat(\"\", [\"aaaaaaaaaa\" | some i in r])))\n",
+     "", 0, "", NULL, true},
+    {"layouts",
+     "s := concat(\"\", [\"2006\" | numbers.range(1, 100000)[_]])\nx := count(time.format([0, "
+     "\"UTC\", s]))\n",
+     "", 0, "", NULL, true},
+    {"layouts that are read",
+     "s := concat(\"\", [\"_2\" | numbers.range(1, 200000)[_]])\nx := time.parse_ns(s, s)\n", "", 0,
+     "", NULL, true},
+    {"a schema of choices",
+     "x := json.match_schema({\"a\": 1}, s40)\ns0 := {\"type\": \"object\"}\n",
+     "s@ := {\"anyOf\": [s$, s$], \"oneOf\": [s$, s$]}\n", 40, "", NULL, false},
+    {"a schema of itself",
+     "x := json.match_schema({\"a\": 1}, {\"allOf\": [{\"$ref\": \"#\"}, {\"$ref\": \"#\"}]})\n",
+     "", 0, "", NULL, true},
+    {"a schema of unique items",
+     "r := [[i] | some i in numbers.range(1, 30000)]\nx := json.match_schema({\"a\": r}, "
+     "{\"properties\": {\"a\": {\"uniqueItems\": true}}})\n",
+     "", 0, "", NULL, true},
+    {"a schema of patterns",
+     "r := numbers.range(1, 3000)\nx := json.match_schema({sprintf(\"a%d\", [i]): 1 | some i in "
+     "r}, {\"patternProperties\": {sprintf(\"^a*%d\", [i]): {} | some i in r}})\n",
+     "", 0, "", NULL, true},
+    {"aliases of aliases",
+     "x := count(yaml.unmarshal(concat(\"\\n\", array.concat([\"a0: &a0 [x]\"], [sprintf(\"a%d: "
+     "&a%d [*a%d, *a%d]\", [i, i, i - 1, i - 1]) | some i in numbers.range(1, 60)]))))\n",
+     "", 0, "", NULL, true},
+    {"YAML that nests",
+     "x := yaml.unmarshal(concat(\"\", [\"[\" | numbers.range(1, 1000000)[_]]))\n", "", 0, "", NULL,
+     true},
+    {"YAML by its indentation",
+     "x := yaml.unmarshal(concat(\"\", [\"- \" | numbers.range(1, 500000)[_]]))\n", "", 0, "", NULL,
+     true},
+    {"YAML of many keys",
+     "x := count(yaml.unmarshal(concat(\"\\n\", [sprintf(\"k%d: 1\", [i]) | some i in "
+     "numbers.range(1, 200000)])))\n",
+     "", 0, "", NULL, true},
+    {"JSON that nests",
+     "x := json.unmarshal(concat(\"\", [\"[\" | numbers.range(1, 1000000)[_]]))\n", "", 0, "", NULL,
+     true},
+    {"indented by more",
+     "s := concat(\"\", [\"aaaaaaaaaa\" | numbers.range(1, 50000)[_]])\nx := "
+     "count(json.marshal_with_options([[i] | some i in numbers.range(1, 50000)], {\"indent\": "
+     "s}))\n",
+     "", 0, "", NULL, false},
+    {"joined by more",
+     "s := concat(\"\", [\"aaaaaaaaaa\" | numbers.range(1, 50000)[_]])\nx := count(concat(s, "
+     "[\"a\" | numbers.range(1, 50000)[_]]))\n",
+     "", 0, "", NULL, false},
+    {"groups that all match",
+     "s := concat(\"\", [\"a\" | numbers.range(1, 100000)[_]])\np := concat(\"\", [\"(a?)\" | "
+     "numbers.range(1, 300)[_]])\nx := count(regex.find_all_string_submatch_n(p, s, -1))\n",
+     "", 0, "", NULL, true},
+    {"groups that never match",
+     "s := concat(\"\", [\"a\" | numbers.range(1, 100000)[_]])\np := concat(\"\", [\"(a?)\" | "
+     "numbers.range(1, 300)[_]])\nx := count(regex.find_n(concat(\"\", [p, \"b\"]), s, -1))\n",
+     "", 0, "", NULL, true},
+    {"replaced by itself",
+     "s := concat(\"\", [\"a\" | numbers.range(1, 100000)[_]])\nx := count(regex.replace(s, \"\", "
+     "s))\n",
+     "", 0, "", NULL, false},
+    {"both globs",
+     "s := concat(\"\", [\"a*.*\" | numbers.range(1, 3000)[_]])\nx := "
+     "regex.globs_match(concat(\"\", [s, \"b\"]), concat(\"\", [s, \"c\"]))\n",
+     "", 0, "", NULL, true},
+    {"choices of choices",
+     "s := concat(\"\", [\"{a,b}\" | numbers.range(1, 500)[_]])\nx := glob.match(s, [], "
+     "concat(\"\", [\"a\" | numbers.range(1, 100000)[_]]))\n",
+     "", 0, "", NULL, true},
+    {"stars and stars",
+     "s := concat(\"\", [\"**a\" | numbers.range(1, 500)[_]])\nx := glob.match(concat(\"\", [s, "
+     "\"b\"]), [], concat(\"\", [\"a\" | numbers.range(1, 100000)[_]]))\n",
+     "", 0, "", NULL, true},
+    {"all addresses", "x := count(net.cidr_expand(\"::/0\"))\n", "", 0, "", NULL, false},
+    {"16 million addresses", "x := count(net.cidr_expand(\"10.0.0.0/8\"))\n", "", 0, "", NULL,
+     false},
+    {"networks times networks",
+     "r := [sprintf(\"10.%d.%d.0/24\", [i, j]) | some i in numbers.range(0, 100); some j in "
+     "numbers.range(0, 100)]\nx := count(net.cidr_contains_matches(r, r))\n",
+     "", 0, "", NULL, false},
+    {"networks that are merged",
+     "r := [sprintf(\"10.%d.%d.0/24\", [i, j]) | some i in numbers.range(0, 255); some j in "
+     "numbers.range(0, 255)]\nx := net.cidr_merge(r)\n",
+     "", 0, "", NULL, true},
+    {"an exponent of a million", "x := units.parse(\"1e999999\")\n", "", 0, "", NULL, true},
+    {"a negative exponent of a million", "x := units.parse(\"1e-999999\")\n", "", 0, "", NULL,
+     true},
+    {"bytes with an exponent", "x := units.parse_bytes(\"1e999999\")\n", "", 0, "", NULL, true},
+    {"rounded numbers", "x := count([ceil(1e29999 + i) | some i in numbers.range(1, 10000)])\n", "",
+     0, "", NULL, true},
+    {"divided numbers", "x := count([1e29999 / i | some i in numbers.range(1, 100000)])\n", "", 0,
+     "", NULL, true},
+    {"numbers far apart",
+     "x := count(sort([n | some i in numbers.range(1, 3000); some n in [1e29999 + i, 1e-29999 * i, "
+     "to_number(sprintf(\"%de-29999\", [i]))]]))\n",
+     "", 0, "", NULL, true},
+    {"printed numbers",
+     "x := count([sprintf(\"%d\", [n]) | some i in numbers.range(1, 10000); n := bits.lsh(i, "
+     "300000)])\n",
+     "", 0, "", NULL, false},
+    {"a product", "x := product(numbers.range(1, 100000))\n", "", 0, "", NULL, false},
+    {"runs within runs",
+     "r := [1 | numbers.range(1, 100000)[_]]\nx := object.subset(r, array.concat(array.slice(r, 0, "
+     "50000), [2]))\n",
+     "", 0, "", NULL, true},
+    {"found late",
+     "s := concat(\"\", [\"a\" | numbers.range(1, 1000000)[_]])\nx := indexof(s, concat(\"\", "
+     "[substring(s, 0, 500000), \"b\"]))\n",
+     "", 0, "", NULL, true},
+    {"trimmed by much",
+     "s := concat(\"\", [\"a\" | numbers.range(1, 300000)[_]])\nx := trim(s, concat(\"\", [[\"b\" "
+     "| numbers.range(1, 300000)[_]][_], \"a\"]))\n",
+     "", 0, "", NULL, true},
+    {"trimmed by many letters",
+     "s := concat(\"\", [\"ä\" | numbers.range(1, 300000)[_]])\nc := concat(\"\", "
+     "array.concat([\"ö\" | numbers.range(1, 300000)[_]], [\"ä\"]))\nx := trim(s, c)\n",
+     "", 0, "", NULL, true},
+    {"prefixes of all",
+     "r := [sprintf(\"aaaaaaaaaaaaaaaaaaaa%d\", [i]) | some i in numbers.range(1, 50000)]\nq := "
+     "[sprintf(\"aaaaaaaaaaaaaaaaaaaab%d\", [i]) | some i in numbers.range(1, 50000)]\nx := "
+     "strings.any_prefix_match(r, q)\n",
+     "", 0, "", NULL, true},
+    {"a template of loops",
+     "x := strings.render_template(\"{{range .r}}{{range $.r}}{{range "
+     "$.r}}{{end}}{{end}}{{end}}\", {\"r\": numbers.range(1, 10000)})\n",
+     "", 0, "", NULL, false},
+    {"a template of itself",
+     "x := strings.render_template(\"{{define \\\"t\\\"}}{{template \\\"t\\\" .}}{{end}}{{template "
+     "\\\"t\\\" .}}\", {})\n",
+     "", 0, "", NULL, true},
+    {"a template of widths",
+     "x := strings.render_template(\"{{range .r}}{{printf \\\"%1000000d\\\" .}}{{end}}\", {\"r\": "
+     "numbers.range(1, 10000)})\n",
+     "", 0, "", NULL, true},
+    {"queries of a URL",
+     "x := count(urlquery.decode_object(concat(\"&\", [sprintf(\"a%d=1\", [i]) | some i in "
+     "numbers.range(1, 200000)])))\n",
+     "", 0, "", NULL, true},
+    {"keys for a token",
+     "x := io.jwt.verify_rs256(\"eyJhbGciOiJSUzI1NiJ9.e30.AAAA\", json.marshal({\"keys\": "
+     "[{\"kty\": \"RSA\", \"e\": \"AQAB\", \"n\": n} | some i in numbers.range(1, 3000)]}))\nn := "
+     "concat(\"\", [\"qqqq\" | numbers.range(1, 500)[_]])\n",
+     "", 0, "", NULL, true},
+    {"a key of a million bits",
+     "x := io.jwt.verify_rs256(\"eyJhbGciOiJSUzI1NiJ9.e30.AAAA\", json.marshal({\"kty\": \"RSA\", "
+     "\"e\": n, \"n\": n}))\nn := concat(\"\", [\"qqqq\" | numbers.range(1, 40000)[_]])\n",
+     "", 0, "", NULL, true},
+    {"fields of a format",
+     "s := concat(\"\", [\"%[1]*d\" | numbers.range(1, 100000)[_]])\nx := count(sprintf(s, "
+     "[1000000]))\n",
+     "", 0, "", NULL, true},
+    {"shared elements",
+     "r := {[i] | some i in numbers.range(1, 20000)}\nx := count(intersection({or(r, {[i]}) | some "
+     "i "
+     "in numbers.range(20001, 20400)}))\n",
+     "", 0, "", NULL, true},
+    {"members of a list",
+     "r := numbers.range(1, 20000)\nx if every i in r { not sprintf(\"%d\", [i]) in r }\n", "", 0,
+     "", NULL, true},
+    {"trees, compared again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { [a18, i] == [b18, i] }\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, ordered again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { [a18, i] <= [b18, i] }\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, collected again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { count({[a18, i], [b18, i]}) == 1 }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, looked up again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { {[a18, i]: 1}[[b18, i]] == 1 }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, called with again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { f([a18, i], 1) == f([b18, i], 1) }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, searched again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { [b18, i] in [[a18, i]] }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, sorted again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { sort([[b18, i], [a18, i], [b18, i]]) }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, united again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { count({[a18, i]} | {[b18, i]}) == 1 }\na0 := input\nb0 := "
+     "json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
+    {"trees, patched again and again",
+     "f(v, n) := count(v) + count(v) + count(v) + count(v) + n\nx if every i in numbers.range(1, "
+     "1000000) { json.patch([a18, i], [{\"op\": \"test\", \"path\": \"/0\", \"value\": b18}]) "
+     "}\na0 := input\nb0 := json.unmarshal(json.marshal(input))\n",
+     "a@ := [a$, a$]\nb@ := [b$, b$]\n", 18, "", "[\"q\"]", false},
 };
 
 int main(void)
