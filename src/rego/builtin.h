@@ -60,6 +60,10 @@ static inline uint64_t rego_number_work(value v)
     return n * n;
 }
 
+/* The syntax tree of a module as a value (ast_value.c); errors are those of the call. */
+enum rego_outcome rego_call_parse_module(struct rego_call *call, struct str file, struct str text,
+                                         value *out);
+
 /*
  * A value that must be the same for the whole evaluation though it is not a
  * function of time (rand.intn per key, uuid.rfc4122 per key): looked up by

@@ -145,6 +145,8 @@ gives "fmt --write" 0 '' "$rego" fmt --write f.rego
 gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
 gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
+gives "rego.parse_module" 0 '{"package":{"path":\[{"type":"var","value":"data"},{"type":"string","value":"a"}\]},"rules":\[{"body":\[{"index":0,"terms":\[{"type":"ref","value":\[{"type":"var","value":"gt"}\]},{"type":"ref","value":\[{"type":"var","value":"input"},{"type":"string","value":"x"}\]},{"type":"number","value":1}\]}\],"head":{"name":"p","ref":\[{"type":"var","value":"p"}\],"value":{"type":"boolean","value":true}}}\]}' "$rego" eval -f raw 'rego.parse_module("p.rego", "package a\np if input.x > 1")'
+gives "rego.parse_module of what is no module" 2 '*"rego.parse_module: 1 error occurred: p.rego:1: rego_parse_error*' "$rego" eval --strict-builtin-errors 'rego.parse_module("p.rego", "x")'
 gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
 gives "bench of what is undefined" 1 '*undefined result' "$rego" bench data.none
 gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
