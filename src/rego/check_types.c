@@ -496,6 +496,9 @@ static void check_references(struct checker *k, struct expr *e)
     else
         walk_term(e->term, check_ref, k);
     walk_term(e->domain, check_ref, k);
+    /* OPA puts the domain into a variable first, which may be anything. */
+    if (e->kind == EXPR_EVERY && !k->nested && type_is_nil(type_of(k, e->domain)))
+        (void)check_infer(k, e->domain, &type_any, false);
     struct body *const bodies[] = {e->body, e->right};
     bool outer = k->nested;
     k->nested = true;
@@ -530,8 +533,6 @@ static void check_expr(struct checker *k, struct expr *e)
         k->layers = layers_of(k, e);
     k->nil_ref = false;
     check_references(k, e);
-    if (e->kind == EXPR_EVERY && type_is_nil(type_of(k, e->domain)))
-        (void)check_infer(k, e->domain, &type_any, false);
     bool ok = check_replacements(k, e);
     if (ok && e->kind == EXPR_UNIFY)
         check_equality(k, e);

@@ -87,6 +87,7 @@ var programs = []string{
 	`p if { x := [1 + 2, "a"]; x[0] == "b" }`, `p := object.get({"a": 1}, "b", "c") + 1`, `p := $"{1 + "a"}"`, `p := $"{input.x}" + 1`, `p if { x := time.now_ns(); x.a }`, `p if { [h, b, s] := io.jwt.decode("x"); h.a; s.b }`,
 	`p if { [_, value] = walk(input); value == 1 }`, `p if { walk({"a": 1}, [path, _]); path == "x" }`, `p := max([1, "a"]) + 1`, `p := min({"a"}) + 1`, `p := plus(1, "a")`, `p if { plus(1, 2, "a") }`,
 	`p := json.patch([], [{"op": 1, "path": "a"}])`, `p := json.patch([], [{"op": "add", "path": 1}])`, `p := json.marshal_with_options(1, {"pretty": 1})`, `p := json.marshal_with_options(1, {"x": 1})`, `p := json.marshal_with_options(1, {1: 2})`, `p := json.match_schema({}, {})[1][0].nope`, `p := json.match_schema({}, {})[1][0].desc`,
+	`f(x) if { every y in x { y != data.d[x] } with data.d.b as 3; x - 1 == 0 }`, `f(x) if { every y in [1] { y != data.d[x] } with data.d.b as 3; x - 1 == 0 }`, `f(x) if { every y in data.e[x] { y } with data.e.b as [3]; x - 1 == 0 }`,
 }
 
 func main() {
