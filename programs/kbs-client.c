@@ -519,6 +519,12 @@ static enum status get_decision(struct session *s, struct admin_client *c, struc
     if (path.ptr == NULL)
         return error_nomem(err);
     enum status st = admin_request(c, "GET", path.ptr, NULL, STR_EMPTY, text, err);
+    static const char unknown[] = "/DecisionNotFound\"";
+    if (st == ERR_DENIED && memmem(text->ptr, text->len, unknown, strlen(unknown)) != NULL)
+        error_set(err,
+                  "the server does not know the decision \"%s\": it keeps some MiB of the last "
+                  "ones, and forgets them when it ends",
+                  QUOTED(id));
     return st == OK ? json_parse(&s->arena, buf_str(text), NULL, out, err) : st;
 }
 

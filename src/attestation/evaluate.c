@@ -388,8 +388,10 @@ static enum status appraise_under(struct attestation_service *s, struct policy_s
 {
     out->notes = VALUE_UNDEFINED;
     out->why = (struct explanation){.rules = VALUE_UNDEFINED,
+                                    .held = VALUE_UNDEFINED,
                                     .expired = VALUE_UNDEFINED,
                                     .change = VALUE_UNDEFINED,
+                                    .examples = VALUE_UNDEFINED,
                                     .expected = VALUE_UNDEFINED,
                                     .actual = VALUE_UNDEFINED};
     if (n == 0)

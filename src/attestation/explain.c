@@ -12,6 +12,7 @@
 #define MEND_EVALUATIONS 150
 #define SHORTER_EVALUATIONS 60
 #define EXPIRED_MAX 64 /* names told */
+#define RULES_DEEP 8   /* rules that ask for rules, in what is told of those that held */
 
 static int64_t thread_ns(void)
 {
@@ -481,28 +482,119 @@ static void put_side(struct value_builder *b, struct arena *a, const char *key, 
         value_builder_put_str(b, key, value_copy(a, v));
 }
 
+/* What of a set that has to be part of another is not there. */
+static value lacking(struct arena *a, const struct rego_trace_rule *r)
+{
+    if (value_kind(r->part) != VALUE_KIND_SET || !value_is_defined(r->whole))
+        return VALUE_UNDEFINED;
+    struct value_builder b;
+    value_builder_init(&b, a, value_len(r->part));
+    for (size_t i = 0; i < value_len(r->part); i++) {
+        value item = value_items(r->part)[i];
+        if (!collection_has(r->whole, item))
+            value_builder_add(&b, value_copy(a, item));
+    }
+    value items = value_array_finish(&b);
+    return value_len(items) > 0 ? items : VALUE_UNDEFINED;
+}
+
 /* INTERFACES.md, Decisions: an absent side was undefined. */
+static value rule_value(struct arena *a, const struct rego_trace_rule *r)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, 8);
+    value_builder_put_str(&b, "rule", value_string(a, r->rule));
+    value_builder_put_str(&b, "file", value_string(a, r->file));
+    value_builder_put_str(&b, "row", value_int(a, r->row));
+    value_builder_put_str(&b, "col", value_int(a, r->col));
+    value_builder_put_str(&b, "expression", value_string(a, r->expression));
+    put_side(&b, a, "left", r->left);
+    put_side(&b, a, "right", r->right);
+    put_side(&b, a, "lacking", lacking(a, r));
+    return value_object_finish(&b, VALUE_DUP_LAST, NULL);
+}
+
 static value rules_value(struct arena *a, const struct rego_trace *trace)
 {
     size_t n = 0;
     struct value_builder list;
     value_builder_init(&list, a, trace->len < EXPLAIN_RULES_MAX ? trace->len : EXPLAIN_RULES_MAX);
     for (size_t i = 0; i < trace->len && n < EXPLAIN_RULES_MAX; i++) {
-        const struct rego_trace_rule *r = &trace->items[i];
-        if (r->held)
+        if (trace->items[i].held)
             continue;
         n++;
-        struct value_builder b;
-        value_builder_init(&b, a, 7);
-        value_builder_put_str(&b, "rule", value_string(a, r->rule));
-        value_builder_put_str(&b, "file", value_string(a, r->file));
-        value_builder_put_str(&b, "row", value_int(a, r->row));
-        value_builder_put_str(&b, "col", value_int(a, r->col));
-        value_builder_put_str(&b, "expression", value_string(a, r->expression));
-        put_side(&b, a, "left", r->left);
-        put_side(&b, a, "right", r->right);
-        value_builder_add(&list, value_object_finish(&b, VALUE_DUP_LAST, NULL));
+        value_builder_add(&list, rule_value(a, &trace->items[i]));
     }
+    return n == 0 ? VALUE_UNDEFINED : value_array_finish(&list);
+}
+
+/* Is the rule named in the expression?  `calls` are those of the body as far as it came. */
+static bool mentions(const struct rego_trace_rule *r, struct str rule)
+{
+    size_t name = rule.len;
+    while (name > 0 && rule.ptr[name - 1] != '.')
+        name--;
+    return rule.len > name &&
+           memmem(r->expression.ptr, r->expression.len, rule.ptr + name, rule.len - name) != NULL;
+}
+
+/* The rules that expressions which did not hold ask for, and those that these ask for. */
+static size_t asked_in_vain(const struct rego_trace *trace, struct str rules[CLOSURE_MAX])
+{
+    size_t n = 0;
+    /* Evidence decides how often a loop runs: what is not told is not looked at, either. */
+    for (size_t before = SIZE_MAX, round = 0; n != before && round < RULES_DEEP; round++) {
+        before = n;
+        for (size_t i = 0, failed = 0; i < trace->len; i++) {
+            const struct rego_trace_rule *r = &trace->items[i];
+            if (r->held ? !rules_have(rules, n, r->rule) : ++failed > EXPLAIN_RULES_MAX)
+                continue;
+            for (size_t k = 0; k < r->call_count && n < CLOSURE_MAX; k++)
+                if (mentions(r, r->calls[k]) && !rules_have(rules, n, r->calls[k]))
+                    rules[n++] = r->calls[k];
+        }
+    }
+    return n;
+}
+
+static bool is_same_place(const struct rego_trace_rule *x, const struct rego_trace_rule *y)
+{
+    return x->row == y->row && x->col == y->col && str_equal(x->rule, y->rule);
+}
+
+static bool is_later(const struct rego_trace_rule *x, const struct rego_trace_rule *y)
+{
+    return str_equal(x->rule, y->rule) &&
+           (x->row > y->row || (x->row == y->row && x->col > y->col));
+}
+
+/*
+ * `not revoked` and `count(violation) == 0` did not hold: what made `revoked` and `violation`
+ * hold is the reason.  Each expression once, however often a loop met it, and those of a rule as
+ * they are written.
+ */
+static value held_value(struct arena *a, const struct rego_trace *trace)
+{
+    struct str rules[CLOSURE_MAX];
+    size_t asked = asked_in_vain(trace, rules);
+    const struct rego_trace_rule *told[EXPLAIN_HELD_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < trace->len && n < EXPLAIN_HELD_MAX; i++) {
+        const struct rego_trace_rule *r = &trace->items[i];
+        bool again = !r->held || r->expression.len == 0 || !rules_have(rules, asked, r->rule);
+        for (size_t k = 0; k < n && !again; k++)
+            again = is_same_place(told[k], r);
+        if (again)
+            continue;
+        size_t at = n++;
+        for (; at > 0 && is_later(told[at - 1], r); at--)
+            told[at] = told[at - 1];
+        told[at] = r;
+    }
+    struct value_builder list;
+    value_builder_init(&list, a, n);
+    for (size_t i = 0; i < n; i++)
+        value_builder_add(&list, rule_value(a, told[i]));
     return n == 0 ? VALUE_UNDEFINED : value_array_finish(&list);
 }
 
@@ -563,8 +655,16 @@ static enum status tell_reason(struct search *s, struct arena *a, const struct c
 enum status explain(struct arena *a, const struct explain_subject *subject, struct explanation *out,
                     struct error *err)
 {
-    *out = (struct explanation){VALUE_UNDEFINED, VALUE_UNDEFINED, VALUE_UNDEFINED, CHECK_NONE,
-                                STR_EMPTY,       VALUE_UNDEFINED, VALUE_UNDEFINED};
+    *out = (struct explanation){
+        .rules = VALUE_UNDEFINED,
+        .held = VALUE_UNDEFINED,
+        .expired = VALUE_UNDEFINED,
+        .change = VALUE_UNDEFINED,
+        .examples = VALUE_UNDEFINED,
+        .check = CHECK_NONE,
+        .expected = VALUE_UNDEFINED,
+        .actual = VALUE_UNDEFINED,
+    };
     CLEANUP(search_done) struct search s = {.subject = subject};
     arena_init(&s.scratch, SCRATCH_MAX);
     s.until_ns = thread_ns() + EXPLAIN_CPU_NS;
@@ -574,6 +674,7 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     if (run(&s, &s.start, &trace))
         return OK; /* it passes: nothing to explain */
     out->rules = rules_value(a, &trace);
+    out->held = held_value(a, &trace);
     s.first = arena_new(&s.scratch, struct attempt);
     if (s.first == NULL)
         return error_nomem(err);
@@ -586,6 +687,7 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     struct change change = {.len = 0};
     if (find_change(&s, &change))
         out->change = change_value(a, &s.start, &change);
+    out->examples = change_examples(a, &change);
     enum status st = tell_reason(&s, a, &change, out, err);
     if (st != OK)
         return st;

@@ -44,9 +44,11 @@ struct explain_subject {
 
 /* One rule or expression that did not hold, by INTERFACES.md: rules, expired, change. */
 struct explanation {
-    value rules;   /* array of objects, or undefined */
-    value expired; /* array of {"name","expiration"}, or undefined */
-    value change;  /* array (JSON Patch), or undefined when there is none */
+    value rules;    /* array of objects, or undefined */
+    value held;     /* likewise: expressions of rules that held where `rules` needed them not to */
+    value expired;  /* array of {"name","expiration"}, or undefined */
+    value change;   /* array (JSON Patch), or undefined when there is none */
+    value examples; /* array of those paths of it where any other value may do, or undefined */
     /* The expression that the change begins with (else the first that tells anything): the reason.
      */
     enum check_id check; /* CHECK_POLICY, _REFERENCE_VALUE, _REFERENCE_VALUE_EXPIRED; _NONE: nothing
@@ -58,6 +60,7 @@ struct explanation {
 #define EXPLAIN_OPERATIONS_MAX 8    /* of one change */
 #define EXPLAIN_EVALUATIONS_MAX 330 /* evaluations spent on one denial */
 #define EXPLAIN_RULES_MAX 64        /* told of one evaluation */
+#define EXPLAIN_HELD_MAX 16         /* likewise, of those that held */
 #define EXPLAIN_CPU_NS 500000000    /* of the thread; then the denial has no `change` */
 
 /* Fill rules, expired and change.  `rules` come from the first, unchanged evaluation. */

@@ -82,8 +82,10 @@ static struct explanation copy(struct arena *a, const struct explanation *e)
 {
     return (struct explanation){
         .rules = value_copy(a, e->rules),
+        .held = value_copy(a, e->held),
         .expired = value_copy(a, e->expired),
         .change = value_copy(a, e->change),
+        .examples = value_copy(a, e->examples),
         .check = e->check,
         .field = arena_str(a, e->field),
         .expected = value_copy(a, e->expected),

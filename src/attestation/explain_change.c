@@ -104,7 +104,8 @@ struct candidates {
 static void propose(struct candidates *c, enum edit edit, struct str path, value val)
 {
     if (c->len < OPERATIONS_MAX)
-        c->items[c->len++] = (struct operation){edit, path, val, place_of(path), -1};
+        c->items[c->len++] = (struct operation){
+            .edit = edit, .path = path, .val = val, .place = place_of(path), .expression = -1};
 }
 
 /* Nothing there may be changed: a constant, something computed, or frozen. */
@@ -167,7 +168,7 @@ static void propose_item(struct candidates *c, struct str path, value item)
     propose_value(c, path, value_is_defined(list) ? list : value_array(c->a, &item, 1));
 }
 
-static bool has_item(value collection, value item)
+bool collection_has(value collection, value item)
 {
     if (!value_is_array(collection) && value_kind(collection) != VALUE_KIND_SET)
         return false;
@@ -180,7 +181,7 @@ static bool has_item(value collection, value item)
 static void propose_removal(struct candidates *c, struct str path, value item)
 {
     if (!is_fixed(c, path) && value_is_defined(item) && value_is_array(look(c->d, path)) &&
-        has_item(look(c->d, path), item))
+        collection_has(look(c->d, path), item))
         propose(c, EDIT_REMOVE_ITEM, path, item);
 }
 
@@ -260,21 +261,30 @@ static value different(struct arena *a, value v, value collection)
         other = value_bool(!value_is_true(v));
     } else if (value_is_string(v)) {
         other = value_cstring(a, "");
-        if (value_equal(other, v) || has_item(collection, other))
+        if (value_equal(other, v) || collection_has(collection, other))
             other = value_cstring(a, "other");
     } else if (value_kind(v) == VALUE_KIND_NUMBER) {
         other = v;
         for (size_t i = 0; i <= value_len(collection); i++) {
             if (number_add(a, other, value_small_int(1), &other, NULL) != OK)
                 return VALUE_UNDEFINED;
-            if (!has_item(collection, other))
+            if (!collection_has(collection, other))
                 break;
         }
     }
-    return value_equal(other, v) || has_item(collection, other) ? VALUE_UNDEFINED : other;
+    return value_equal(other, v) || collection_has(collection, other) ? VALUE_UNDEFINED : other;
 }
 
 /* ---- from an expression to operations ---- */
+
+/* Texts and numbers: of a truth value there is only one other. */
+static void propose_other(struct candidates *c, struct str path, value v, value collection)
+{
+    size_t before = c->len;
+    propose_value(c, path, different(c->a, v, collection));
+    if (c->len > before)
+        c->items[before].any_other = value_kind(v) != VALUE_KIND_BOOLEAN;
+}
 
 /* The side that is preferred to change is tried first, then the other. */
 static void for_comparison(struct candidates *c, enum goal goal, const struct tried *t)
@@ -283,10 +293,11 @@ static void for_comparison(struct candidates *c, enum goal goal, const struct tr
     for (int i = 0; i < 2; i++) {
         bool left = left_first == (i == 0);
         value other = left ? t->right : t->left;
-        if (value_is_defined(other))
-            propose_value(c, left ? t->left_path : t->right_path,
-                          goal == GOAL_DIFFERENT ? different(c->a, other, VALUE_UNDEFINED)
-                                                 : fitting(c->a, goal, other, left));
+        struct str path = left ? t->left_path : t->right_path;
+        if (value_is_defined(other) && goal == GOAL_DIFFERENT)
+            propose_other(c, path, other, VALUE_UNDEFINED);
+        else if (value_is_defined(other))
+            propose_value(c, path, fitting(c->a, goal, other, left));
     }
 }
 
@@ -303,7 +314,7 @@ static void for_stranger(struct candidates *c, const struct tried *t)
 {
     propose_removal(c, t->right_path, t->left);
     if (value_is_defined(t->left))
-        propose_value(c, t->left_path, different(c->a, t->left, t->right));
+        propose_other(c, t->left_path, t->left, t->right);
 }
 
 /* An item of one that the other lacks: one learns it, or the other loses it. */
@@ -311,7 +322,7 @@ static void for_part(struct candidates *c, const struct tried *t)
 {
     for (size_t i = 0; i < value_len(t->part); i++) {
         value item = value_items(t->part)[i];
-        if (has_item(t->whole, item))
+        if (collection_has(t->whole, item))
             continue;
         bool whole_first = place_of(t->whole_path) <= place_of(t->part_path);
         if (whole_first)
@@ -523,4 +534,15 @@ value change_value(struct arena *a, const struct documents *d, const struct chan
             return VALUE_UNDEFINED;
     }
     return value_array_finish(&list);
+}
+
+value change_examples(struct arena *a, const struct change *c)
+{
+    struct value_builder list;
+    value_builder_init(&list, a, c->len);
+    size_t n = 0;
+    for (size_t i = 0; i < c->len; i++)
+        if (c->ops[i].any_other && ++n > 0)
+            value_builder_add(&list, value_string(a, arena_str(a, c->ops[i].path)));
+    return n == 0 ? VALUE_UNDEFINED : value_array_finish(&list);
 }

@@ -58,6 +58,7 @@ struct operation {
     enum edit edit;
     struct str path;
     value val;
+    bool any_other; /* `val` is an example: anything but what is there may do */
     enum place place;
     int expression; /* index into the first evaluation's, or -1 */
 };
@@ -83,6 +84,9 @@ struct str path_told(struct arena *a, const struct explain_subject *s, struct st
 size_t operations_for(struct arena *a, const struct explain_subject *s, const struct documents *d,
                       const struct tried *t, struct operation out[OPERATIONS_MAX]);
 
+/* Of an array or a set. */
+bool collection_has(value collection, value item);
+
 /* References, then data, then input; then by path, then by value. */
 int operation_compare(const struct operation *x, const struct operation *y);
 
@@ -92,6 +96,9 @@ bool change_apply(struct arena *a, const struct documents *d, const struct chang
 
 /* As a JSON Patch for these documents. */
 value change_value(struct arena *a, const struct documents *d, const struct change *c);
+
+/* The paths in it whose value is an example, or undefined. */
+value change_examples(struct arena *a, const struct change *c);
 
 /* ---- explain.c ---- */
 

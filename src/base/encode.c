@@ -48,6 +48,19 @@ static void hex_encode(struct str bytes, char *out)
     }
 }
 
+bool hex_is_lower(struct str digits)
+{
+    uint64_t letters = 0;
+    size_t i = 0;
+    for (; i + 8 <= digits.len; i += 8) {
+        uint64_t w = load_le64(digits.ptr + i);
+        letters |= w & ~(w << 1); /* bit 6: of letters; bit 5: of lower case */
+    }
+    for (; i < digits.len; i++)
+        letters |= (uint64_t)(digits.ptr[i] & ~(digits.ptr[i] << 1) & 0x40);
+    return (letters & EACH(0x40)) == 0;
+}
+
 /* SIZE_MAX when the length does not fit. */
 static size_t base64_len(size_t n, enum base64_form form)
 {

@@ -36,5 +36,8 @@ STATUS hex_bytes(struct arena *a, struct str text, struct str *out, struct error
 STATUS base64_bytes(struct arena *a, struct str text, enum base64_form form, struct str *out,
                     struct error *err);
 
+/* No digit is an upper-case letter: it is what hex_text() writes.  Of text that was read as hex. */
+bool hex_is_lower(struct str digits);
+
 /* Value of one hexadecimal digit of either case, or -1. */
 int hex_digit(char c);

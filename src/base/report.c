@@ -17,6 +17,7 @@ void report_done(struct report *r)
     buf_done(&r->notes);
 }
 
+PRINTF_LIKE(3, 0)
 static void add(struct buf *lines, const char *head, const char *format, va_list ap)
 {
     char text[ERROR_TEXT_MAX];

@@ -36,8 +36,11 @@ void decision_init(struct decision *d, enum decision_kind kind, int64_t now_s)
         .kind = kind,
         .time_s = now_s,
         .rules = VALUE_UNDEFINED,
+        .held = VALUE_UNDEFINED,
         .expired = VALUE_UNDEFINED,
         .change = VALUE_UNDEFINED,
+        .examples = VALUE_UNDEFINED,
+        .path = STR_EMPTY,
         .cause = STR_EMPTY,
         .anchors = VALUE_UNDEFINED,
         .status = STR_EMPTY,
@@ -92,14 +95,20 @@ enum status decision_write(const struct decision *d, struct buf *out)
     json_cstring(&w, kinds[d->kind]);
     json_key(&w, "outcome");
     json_cstring(&w, d->granted ? "granted" : "denied");
+    if (d->path.len > 0) {
+        json_key(&w, "path");
+        json_string(&w, d->path);
+    }
     if (d->status.len > 0) {
         json_key(&w, "status");
         json_string(&w, d->status);
     }
     write_checks(&w, d->checks);
     member(&w, "rules", d->rules);
+    member(&w, "held", d->held);
     member(&w, "expired", d->expired);
     member(&w, "change", d->change);
+    member(&w, "examples", d->examples);
     if (d->cause.len > 0) {
         json_key(&w, "cause");
         json_string(&w, d->cause);
@@ -189,6 +198,24 @@ struct decision_ring *decision_ring_free(struct decision_ring *r)
     return NULL;
 }
 
+/* What is too large is told without the rules: the check, the change and the id matter more. */
+static bool write_what_fits(const struct decision *d, struct buf *json)
+{
+    if (decision_write(d, json) == OK)
+        return true;
+    struct decision less = *d;
+    less.held = VALUE_UNDEFINED;
+    for (int i = 0; i < 2; i++) {
+        size_t max = json->max;
+        buf_done(json);
+        buf_init(json, max);
+        if (decision_write(&less, json) == OK)
+            return true;
+        less.rules = VALUE_UNDEFINED;
+    }
+    return false;
+}
+
 void decision_ring_put(struct decision_ring *r, const struct decision *d)
 {
     enum queue_kind kind = d->anonymous    ? QUEUE_ANONYMOUS
@@ -199,7 +226,7 @@ void decision_ring_put(struct decision_ring *r, const struct decision *d)
 
     CLEANUP(buf_done) struct buf json;
     buf_init(&json, q->max / 4);
-    if (decision_write(d, &json) != OK)
+    if (!write_what_fits(d, &json))
         return;
     struct entry *e = malloc(sizeof(*e) + json.len);
     if (e == NULL)

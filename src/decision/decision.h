@@ -14,7 +14,8 @@
 #include "base/clock.h"
 #include "decision/check.h"
 
-#define DECISION_ID_LEN 32 /* lower-case hex digits */
+#define DECISION_ID_LEN 32    /* lower-case hex digits */
+#define DECISION_PATH_MAX 512 /* longer ones name nothing that there is, and are not told */
 
 struct decision_id {
     char text[DECISION_ID_LEN + 1];
@@ -36,7 +37,8 @@ struct decision {
     int64_t time_s;
     const struct checks *checks; /* reason included; may be NULL */
     /* Of an attestation that is not affirming, or a policy that denied; undefined: absent. */
-    value rules, expired, change;
+    value rules, held, expired, change, examples;
+    struct str path;   /* that was asked for, canonical; empty: not told */
     struct str cause;  /* id of the attestation below; empty: none */
     value anchors;     /* array of hex fingerprints, or undefined */
     struct str status; /* ear.status of a granted attestation; empty: none */
@@ -59,7 +61,10 @@ struct decision_ring;
 STATUS decision_ring_new(size_t max, struct decision_ring **out, struct error *err);
 struct decision_ring *decision_ring_free(struct decision_ring *r);
 
-/* A decision that is too large for its queue, or for which memory is missing, is dropped. */
+/*
+ * A decision that is too large for its queue is kept without `held`, then without `rules`; one
+ * that still is, or for which memory is missing, is dropped.
+ */
 void decision_ring_put(struct decision_ring *r, const struct decision *d);
 
 /* Append the JSON text; false when the id is unknown (or was forgotten). */

@@ -83,13 +83,13 @@ static value kernel_parameters(struct arena *a, const struct event *e)
     return value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 
-value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t last)
+value eventlog_ccel(struct arena *a, const struct eventlog *log, struct replayed replayed)
 {
     value kernel = VALUE_UNDEFINED, qemu = VALUE_UNDEFINED, cmdline = VALUE_UNDEFINED;
     value initrd = VALUE_UNDEFINED, parameters = VALUE_UNDEFINED;
     for (size_t i = 0; i < log->len; i++) {
         const struct event *e = &log->events[i];
-        if (e->index == 0 || !event_is_told(e, last))
+        if (e->index == 0 || !event_is_told(e, replayed))
             continue;
         if (!value_is_defined(kernel) && has_mark(e, STR("\x0btd_payload\0")))
             kernel = first_digest(a, e);

@@ -6,6 +6,7 @@
 #include "eventlog/text.h"
 #include "value/json.h"
 
+#define EV_EVENT_TAG 0x6
 #define AAEL_TAG 0x4141454cu
 
 /* ---- parsers; each adds members to `b` ---- */
@@ -152,6 +153,11 @@ static enum status parse_application(struct arena *a, struct str data, struct va
     return st;
 }
 
+bool event_is_application(const struct event *e)
+{
+    return e->type == EV_EVENT_TAG && e->data.len >= 8 && load_le32(e->data.ptr) == AAEL_TAG;
+}
+
 static details_parser parser_of(uint32_t type)
 {
     switch (type) {
@@ -161,7 +167,7 @@ static details_parser parser_of(uint32_t type)
     case 0x12:
     case 0x80000007:
         return parse_text;
-    case 0x6:
+    case EV_EVENT_TAG:
         return parse_tagged;
     case 0xa:
         return parse_cleaned;

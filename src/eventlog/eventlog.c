@@ -318,6 +318,10 @@ static enum status event_claims(struct arena *a, const struct event *e, value *o
         st = digest_claims(a, e, &digests, &matches, err);
     if (st != OK)
         return st;
+    if (!matches && event_is_application(e)) {
+        error_set(err, "the digest of an application event is not that of its data");
+        return ERR_INVALID;
+    }
     struct str text = base64_text(a, e->data, BASE64_STD);
     struct value_builder b;
     value_builder_init(&b, a, 6);
@@ -341,19 +345,31 @@ static bool is_note(const struct event *e)
     return e->index == 0 && e->type == EV_NO_ACTION && any == 0;
 }
 
-bool event_is_told(const struct event *e, uint32_t last)
+static bool has_digest(const struct event *e, uint16_t alg)
 {
-    return last == EVENTLOG_ALL || (e->index >= 1 && e->index <= last) || is_note(e);
+    for (size_t i = 0; i < e->digest_count; i++)
+        if (e->digests[i].alg == alg)
+            return true;
+    return false;
 }
 
-STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t last, value *out,
-                       struct error *err)
+bool event_is_told(const struct event *e, struct replayed replayed)
+{
+    if (replayed.last == EVENTLOG_ALL)
+        return true;
+    if (e->index < 1 || e->index > replayed.last)
+        return is_note(e);
+    return e->type == EV_NO_ACTION || has_digest(e, replayed.alg);
+}
+
+STATUS eventlog_claims(struct arena *a, const struct eventlog *log, struct replayed replayed,
+                       value *out, struct error *err)
 {
     struct value_builder b;
     value_builder_init(&b, a, log->len);
     for (size_t i = 0; i < log->len; i++) {
         value v;
-        if (!event_is_told(&log->events[i], last))
+        if (!event_is_told(&log->events[i], replayed))
             continue;
         enum status st = event_claims(a, &log->events[i], &v, err);
         if (st != OK) {

@@ -48,20 +48,30 @@ STATUS eventlog_replay(const struct eventlog *log, uint32_t index, uint16_t alg,
                        struct digest *out);
 
 /*
- * Whose entries are told: those of registers 1 to `last`, that is, of what was
- * replayed.  An entry of any other register could be put there by anybody who
- * carries the log, so it is no claim (HARDEN as-3) - but for EV_NO_ACTION of
- * register 0 with digests of zeros, which measures nothing: firmware's notes on
- * itself.  They are no part of `ccel`.
+ * Which entries are told: those that the replay of registers 1 to `last` with
+ * `alg` took in.  Any other - of another register, or without a digest of that
+ * algorithm - could be put there by anybody who carries the log, so it is no
+ * claim (HARDEN as-3).  EV_NO_ACTION is told without a digest, and of register 0
+ * with digests of zeros, as firmware writes notes on itself: it measures nothing,
+ * and is no part of `ccel`.
  */
+struct replayed {
+    uint32_t last; /* EVENTLOG_ALL: everything is told */
+    uint16_t alg;
+};
 #define EVENTLOG_ALL UINT32_MAX
+bool event_is_told(const struct event *e, struct replayed replayed);
 
 /*
  * The array `uefi_event_logs` of 14.7.  An entry whose details cannot be read
- * fails the log.
+ * fails the log, and so does an application event (AAEL) whose digest is not that
+ * of its data: nothing but the digest is measured, and the agent makes no such.
  */
-STATUS eventlog_claims(struct arena *a, const struct eventlog *log, uint32_t last, value *out,
-                       struct error *err);
+STATUS eventlog_claims(struct arena *a, const struct eventlog *log, struct replayed replayed,
+                       value *out, struct error *err);
+
+/* The agent's own: a tagged event with its tag (14.6). */
+bool event_is_application(const struct event *e);
 
 /* Details of one event (14.3 to 14.6), an object; in event_details.c. */
 STATUS event_details(struct arena *a, const struct event *e, value *out, struct error *err);
@@ -70,8 +80,7 @@ STATUS event_details(struct arena *a, const struct event *e, value *out, struct 
 const char *event_type_name(uint32_t type);
 
 /* The object `ccel` of v0.13 (14.9), of the same entries; empty when nothing of it is in them. */
-value eventlog_ccel(struct arena *a, const struct eventlog *log, uint32_t last);
-bool event_is_told(const struct event *e, uint32_t last);
+value eventlog_ccel(struct arena *a, const struct eventlog *log, struct replayed replayed);
 
 /* ---- the text log of the agents up to v0.14 (14.9) ---- */
 

@@ -288,8 +288,10 @@ static void record_result(struct request *r, const struct attestation_result *re
     d->anchors = result->anchors;
     if (!result->affirming) {
         d->rules = result->why.rules;
+        d->held = result->why.held;
         d->expired = result->why.expired;
         d->change = result->why.change;
+        d->examples = result->why.examples;
     }
     struct value_builder notes;
     value_builder_init(&notes, r->arena, 4);

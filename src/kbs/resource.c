@@ -170,8 +170,10 @@ static bool policy_allows(struct request *r, value claims)
 
     struct explanation why = {
         .rules = VALUE_UNDEFINED,
+        .held = VALUE_UNDEFINED,
         .expired = VALUE_UNDEFINED,
         .change = VALUE_UNDEFINED,
+        .examples = VALUE_UNDEFINED,
         .field = STR_EMPTY,
         .expected = VALUE_UNDEFINED,
         .actual = VALUE_UNDEFINED,
@@ -179,7 +181,9 @@ static bool policy_allows(struct request *r, value claims)
     enum policy_answer answer =
         resource_policy_ask(r->state->policy, r->arena, &q, r->now_s, &r->checks, &why, &err);
     r->decision.rules = why.rules;
+    r->decision.held = why.held;
     r->decision.change = why.change;
+    r->decision.examples = why.examples;
     switch (answer) {
     case POLICY_ALLOW:
         metric_add(&m->policy_approvals);

@@ -164,6 +164,8 @@ static void route(struct request *r)
 static void finish(struct request *r)
 {
     if (r->decides) {
+        if (r->decision.kind != DECISION_ATTESTATION && r->path.len <= DECISION_PATH_MAX)
+            r->decision.path = r->path;
         struct str id = str_of(r->decision.id.text);
         http_add_header(r->x, "x-decision-id", id);
         r->decision.checks = &r->checks;

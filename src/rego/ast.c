@@ -304,7 +304,7 @@ static void write_list(struct buf *out, struct term *const *items, size_t len, c
     buf_add_cstr(out, close);
 }
 
-static bool is_name(struct str s)
+bool ast_is_name(struct str s)
 {
     for (size_t i = 0; i < s.len; i++) {
         char ch = s.ptr[i];
@@ -320,7 +320,7 @@ static void write_ref(struct buf *out, const struct term *t)
     ast_write(out, t->items[0]);
     for (uint32_t i = 1; i < t->len; i++) {
         const struct term *part = t->items[i];
-        if (ast_is_string(part) && is_name(value_str(part->val))) {
+        if (ast_is_string(part) && ast_is_name(value_str(part->val))) {
             buf_add_byte(out, '.');
             buf_add(out, value_str(part->val));
         } else {

@@ -237,6 +237,7 @@ struct term *ast_operator(struct arena *a, const char *name, struct term **opera
                           struct pos pos);
 
 bool ast_is_var(const struct term *t, const char *name);
+bool ast_is_name(struct str s); /* letters, digits, _; no digit at first */
 bool ast_is_string(const struct term *t);
 /* No variables, references, calls or comprehensions inside. */
 bool ast_is_constant(const struct term *t);

@@ -188,3 +188,33 @@ bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, v
         return build_nest(ctx, b->nests, b->nest_len, 0, out) && vm_spend_whole(ctx, *out);
     }
 }
+
+/* ---- in one instruction ---- */
+
+value build_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
+{
+    return value_object(&ctx->arena, (const struct value_pair *)pairs, n);
+}
+
+value build_set(struct rego_ctx *ctx, const value *items, uint32_t n)
+{
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, n);
+    for (uint32_t i = 0; i < n; i++)
+        value_builder_add(&b, items[i]);
+    return value_set_finish(&b);
+}
+
+value build_items(struct rego_ctx *ctx, value c, int n)
+{
+    enum value_kind kind = value_kind(c);
+    if (kind == (n == 0 ? VALUE_KIND_ARRAY : VALUE_KIND_SET))
+        return c;
+    size_t len = value_len(c);
+    struct value_builder b;
+    value_builder_init(&b, &ctx->arena, len);
+    for (size_t i = 0; i < len; i++)
+        value_builder_add(&b,
+                          kind == VALUE_KIND_OBJECT ? value_pairs(c)[i].val : value_items(c)[i]);
+    return n == 0 ? value_array_finish(&b) : value_set_finish(&b);
+}

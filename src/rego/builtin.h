@@ -49,7 +49,6 @@ struct arena *rego_call_arena(struct rego_call *call);
 void *rego_call_user(struct rego_call *call);     /* of struct rego_eval */
 int64_t rego_call_now_ns(struct rego_call *call); /* constant within an evaluation */
 void rego_call_random(struct rego_call *call, void *out, size_t len); /* seeded, deterministic */
-bool rego_call_strict(struct rego_call *call);
 /* Units of work of arithmetic with a long number, beyond those of its bytes: its digits squared. */
 static inline uint64_t rego_number_work(value v)
 {
@@ -64,7 +63,6 @@ enum rego_outcome rego_call_parse_module(struct rego_call *call, struct str file
 
 void rego_call_print(struct rego_call *call, struct str line);
 void rego_call_test_case(struct rego_call *call, value names);
-struct str rego_call_location(struct rego_call *call); /* "file:row" of the call */
 
 /*
  * A value that must be the same for the whole evaluation though it is not a

@@ -8,10 +8,6 @@
  */
 #include "rego/check_types.h"
 
-#include <stdlib.h>
-
-static void check_body(struct checker *k, struct body *b);
-
 /* ---- errors ---- */
 
 static void report(struct checker *k, struct pos pos, const char *format, struct str name)
@@ -252,188 +248,11 @@ const struct type *type_of(struct checker *k, struct term *t)
     }
 }
 
-/*
- * Inside of calls and collections OPA has references and comprehensions in
- * variables of their own: of those whose type is not known it knows nothing.
- */
-static bool is_hoisted(const struct term *t)
-{
-    return t->kind == TERM_REF || (t->kind >= TERM_ARRAY_COMP && t->kind <= TERM_OBJECT_COMP);
-}
-
 const struct type *part_type(struct checker *k, struct term *t)
 {
     const struct type *type = type_of(k, t);
     bool unknown = t->kind == TERM_REF ? type_is_nil(type) : type == NULL && is_hoisted(t);
     return unknown ? &type_any : type;
-}
-
-/* ---- unification ---- */
-
-static bool infer(struct checker *k, struct term *t, const struct type *type, bool join);
-
-static bool infer_any(struct checker *k, struct term *t, const struct type *any)
-{
-    if (any->len == 0) {
-        for (uint32_t i = 0; i < t->len; i++)
-            (void)infer(k, t->items[i], &type_any, true);
-        return true;
-    }
-    bool overlaps = false;
-    for (uint32_t i = 0; i < any->len; i++)
-        overlaps = infer(k, t, any->items[i], true) || overlaps;
-    return overlaps;
-}
-
-static bool infer_array(struct checker *k, struct term *t, const struct type *type, bool join)
-{
-    if (t->len != type->len && type->of == NULL)
-        return false;
-    for (uint32_t i = 0; i < t->len; i++)
-        if (!infer(k, t->items[i], i < type->len ? type->items[i] : type->of, join))
-            return false;
-    return true;
-}
-
-static bool infer_object(struct checker *k, struct term *t, const struct type *type, bool join)
-{
-    if (t->len / 2 != type->len && type->of == NULL)
-        return false;
-    for (uint32_t i = 0; i + 1 < t->len; i += 2) {
-        value key;
-        if (!ast_constant(k->m.a, t->items[i], &key)) {
-            (void)infer(k, t->items[i + 1], &type_any, join);
-            continue;
-        }
-        const struct type *member = type_select(&k->m, type, key);
-        if (member == NULL || !infer(k, t->items[i + 1], member, join))
-            return false;
-    }
-    return true;
-}
-
-static bool infer_set(struct checker *k, struct term *t, const struct type *type, bool join)
-{
-    for (uint32_t i = 0; i < t->len; i++)
-        if (!infer(k, t->items[i], type->of, join))
-            return false;
-    return true;
-}
-
-static bool infer_var(struct checker *k, const struct term *t, const struct type *type, bool join)
-{
-    const struct type *have = type_of(k, (struct term *)(uintptr_t)t);
-    if (join)
-        put_var(k, t->var.id, type_or(&k->m, have, type));
-    else if (have != NULL)
-        return type_overlap(&k->m, have, type);
-    else
-        put_var(k, t->var.id, type);
-    return true;
-}
-
-/* The term may have this type; its variables get what that says about them. */
-static bool infer(struct checker *k, struct term *t, const struct type *type, bool join)
-{
-    if (t->kind == TERM_VAR)
-        return infer_var(k, t, type, join);
-    if (t->kind != TERM_ARRAY && t->kind != TERM_OBJECT && t->kind != TERM_SET)
-        return (join && is_hoisted(t)) || type_overlap(&k->m, part_type(k, t), type);
-    if (type == NULL)
-        return false;
-    if (type->kind == TYPE_ANY)
-        return infer_any(k, t, type);
-    if (t->kind == TERM_ARRAY)
-        return type->kind == TYPE_ARRAY && infer_array(k, t, type, join);
-    if (t->kind == TERM_OBJECT)
-        return type->kind == TYPE_OBJECT && infer_object(k, t, type, join);
-    return type->kind == TYPE_SET && infer_set(k, t, type, join);
-}
-
-static bool unify(struct checker *k, struct term *a, const struct type *ta, struct term *b,
-                  const struct type *tb);
-
-static bool unify_with_var(struct checker *k, struct term *t, struct term *var)
-{
-    return infer(k, t, &type_any, false) && infer(k, var, type_of(k, t), false);
-}
-
-static bool unify_arrays(struct checker *k, struct term *a, struct term *b)
-{
-    if (b->kind == TERM_VAR)
-        return unify_with_var(k, a, b);
-    if (b->kind != TERM_ARRAY || a->len != b->len)
-        return false;
-    for (uint32_t i = 0; i < a->len; i++)
-        if (!unify(k, a->items[i], type_of(k, a->items[i]), b->items[i], type_of(k, b->items[i])))
-            return false;
-    return true;
-}
-
-static struct term *member(const struct term *object, const struct term *key)
-{
-    for (uint32_t i = 0; i + 1 < object->len; i += 2) {
-        const struct term *k = object->items[i];
-        if ((k->kind == TERM_VALUE && key->kind == TERM_VALUE && value_equal(k->val, key->val)) ||
-            (k->kind == TERM_VAR && key->kind == TERM_VAR && k->var.id == key->var.id))
-            return object->items[i + 1];
-    }
-    return NULL;
-}
-
-static bool unify_objects(struct checker *k, struct term *a, struct term *b)
-{
-    if (b->kind == TERM_VAR)
-        return unify_with_var(k, a, b);
-    if (b->kind != TERM_OBJECT || a->len != b->len)
-        return false;
-    for (uint32_t i = 0; i + 1 < a->len; i += 2) {
-        struct term *other = member(b, a->items[i]);
-        if (other == NULL ||
-            !unify(k, a->items[i + 1], type_of(k, a->items[i + 1]), other, type_of(k, other)))
-            return false;
-    }
-    return true;
-}
-
-static bool unify(struct checker *k, struct term *a, const struct type *ta, struct term *b,
-                  const struct type *tb)
-{
-    bool na = type_is_nil(ta);
-    bool nb = type_is_nil(tb);
-    if (na && !nb)
-        return is_hoisted(a) ? ta != NULL && type_overlap(&k->m, ta, tb) : infer(k, a, tb, false);
-    if (nb && !na)
-        return is_hoisted(b) ? tb != NULL && type_overlap(&k->m, ta, tb) : infer(k, b, ta, false);
-    if (!na)
-        return type_overlap(&k->m, ta, tb);
-    switch (a->kind) {
-    case TERM_ARRAY:
-        return unify_arrays(k, a, b);
-    case TERM_OBJECT:
-        return unify_objects(k, a, b);
-    case TERM_VAR:
-        if (b->kind == TERM_VAR)
-            return infer(k, a, &type_any, false) && infer(k, b, type_of(k, a), false);
-        if (b->kind == TERM_ARRAY)
-            return unify_arrays(k, b, a);
-        if (b->kind == TERM_OBJECT)
-            return unify_objects(k, b, a);
-        if (b->kind == TERM_REF)
-            return infer(k, a, &type_any, false);
-        break;
-    case TERM_REF:
-        if (b->kind == TERM_VAR)
-            return infer(k, b, &type_any, false);
-        break;
-    default:
-        break;
-    }
-    if (a->kind == TERM_VAR && ta == NULL && tb != NULL)
-        return infer(k, a, tb, false);
-    if (b->kind == TERM_VAR && tb == NULL && ta != NULL)
-        return infer(k, b, ta, false);
-    return false;
 }
 
 /* ---- references ---- */
@@ -482,7 +301,7 @@ bool check_parts(struct checker *k, const struct term *ref, const struct type *t
         case TERM_ARRAY:
         case TERM_OBJECT:
         case TERM_SET:
-            if (!infer(k, part, keys, false))
+            if (!check_infer(k, part, keys, false))
                 return undefined_ref(k, ref);
             break;
         default:
@@ -537,7 +356,7 @@ static void forget_shown_variable(struct checker *k, const struct term *t)
 {
     const struct expr *e = t->in_text ? t->comp.body->items[0] : NULL;
     if (e != NULL && e->kind == EXPR_UNIFY && e->term->items[2]->kind == TERM_VAR && !k->nested)
-        (void)infer_var(k, e->term->items[2], &type_any, true);
+        (void)check_infer(k, e->term->items[2], &type_any, true);
 }
 
 static bool check_ref(void *user, struct term *t)
@@ -600,7 +419,7 @@ static bool check_member_operand(struct checker *k, const struct expr *e, struct
         return true;
     const struct type *have = type_of(k, t);
     bool nil = type_is_nil(have);
-    if ((nil || type_overlap(&k->m, have, type)) && infer(k, t, type, false))
+    if ((nil || type_overlap(&k->m, have, type)) && check_infer(k, t, type, false))
         return true;
     match_error(k, e, nil);
     return false;
@@ -646,7 +465,7 @@ static void check_call(struct checker *k, const struct expr *e)
         if (want == NULL)
             continue;
         bool clash = !type_is_nil(before[i]) && !type_overlap(&k->m, before[i], want);
-        if (!clash && infer(k, call->items[i], want, false))
+        if (!clash && check_infer(k, call->items[i], want, false))
             continue;
         report(k, e->pos, "@: invalid argument(s)", f->name);
         return;
@@ -664,7 +483,7 @@ static void check_equality(struct checker *k, const struct expr *e)
     if (e->generated && a->kind == TERM_VAR && ta == NULL && b->kind == TERM_VALUE &&
         value_kind(b->val) <= VALUE_KIND_STRING)
         tb = &type_any;
-    if (!unify(k, a, ta, b, tb))
+    if (!check_unify(k, a, ta, b, tb))
         match_error(k, e, type_is_nil(ta) || type_is_nil(tb));
 }
 
@@ -712,7 +531,7 @@ static void check_expr(struct checker *k, struct expr *e)
     k->nil_ref = false;
     check_references(k, e);
     if (e->kind == EXPR_EVERY && type_is_nil(type_of(k, e->domain)))
-        (void)infer(k, e->domain, &type_any, false);
+        (void)check_infer(k, e->domain, &type_any, false);
     bool ok = check_replacements(k, e);
     if (ok && e->kind == EXPR_UNIFY)
         check_equality(k, e);
@@ -724,222 +543,8 @@ static void check_expr(struct checker *k, struct expr *e)
     k->layers = outer;
 }
 
-static void check_body(struct checker *k, struct body *b)
+void check_body(struct checker *k, struct body *b)
 {
     for (uint32_t i = 0; i < b->len && arena_status(k->m.a) == OK; i++)
         check_expr(k, b->items[i]);
-}
-
-/* ---- rules ---- */
-
-/* {key: {key: ... type}} for the parts of a head that are not constant. */
-static const struct type *nested(struct checker *k, const struct rule *r, const struct type *t)
-{
-    for (uint32_t i = r->head.ref->len; t != NULL && i > r->ground_len; i--) {
-        const struct type *key = type_of(k, r->head.ref->items[i - 1]);
-        t = key == NULL ? NULL : type_object(&k->m, NULL, 0, key, t);
-    }
-    return t;
-}
-
-static bool args_unknown(void *user, struct term *t)
-{
-    struct checker *k = user;
-    if (t->kind == TERM_VAR && var_type(k, t->var.id) == NULL)
-        put_var(k, t->var.id, &type_any);
-    return true;
-}
-
-static const struct type *rule_type(struct checker *k, struct rule *r)
-{
-    if (r->head.has_args) {
-        const struct type **args = arena_new_array(k->m.a, const struct type *, r->head.arg_count);
-        if (args == NULL)
-            return NULL;
-        for (uint32_t i = 0; i < r->head.arg_count; i++) {
-            walk_term(r->head.args[i], args_unknown, k);
-            args[i] = type_of(k, r->head.args[i]);
-        }
-        return type_function(&k->m, args, r->head.arg_count, type_of(k, r->head.val));
-    }
-    if (r->head.key == NULL)
-        return nested(k, r, type_of(k, r->head.val));
-    const struct type *element = type_of(k, r->head.key);
-    return element == NULL ? NULL : nested(k, r, type_set(&k->m, element));
-}
-
-/* `t` below an object: among the members whose keys are not known one by one. */
-static const struct type *insert_below(struct checker *k, const struct type *object,
-                                       const struct tree_node *const *path, uint32_t len,
-                                       const struct type *t)
-{
-    if (len == 0)
-        return object;
-    const struct type *empty = type_object(&k->m, NULL, 0, NULL, NULL);
-    const struct type *member = len == 1 ? t : insert_below(k, empty, path + 1, len - 1, t);
-    const struct type *key = type_of_value(&k->m, path[0]->key);
-    struct type_property *p = arena_new_array(k->m.a, struct type_property, object->len);
-    if (p == NULL)
-        return &type_any;
-    if (object->len > 0)
-        memcpy(p, object->properties, object->len * sizeof(*p));
-    return type_object(&k->m, p, object->len, type_or(&k->m, object->key, key),
-                       type_or(&k->m, object->of, member));
-}
-
-/* Types of the nodes below an object join it. */
-static const struct type *join_below(struct checker *k, const struct type *object,
-                                     const struct tree_node *n, const struct tree_node **path,
-                                     uint32_t len)
-{
-    for (const struct tree_node *c = n->children; c != NULL && len < TYPE_PATH_MAX;
-         c = c->sibling) {
-        if (!c->typed)
-            continue;
-        path[len] = c;
-        object = c->type != NULL ? insert_below(k, object, path, len + 1, c->type)
-                                 : join_below(k, object, c, path, len + 1);
-        if (object->kind != TYPE_OBJECT)
-            return object;
-    }
-    return object;
-}
-
-static void insert_type(struct checker *k, struct tree_node *n, const struct type *t)
-{
-    const struct tree_node *path[TYPE_PATH_MAX];
-    uint32_t len = 0;
-    for (struct tree_node *p = n; p != NULL && p->parent != NULL && len < TYPE_PATH_MAX;
-         p = p->parent)
-        path[TYPE_PATH_MAX - ++len] = p;
-    const struct tree_node **at = path + TYPE_PATH_MAX - len;
-    for (uint32_t i = 0; i < len; i++) {
-        struct tree_node *p = (struct tree_node *)(uintptr_t)at[i];
-        p->typed = true;
-        if (i + 1 < len && p->type != NULL && p->type->kind == TYPE_OBJECT)
-            p->type = insert_below(k, p->type, at + i + 1, len - i - 1, t);
-    }
-    if (n->lost && t->kind == TYPE_OBJECT)
-        t = type_object(&k->m, NULL, 0, &type_any, &type_any);
-    k->c->root->typed = true;
-    n->type = type_merge(&k->m, n->type, t);
-    if (t->kind == TYPE_OBJECT && n->type != NULL && n->type->kind == TYPE_OBJECT)
-        n->type = join_below(k, n->type, n, path, 0);
-}
-
-static void set_node(struct tree_node *n, const struct type *t)
-{
-    n->type = t;
-    for (struct tree_node *p = n; p != NULL; p = p->parent)
-        p->typed = true;
-}
-
-static void check_rule(struct checker *k, struct rule *r)
-{
-    k->module = r->module;
-    k->var_cap = r->vars == NULL ? 0 : r->vars->len;
-    k->vars = arena_new_array(k->m.a, const struct type *, k->var_cap);
-    k->trail_len = 0;
-    k->found = 0;
-    if (k->vars == NULL || front_late(k->c))
-        return;
-    check_body(k, r->body);
-    struct tree_node *n = r->group == NULL ? NULL : r->group->node;
-    if (n == NULL)
-        return;
-    if (k->found > 0) {
-        /* What uses it must not fail, too. */
-        n->lost = r->head.ref->len > r->ground_len;
-        set_node(n, n->lost ? n->type : &type_any);
-        return;
-    }
-    const struct type *t = rule_type(k, r);
-    if (t != NULL && r->group->replaced)
-        t = type_relax(&k->m, t);
-    if (t != NULL)
-        insert_type(k, n, t);
-}
-
-/* ---- all rules, each after what it uses ---- */
-
-struct step {
-    struct rule_group *g;
-    uint32_t next;
-};
-
-static void check_rules(struct checker *k, struct rule_group *g)
-{
-    for (struct rule *r = g->first; r != NULL; r = r->next_in_group)
-        for (struct rule *b = r; b != NULL; b = b->els) {
-            b->group = g;
-            check_rule(k, b);
-        }
-}
-
-/* With the groups of longer paths that contribute to the same document. */
-static void check_group(struct checker *k, struct rule_group *g)
-{
-    check_rules(k, g);
-    for (const struct tree_node *n = g->node->children; n != NULL;) {
-        if (n->group != NULL && n->group->absorbed)
-            check_rules(k, n->group);
-        if (n->children != NULL) {
-            n = n->children;
-            continue;
-        }
-        while (n != g->node && n->sibling == NULL)
-            n = n->parent;
-        n = n == g->node ? NULL : n->sibling;
-    }
-}
-
-static int by_place(const void *x, const void *y)
-{
-    const struct rego_error *a = x;
-    const struct rego_error *b = y;
-    int c = str_compare(a->file, b->file);
-    if (c != 0)
-        return c;
-    if (a->row != b->row)
-        return a->row < b->row ? -1 : 1;
-    return a->col < b->col ? -1 : a->col > b->col;
-}
-
-static void check_all(struct checker *k)
-{
-    struct rego_compiler *c = k->c;
-    struct step *stack = arena_new_array(&c->arena, struct step, c->group_count + 1);
-    if (stack == NULL)
-        return;
-    for (struct rule_group *top = c->groups; top != NULL; top = top->next) {
-        uint32_t depth = 0;
-        if (!top->type_seen && !top->absorbed)
-            stack[depth++] = (struct step){top, 0};
-        top->type_seen = true;
-        while (depth > 0) {
-            struct step *s = &stack[depth - 1];
-            if (s->next == s->g->dep_count) {
-                check_group(k, s->g);
-                depth--;
-                continue;
-            }
-            struct rule_group *d = s->g->deps[s->next++];
-            if (!d->type_seen)
-                stack[depth++] = (struct step){d, 0};
-            d->type_seen = true;
-        }
-    }
-}
-
-void pass_types(struct rego_compiler *c)
-{
-    struct checker k = {.m = {.c = c, .a = &c->arena}, .c = c};
-    mark_replaced(&k);
-    check_all(&k);
-    if (c->query != NULL) {
-        k.in_query = true;
-        check_rule(&k, c->query);
-    }
-    if (c->errors.len > 1)
-        qsort(c->errors.items, c->errors.len, sizeof(*c->errors.items), by_place);
 }

@@ -1,7 +1,9 @@
 /*
  * check_types - what the files of the type checker share.
  *
- *   check_types.c  rules, literals, unification, references
+ *   check_types.c  terms, references, literals
+ *   check_unify.c  unification
+ *   check_rules.c  rules, in their order
  *   check_with.c   what modifiers do to the types of documents
  */
 #pragma once
@@ -37,6 +39,14 @@ struct checker {
 /* ---- check_types.c ---- */
 
 const struct type *type_of(struct checker *k, struct term *t);
+/*
+ * Inside of calls and collections OPA has references and comprehensions in
+ * variables of their own: of those whose type is not known it knows nothing.
+ */
+static inline bool is_hoisted(const struct term *t)
+{
+    return t->kind == TERM_REF || (t->kind >= TERM_ARRAY_COMP && t->kind <= TERM_OBJECT_COMP);
+}
 /* The same inside of calls and collections, where what is not known is anything. */
 const struct type *part_type(struct checker *k, struct term *t);
 const struct type *var_type(const struct checker *k, uint32_t id);
@@ -55,6 +65,20 @@ static inline bool is_computed(const struct term *part)
 {
     return part->kind == TERM_REF || (part->kind == TERM_VAR && part->var.id >= VAR_FIRST);
 }
+
+/* The literals of a body, in order. */
+void check_body(struct checker *k, struct body *b);
+
+/* ---- check_unify.c ---- */
+
+/*
+ * The term may have this type; its variables get what that says about them, `join`:
+ * beside what they have.  False: it cannot.
+ */
+bool check_infer(struct checker *k, struct term *t, const struct type *type, bool join);
+/* a = b, of these types.  False: it cannot hold. */
+bool check_unify(struct checker *k, struct term *a, const struct type *ta, struct term *b,
+                 const struct type *tb);
 
 /* ---- check_with.c ---- */
 

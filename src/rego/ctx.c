@@ -605,11 +605,6 @@ void rego_call_random(struct rego_call *call, void *out, size_t len)
     }
 }
 
-bool rego_call_strict(struct rego_call *call)
-{
-    return call->ctx->params.strict_errors;
-}
-
 void rego_call_print(struct rego_call *call, struct str line)
 {
     if (call->ctx->params.print != NULL)
@@ -620,13 +615,6 @@ void rego_call_test_case(struct rego_call *call, value names)
 {
     if (call->ctx->params.test_case != NULL)
         call->ctx->params.test_case(call->ctx->params.user, names);
-}
-
-struct str rego_call_location(struct rego_call *call)
-{
-    struct prog_pos pos = vm_position(call->ctx->policy, call->ctx->pc);
-    struct str s = arena_format(&call->ctx->arena, "%.*s:%u", STR_ARG(pos.file), (unsigned)pos.row);
-    return s.ptr == NULL ? STR_EMPTY : s;
 }
 
 value rego_call_memo_get(struct rego_call *call, const char *name, value key)

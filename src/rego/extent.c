@@ -97,3 +97,67 @@ value vm_document(struct rego_ctx *ctx, uint32_t node)
     value virtual = rules_below(ctx, node);
     return value_is_defined(base) ? merge(ctx, base, virtual) : virtual;
 }
+
+/* ---- cursors ---- */
+
+/* Child of a tree node by key; FN_NONE: none. */
+static uint32_t child_node(const struct rego_policy *p, uint32_t node, value key)
+{
+    const struct prog_node *n = &p->nodes[node];
+    uint32_t lo = 0;
+    uint32_t hi = n->child_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int order = value_compare(key, p->nodes[n->children[mid]].key);
+        if (order == 0)
+            return n->children[mid];
+        if (order < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return FN_NONE;
+}
+
+uint32_t cursor_step(struct rego_ctx *ctx, const value *from, value key, value *out, bool *defined)
+{
+    const struct rego_policy *p = ctx->policy;
+    value base =
+        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key, 0) : VALUE_UNDEFINED;
+    int64_t node = value_small(from[0]);
+    uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
+    *defined = true;
+    if (child != FN_NONE && !vm_is_hidden(ctx, child)) {
+        uint32_t fn = p->nodes[child].fn;
+        if (fn == FN_NONE) {
+            out[0] = value_small_int(child);
+            out[1] = base;
+            return FN_NONE;
+        }
+        if (p->fns[fn].kind != FN_FUNCTION) {
+            base = vm_memo(ctx, fn);
+            if (base.word == 0)
+                return fn;
+        }
+    }
+    out[0] = CURSOR_VALUE;
+    out[1] = base;
+    *defined = value_is_defined(base);
+    return FN_NONE;
+}
+
+bool cursor_next(struct rego_ctx *ctx, value *state, const value *cursor, value *key)
+{
+    value val;
+    int64_t i = value_small(state[1]);
+    state[1] = value_small_int(i + 1);
+    size_t n = value_is_defined(cursor[1]) ? value_len(cursor[1]) : 0;
+    if ((size_t)i < n)
+        return vm_next_item(cursor[1], (size_t)i, key, &val);
+    int64_t node = value_small(cursor[0]);
+    size_t k = (size_t)i - n;
+    if (node < 0 || k >= ctx->policy->nodes[node].child_count)
+        return false;
+    *key = ctx->policy->nodes[ctx->policy->nodes[node].children[k]].key;
+    return true;
+}

@@ -9,6 +9,8 @@
 #include "base/utf8.h"
 #include "rego/lexer.h"
 
+static bool fmt_is_root(const struct term *t);
+
 #define FORMAT_SOURCE_MAX ((size_t)16 << 20)
 
 /* ---- the writer ---- */
@@ -530,7 +532,7 @@ static bool check_call(void *user, struct term *t)
     return true;
 }
 
-bool fmt_is_root(const struct term *t)
+static bool fmt_is_root(const struct term *t)
 {
     if (t->kind == TERM_REF && t->len == 1)
         t = t->items[0];

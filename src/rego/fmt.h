@@ -63,12 +63,9 @@ enum fmt_outcome fmt_insert(struct fmt *w, struct fmt_comments *cm, int64_t row)
 enum fmt_outcome fmt_unformatted(struct fmt *w, struct pos pos, struct fmt_comments *cm);
 void fmt_error(struct fmt *w, struct pos pos, const char *text);
 
-bool fmt_is_root(const struct term *t); /* input or data */
-
 /* ---- fmt_rule.c ---- */
 
 void fmt_rules(struct fmt *w, struct rule **rules, size_t len, struct fmt_comments *cm);
-enum fmt_outcome fmt_body(struct fmt *w, const struct body *b, struct fmt_comments *cm);
 enum fmt_outcome fmt_expr(struct fmt *w, const struct expr *e, struct fmt_comments *cm);
 /* The body of a comprehension and the like, between the brackets. */
 enum fmt_outcome fmt_inner_body(struct fmt *w, const struct body *b, char open, char close,
@@ -77,8 +74,6 @@ enum fmt_outcome fmt_inner_body(struct fmt *w, const struct body *b, char open, 
 /* ---- fmt_term.c ---- */
 
 enum fmt_outcome fmt_term(struct fmt *w, struct term *t, struct fmt_comments *cm);
-enum fmt_outcome fmt_term_parens(struct fmt *w, bool parens, struct term *t,
-                                 struct fmt_comments *cm);
 enum fmt_outcome fmt_ref(struct fmt *w, struct term *const *parts, size_t len,
                          struct fmt_comments *cm);
 enum fmt_outcome fmt_list(struct fmt *w, struct term **items, size_t len, struct pos around,

@@ -368,7 +368,7 @@ enum fmt_outcome fmt_expr(struct fmt *w, const struct expr *e, struct fmt_commen
 
 /* ---- bodies ---- */
 
-enum fmt_outcome fmt_body(struct fmt *w, const struct body *b, struct fmt_comments *cm)
+static enum fmt_outcome fmt_body(struct fmt *w, const struct body *b, struct fmt_comments *cm)
 {
     enum fmt_outcome o = fmt_insert(w, cm, b->items[0]->pos.row);
     if (o != FMT_OK)

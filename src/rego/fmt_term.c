@@ -7,6 +7,9 @@
 
 #include "rego/lexer.h"
 
+static enum fmt_outcome fmt_term_parens(struct fmt *w, bool parens, struct term *t,
+                                        struct fmt_comments *cm);
+
 static const struct fmt_comments none = {NULL, 0};
 
 /* After a failure that nobody can mend the comments are gone, as in OPA. */
@@ -84,21 +87,10 @@ bool fmt_begins_with_brace(const struct term *t)
 
 /* ---- references ---- */
 
-static bool is_name(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char ch = s.ptr[i];
-        bool letter = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_';
-        if (!letter && !(i > 0 && ch >= '0' && ch <= '9'))
-            return false;
-    }
-    return s.len > 0;
-}
-
 static bool wants_brackets(const struct fmt *w, const struct term *part)
 {
     struct str s = value_str(part->val);
-    if (!is_name(s))
+    if (!ast_is_name(s))
         return true;
     struct str text = fmt_text(w, part->pos);
     return token_keyword(s, w->keywords) != TOK_IDENT && text.len > 0 && text.ptr[0] == '"';
@@ -672,8 +664,8 @@ static enum fmt_outcome put_kind(struct fmt *w, bool parens, struct term *t,
     }
 }
 
-enum fmt_outcome fmt_term_parens(struct fmt *w, bool parens, struct term *t,
-                                 struct fmt_comments *cm)
+static enum fmt_outcome fmt_term_parens(struct fmt *w, bool parens, struct term *t,
+                                        struct fmt_comments *cm)
 {
     if (w->paren_term == t) {
         w->paren_term = NULL;

@@ -43,8 +43,7 @@ struct callee {
     bool relation; /* walk */
     const struct rego_builtin *builtin;
     const struct rego_host_function *host;
-    uint32_t builtin_index; /* in the program's table */
-    bool mocked;            /* some `with` replaces it */
+    bool mocked; /* some `with` replaces it */
     struct rule_group *group;
     bool typed; /* `type` was made */
     const struct type *type;
@@ -115,7 +114,6 @@ struct rego_compiler {
     bool late;           /* the deadline has passed, and an error says so */
     struct rule *query;  /* the pseudo rule of rego_eval_query(), or NULL */
     struct module *query_module;
-    uint32_t wildcards;
     bool for_layout; /* parse everything as it stands: rego_format() */
 };
 
@@ -161,6 +159,8 @@ void pass_types(struct rego_compiler *c);
 
 /* Tree lookups. */
 struct tree_node *tree_child(const struct rego_compiler *c, const struct tree_node *n, value key);
+/* What follows `n` in a walk over all that is below `top`, which comes first; NULL at its end. */
+struct tree_node *tree_next(const struct tree_node *n, const struct tree_node *top);
 /* Node at the constant parts of a reference from data; *used is how many parts led there. */
 struct tree_node *tree_walk(const struct rego_compiler *c, const struct term *ref, uint32_t *used);
 

@@ -85,7 +85,7 @@ static struct loop_index *build(void *memory, value c, const value *path, uint32
     return x;
 }
 
-uint32_t loop_first(const struct loop_index *x, value key)
+static uint32_t loop_first(const struct loop_index *x, value key)
 {
     return x->heads[value_hash(key) & x->mask];
 }
@@ -244,4 +244,29 @@ const struct loop_index *loop_find(struct rego_ctx *ctx, value c, const value *p
             return x;
     }
     return find_seen(ctx, c, path, len);
+}
+
+/* ---- what instructions ask for ---- */
+
+bool loop_begin(struct rego_ctx *ctx, const struct prog_loop *loop, value c, value key,
+                value *state)
+{
+    const struct loop_index *x = loop_find(ctx, c, loop->path.keys, loop->path.len, loop->document);
+    state[0] = c;
+    state[1] = value_small_int(0);
+    if (x == NULL)
+        return ctx->status == OK;
+    uint32_t first = value_is_defined(key) ? loop_first(x, key) : LOOP_END;
+    state[0] = vm_tag(x);
+    state[1] = value_small_int(first);
+    return first != LOOP_END;
+}
+
+bool loop_has(const struct loop_index *items, value x)
+{
+    const value *all = value_items(loop_collection(items));
+    uint32_t i = loop_first(items, x);
+    while (i != LOOP_END && !value_equal(all[i], x))
+        i = loop_next(items, i);
+    return i != LOOP_END;
 }

@@ -8,7 +8,24 @@
 
 #include <stdio.h>
 
+static struct term *parse_infix_in_list(struct parser *p);
+
 /* ---- collections ---- */
+
+/* Behind an item: the end, or a comma. */
+static bool parse_separator(struct parser *p, enum token end)
+{
+    if (p->s.tok.kind == end)
+        return true;
+    if (p->s.tok.kind == TOK_COMMA) {
+        parser_scan(p);
+        return true;
+    }
+    char note[32];
+    snprintf(note, sizeof(note), "expected \",\" or \"%s\"", token_name(end));
+    parser_illegal(p, note);
+    return false;
+}
 
 /* Items up to `end`, appended to `l`; a trailing comma is tolerated. */
 static bool parse_term_list(struct parser *p, enum token end, struct terms *l)
@@ -17,15 +34,8 @@ static bool parse_term_list(struct parser *p, enum token end, struct terms *l)
         struct term *t = parse_infix_in_list(p);
         if (t == NULL || !terms_add(p, l, t))
             return false;
-        if (p->s.tok.kind == end)
-            return true;
-        if (p->s.tok.kind != TOK_COMMA) {
-            char note[32];
-            snprintf(note, sizeof(note), "expected \",\" or \"%s\"", token_name(end));
-            parser_illegal(p, note);
+        if (!parse_separator(p, end))
             return false;
-        }
-        parser_scan(p);
     }
     return true;
 }
@@ -44,15 +54,8 @@ static bool parse_pair_list(struct parser *p, enum token end, struct terms *l)
         struct term *val = parse_infix_in_list(p);
         if (val == NULL || !terms_add(p, l, key) || !terms_add(p, l, val))
             return false;
-        if (p->s.tok.kind == end)
-            return true;
-        if (p->s.tok.kind != TOK_COMMA) {
-            char note[32];
-            snprintf(note, sizeof(note), "expected \",\" or \"%s\"", token_name(end));
-            parser_illegal(p, note);
+        if (!parse_separator(p, end))
             return false;
-        }
-        parser_scan(p);
     }
     return true;
 }
@@ -681,7 +684,7 @@ struct term *parse_infix(struct parser *p)
     return parse_in(p, true);
 }
 
-struct term *parse_infix_in_list(struct parser *p)
+static struct term *parse_infix_in_list(struct parser *p)
 {
     return parse_in(p, false);
 }

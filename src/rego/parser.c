@@ -155,7 +155,7 @@ bool parser_at_in(const struct parser *p)
     return p->s.tok.kind == TOK_IN && !(at < p->s.lx.text.len && p->s.lx.text.ptr[at] == '.');
 }
 
-bool parser_at_with(const struct parser *p)
+static bool parser_at_with(const struct parser *p)
 {
     return p->s.tok.kind == TOK_WITH && !parser_at_keyword_ref(p);
 }

@@ -54,8 +54,7 @@ bool parser_at_keyword_ref(const struct parser *p);
 bool parser_allow_keyword_ref(struct parser *p);
 
 struct term *parse_term(struct parser *p);
-struct term *parse_infix(struct parser *p);         /* with `k, v in c` */
-struct term *parse_infix_in_list(struct parser *p); /* without */
+struct term *parse_infix(struct parser *p); /* with `k, v in c` */
 struct term *parse_var(struct parser *p);
 struct term *parse_term_finish(struct parser *p, struct term *head, bool skip_ws);
 struct expr *parse_literal(struct parser *p);
@@ -81,7 +80,6 @@ struct term *parser_list(struct parser *p, enum term_kind kind, struct term **it
                          struct pos from);
 /* `in` as an operator; `in.x` on the next line begins a reference. */
 bool parser_at_in(const struct parser *p);
-bool parser_at_with(const struct parser *p);
 
 /* lhs op rhs as a call of the operator's built-in. */
 struct term *parser_operator(struct parser *p, enum token op, struct pos op_pos, struct term *lhs,

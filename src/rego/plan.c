@@ -9,7 +9,7 @@
 #define POLICY_MEMORY_MAX ((size_t)1 << 30)
 
 const struct opcode_info rego_opcodes[OP_COUNT] = {
-#define OP(name, operands, meaning) {#name, operands, meaning},
+#define OP(name, operands, meaning) {#name, operands},
 #include "rego/opcodes.def"
 #undef OP
 };
@@ -255,15 +255,6 @@ static void plan_complete(struct plan *p, struct group_plan *gp)
 
 /* ---- partial objects with longer references ---- */
 
-static struct tree_node *next_below(struct tree_node *n, const struct tree_node *top)
-{
-    if (n->children != NULL)
-        return n->children;
-    while (n != top && n->sibling == NULL)
-        n = n->parent;
-    return n == top ? NULL : n->sibling;
-}
-
 static bool is_simple_object(const struct rule_group *g)
 {
     if (g->node->children != NULL)
@@ -312,7 +303,7 @@ static void plan_object(struct plan *p, struct group_plan *gp)
     emit(p, OP_BUILD, simple ? 2 : 3, gp->into, 0, 0, 0);
     plan_rules(p, gp);
     for (struct tree_node *n = g->node->children; n != NULL && !p->failed;
-         n = next_below(n, g->node))
+         n = tree_next(n, g->node))
         if (n->group != NULL)
             plan_absorbed(p, gp, n->group);
     emit(p, OP_FINISH, simple ? 2 : 3, gp->into, gp->into, 0, 0);
@@ -396,7 +387,7 @@ static void plan_keyed(struct plan *p, struct rule_group *g, struct prog_fn *f,
         emit(p, OP_BUILD, 3, gp.into, 0, 0, 0);
         plan_rules(p, &gp);
         for (struct tree_node *n = g->node->children; n != NULL && !p->failed;
-             n = next_below(n, g->node))
+             n = tree_next(n, g->node))
             if (n->group != NULL)
                 plan_absorbed(p, &gp, n->group);
         /* n 4: nothing built is undefined */
@@ -560,12 +551,11 @@ static bool plan_nodes(struct plan *p)
         return false;
     pol->node_count = (uint32_t)p->c->node_count + 1;
     struct tree_node *top = p->c->root;
-    for (struct tree_node *n = top; n != NULL; n = next_below(n, top)) {
+    for (struct tree_node *n = top; n != NULL; n = tree_next(n, top)) {
         struct prog_node *out = &pol->nodes[n->pre];
         bool is_rule = n->group != NULL && !n->group->absorbed;
         out->key = n == top ? VALUE_NULL : value_copy(p->out, n->key);
         out->parent = n == top ? 0 : n->parent->pre;
-        out->depth = n == top ? 0 : pol->nodes[n->parent->pre].depth + 1;
         out->post = n->post;
         out->fn = is_rule ? n->group->index : FN_NONE;
         if (n->group != NULL)
@@ -658,6 +648,19 @@ STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn)
             return OK;
         }
     }
+}
+
+uint32_t program_lines_to(const struct rego_policy *p, uint32_t pc)
+{
+    uint32_t lo = 0;
+    for (uint32_t hi = p->line_count; lo < hi;) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (p->lines[mid].pc <= pc)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
 }
 
 #define COPY_TABLE(p, list, out_items, out_len)                                                    \

@@ -13,11 +13,6 @@
 
 typedef uint16_t operand;
 
-struct label_list {
-    uint32_t *pcs; /* UINT32_MAX: not placed yet */
-    uint32_t len, cap;
-};
-
 #define GROWING(type)                                                                              \
     struct {                                                                                       \
         type *items;                                                                               \

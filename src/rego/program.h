@@ -33,7 +33,6 @@ struct insn {
 struct opcode_info {
     const char *name;
     const char *operands;
-    const char *meaning;
 };
 extern const struct opcode_info rego_opcodes[OP_COUNT];
 
@@ -76,7 +75,6 @@ struct prog_node {
     uint32_t parent;
     uint32_t post; /* nodes from this id up to `post` are at or below it */
     uint32_t fn;   /* FN_NONE: no rules here */
-    uint32_t depth;
     uint32_t child_count;
     const uint32_t *children; /* in order of keys */
 };
@@ -243,6 +241,9 @@ struct rego_policy {
  * where; ERR_LIMIT: it is too large to be sure of; ERR_NOMEM.
  */
 STATUS program_verify(const struct rego_policy *p, uint32_t *at);
+
+/* How many lines begin at or before `pc`. */
+uint32_t program_lines_to(const struct rego_policy *p, uint32_t pc);
 
 /* The function of a rule by its path text, as in prog_fn.name; ERR_NOT_FOUND. */
 STATUS program_find(const struct rego_policy *p, struct str path, uint32_t *fn);

@@ -19,7 +19,8 @@ struct regex {
 static pthread_mutex_t module_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct re2_api *module; /* set once, never closed */
 
-STATUS regex_load(struct error *err)
+/* ERR_UNAVAILABLE when it is not there or of another version. */
+static STATUS regex_load(struct error *err)
 {
     pthread_mutex_lock(&module_lock);
     const void *found = module;

@@ -22,9 +22,6 @@
 
 struct regex;
 
-/* Open the module now.  ERR_UNAVAILABLE when it is not there or of another version. */
-STATUS regex_load(struct error *err);
-
 /* ERR_INVALID: the pattern, with Go's text; ERR_UNAVAILABLE: the module could not be loaded;
  * ERR_NOMEM. */
 STATUS regex_new(struct str pattern, struct regex **out, struct error *err);

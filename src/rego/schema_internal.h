@@ -18,6 +18,3 @@ static inline bool schema_has_draft(const struct schema *s, int draft)
 struct regex;
 enum rego_outcome schema_regex(struct rego_call *call, struct str pattern,
                                const struct regex **out);
-
-/* False: the text is not of this format; unknown formats fit everything. */
-bool schema_format_fits(struct rego_call *call, struct str format, struct str text);

@@ -9,6 +9,8 @@
 #include "value/json.h"
 #include "value/number.h"
 
+static bool schema_format_fits(struct rego_call *call, struct str format, struct str s);
+
 /* ---- results ---- */
 
 struct complaint {
@@ -760,7 +762,7 @@ static bool uuid_fits(struct str s)
     return s.len == 36;
 }
 
-bool schema_format_fits(struct rego_call *call, struct str format, struct str s)
+static bool schema_format_fits(struct rego_call *call, struct str format, struct str s)
 {
     if (str_is(format, "date"))
         return layout_fits(s, "2006-01-02");

@@ -128,23 +128,9 @@ static uint32_t body_start(const struct rego_policy *p, uint32_t pc)
     return pc;
 }
 
-/* How many lines begin at or before `pc`. */
-static uint32_t lines_to(const struct rego_policy *p, uint32_t pc)
-{
-    uint32_t lo = 0;
-    for (uint32_t hi = p->line_count; lo < hi;) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (p->lines[mid].pc <= pc)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 static uint32_t expr_at(const struct rego_policy *p, uint32_t pc)
 {
-    uint32_t line = lines_to(p, pc);
+    uint32_t line = program_lines_to(p, pc);
     return line == 0 ? EXPR_NONE : p->lines[line - 1].expr;
 }
 
@@ -180,7 +166,7 @@ static void add_calls(struct rego_ctx *ctx, struct rego_trace_rule *t, uint32_t 
 static void find_calls(struct rego_ctx *ctx, struct rego_trace_rule *t, uint32_t pc)
 {
     const struct rego_policy *p = ctx->policy;
-    uint32_t start = body_start(p, pc), line = lines_to(p, pc);
+    uint32_t start = body_start(p, pc), line = program_lines_to(p, pc);
     uint32_t end = line < p->line_count ? p->lines[line].pc - 1 : pc;
     while (line > 0 && p->lines[line - 1].pc >= start && p->lines[line - 1].expr < p->expr_count &&
            p->exprs[p->lines[line - 1].expr].pos.row == t->row &&
@@ -256,7 +242,7 @@ void trace_held(struct rego_ctx *ctx, const value *regs, uint32_t pc)
     const struct rego_policy *p = ctx->policy;
     if (ctx->trace_len >= TRACE_HELD_MAX)
         return;
-    uint32_t start = body_start(p, pc), miss = pc, line = lines_to(p, pc);
+    uint32_t start = body_start(p, pc), miss = pc, line = program_lines_to(p, pc);
     while (miss < p->code_len && p->code[miss].op != OP_MISS)
         miss++;
     if (miss == p->code_len || is_told(ctx, p->code[miss].d))

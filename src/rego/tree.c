@@ -202,23 +202,21 @@ static void number_nodes(struct rego_compiler *c)
     }
 }
 
-/* The rules that belong to the group of a node above: p.a := 1 beside p[k] := v. */
-static void absorb_below(struct tree_node *top)
+struct tree_node *tree_next(const struct tree_node *n, const struct tree_node *top)
 {
-    struct rule_group *g = top->group;
-    struct tree_node *n = top->children;
-    while (n != NULL) {
+    if (n->children != NULL)
+        return n->children;
+    while (n != top && n->sibling == NULL)
+        n = n->parent;
+    return n == top ? NULL : n->sibling;
+}
+
+/* The rules that belong to the group of a node above: p.a := 1 beside p[k] := v. */
+static void absorb_below(const struct tree_node *top)
+{
+    for (struct tree_node *n = tree_next(top, top); n != NULL; n = tree_next(n, top))
         if (n->group != NULL)
             n->group->absorbed = true;
-        if (n->children != NULL) {
-            n = n->children;
-            continue;
-        }
-        while (n != top && n->sibling == NULL)
-            n = n->parent;
-        n = n == top ? NULL : n->sibling;
-    }
-    (void)g;
 }
 
 void pass_tree(struct rego_compiler *c)
@@ -297,18 +295,9 @@ static void check_group(struct rego_compiler *c, struct rule_group *g)
 /* The first rule somewhere below a node. */
 static struct rule *first_below(const struct tree_node *top)
 {
-    const struct tree_node *n = top->children;
-    while (n != NULL) {
+    for (const struct tree_node *n = tree_next(top, top); n != NULL; n = tree_next(n, top))
         if (n->group != NULL)
             return n->group->first;
-        if (n->children != NULL) {
-            n = n->children;
-            continue;
-        }
-        while (n != top && n->sibling == NULL)
-            n = n->parent;
-        n = n == top ? NULL : n->sibling;
-    }
     return NULL;
 }
 

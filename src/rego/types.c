@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+static int type_compare(struct type_maker *m, const struct type *a, const struct type *b);
+
 const struct type type_null = {.kind = TYPE_NULL};
 const struct type type_boolean = {.kind = TYPE_BOOLEAN};
 const struct type type_number = {.kind = TYPE_NUMBER};
@@ -161,7 +163,7 @@ static int compare_objects(struct type_maker *m, const struct type *a, const str
     return c != 0 ? c : a->len < b->len ? -1 : a->len > b->len;
 }
 
-int type_compare(struct type_maker *m, const struct type *a, const struct type *b)
+static int type_compare(struct type_maker *m, const struct type *a, const struct type *b)
 {
     if (a == b || is_spent(m))
         return 0;

@@ -67,7 +67,6 @@ const struct type *type_function(struct type_maker *m, const struct type *const 
 /* From the notation of builtins.def; NULL: operands of any number. */
 const struct type *type_parse(struct type_maker *m, const char *text);
 
-int type_compare(struct type_maker *m, const struct type *a, const struct type *b);
 const struct type *type_or(struct type_maker *m, const struct type *a, const struct type *b);
 const struct type *type_of_value(struct type_maker *m, value v);
 /* Of the member with this key. */
@@ -82,11 +81,6 @@ const struct type *type_merge(struct type_maker *m, const struct type *a, const 
 static inline bool type_is_nil(const struct type *t)
 {
     return t == NULL || t->has_nil;
-}
-
-static inline bool type_is_any(const struct type *t) /* every value */
-{
-    return t != NULL && t->kind == TYPE_ANY && t->len == 0;
 }
 
 /* A collection that can hold nothing. */

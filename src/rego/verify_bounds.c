@@ -241,17 +241,10 @@ static bool part_ok(const struct verifier *v, const struct prog_side *side)
 bool verify_lines(const struct verifier *v)
 {
     const struct rego_policy *p = v->p;
-    uint32_t k = 0;
-    for (uint32_t hi = p->line_count; k < hi;) {
-        uint32_t mid = k + (hi - k) / 2;
-        if (p->lines[mid].pc < v->fn->entry)
-            k = mid + 1;
-        else
-            hi = mid;
-    }
-    if (k == p->line_count || p->lines[k].pc != v->fn->entry)
+    uint32_t k = program_lines_to(p, v->fn->entry);
+    if (k == 0 || p->lines[k - 1].pc != v->fn->entry)
         return false;
-    for (; k < p->line_count && p->lines[k].pc < v->fn->end; k++) {
+    for (k--; k < p->line_count && p->lines[k].pc < v->fn->end; k++) {
         if (p->lines[k].expr >= p->expr_count)
             continue;
         const struct prog_expr *e = &p->exprs[p->lines[k].expr];

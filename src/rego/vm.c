@@ -4,185 +4,10 @@
  */
 #include "rego/vm.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/hash.h"
 #include "rego/index.h"
-#include "value/number.h"
-
-/* ---- errors ---- */
-
-enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code,
-                    const struct prog_pos *pos, const char *format, ...)
-{
-    if (ctx->status != OK)
-        return ctx->status;
-    char text[1024];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    ctx->status = st;
-    ctx->error = (struct rego_error){.code = code, .message = arena_str(&ctx->arena, str_of(text))};
-    if (ctx->error.message.ptr == NULL)
-        ctx->error.message = STR("out of memory");
-    if (pos != NULL) {
-        ctx->error.file = pos->file;
-        ctx->error.row = pos->row;
-        ctx->error.col = pos->col;
-    }
-    return st;
-}
-
-enum status vm_no_memory(struct rego_ctx *ctx)
-{
-    if (ctx->status != OK)
-        return ctx->status;
-    enum status st = arena_status(&ctx->arena);
-    ctx->status = st == OK ? ERR_NOMEM : st;
-    ctx->error = (struct rego_error){
-        .code = "eval_cancel_error",
-        .message = st == ERR_LIMIT ? STR("evaluation needs more memory than allowed")
-                                   : STR("out of memory"),
-    };
-    return ctx->status;
-}
-
-struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc)
-{
-    uint32_t lo = 0;
-    uint32_t hi = p->line_count;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (p->lines[mid].pc <= pc)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == 0 || p->lines[lo - 1].expr >= p->expr_count)
-        return (struct prog_pos){0};
-    return p->exprs[p->lines[lo - 1].expr].pos;
-}
-
-/* ---- steps ---- */
-
-#define DEADLINE_GRACE_NS 50000000 /* that a step may end behind its deadline */
-
-static bool spend_slowly(struct rego_ctx *ctx, uint64_t units)
-{
-    if (ctx->steps_left < units) {
-        ctx->steps_left = 0;
-        vm_fail(ctx, ERR_LIMIT, "eval_cancel_error", NULL, "evaluation took more than %llu steps",
-                (unsigned long long)ctx->steps_max);
-        return false;
-    }
-    ctx->steps_left -= units;
-    if (ctx->until_deadline > units) {
-        ctx->until_deadline -= (uint32_t)units;
-        return true;
-    }
-    ctx->until_deadline = DEADLINE_STEPS;
-    if (ctx->limits.deadline_ns != 0 && clock_monotonic_ns() > ctx->limits.deadline_ns) {
-        vm_fail(ctx, ERR_CANCELLED, "eval_cancel_error", NULL, "evaluation took too long");
-        return false;
-    }
-    return true;
-}
-
-static inline bool spend(struct rego_ctx *ctx, uint64_t units)
-{
-    if (UNLIKELY(ctx->steps_left < units || ctx->until_deadline <= units))
-        return spend_slowly(ctx, units);
-    ctx->steps_left -= units;
-    ctx->until_deadline -= (uint32_t)units;
-    return true;
-}
-
-/*
- * Looking at everything that a value holds takes its time, however often the same
- * part is in it: [a, a] of [b, b] of ... is small in memory only.  4 KiB are a step.
- */
-#define WHOLE_SHIFT 12
-
-static uint64_t whole_work(value v)
-{
-    return value_is_heap(v) ? (value_size(v) >> WHOLE_SHIFT) + rego_number_work(v) : 0;
-}
-
-static bool spend_whole(struct rego_ctx *ctx, value v)
-{
-    uint64_t n = whole_work(v);
-    return n == 0 || spend(ctx, n);
-}
-
-static bool spend_both(struct rego_ctx *ctx, value x, value y)
-{
-    return spend_whole(ctx, value_size(x) < value_size(y) ? x : y);
-}
-
-/* For what was done already: the next step finds out whether it was too much. */
-static void spend_later(struct rego_ctx *ctx, value v)
-{
-    uint64_t n = whole_work(v);
-    ctx->steps_left -= n < ctx->steps_left ? n : ctx->steps_left;
-    ctx->until_deadline -= n < ctx->until_deadline ? (uint32_t)n : ctx->until_deadline;
-}
-
-/* To compare values: what is one word, or has another hash where that decides, is free. */
-static inline bool spend_compare(struct rego_ctx *ctx, value x, value y, bool hashed)
-{
-    if (LIKELY(!value_is_heap(x) || !value_is_heap(y)) || x.word == y.word)
-        return true;
-    return (hashed && value_heap(x)->hash != value_heap(y)->hash) || spend_both(ctx, x, y);
-}
-
-/* A key or member that is a collection is compared as a whole when it is found. */
-static inline bool spend_key(struct rego_ctx *ctx, value key)
-{
-    if (LIKELY(!value_is_heap(key) || value_heap(key)->kind < VALUE_KIND_ARRAY))
-        return true;
-    return spend_whole(ctx, key);
-}
-
-static bool spend_keys(struct rego_ctx *ctx, const value *keys, uint32_t n, uint32_t stride)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (!spend_key(ctx, keys[i * stride]))
-            return false;
-    return true;
-}
-
-bool vm_spend_whole(struct rego_ctx *ctx, value v)
-{
-    return spend_whole(ctx, v);
-}
-
-bool vm_spend(struct rego_ctx *ctx, uint64_t units)
-{
-    return spend(ctx, units);
-}
-
-bool rego_call_charge(struct rego_call *call, uint64_t units)
-{
-    return spend(call->ctx, units);
-}
-
-bool rego_call_charge_whole(struct rego_call *call, uint64_t units, uint64_t ns)
-{
-    struct rego_ctx *ctx = call->ctx;
-    if (!spend(ctx, units))
-        return false;
-    if (ctx->limits.deadline_ns == 0 || ns < DEADLINE_GRACE_NS)
-        return true;
-    int64_t left = ctx->limits.deadline_ns - clock_monotonic_ns();
-    if (left > 0 && ns - DEADLINE_GRACE_NS < (uint64_t)left)
-        return true;
-    vm_fail(ctx, ERR_CANCELLED, "eval_cancel_error", NULL, "evaluation would take too long");
-    return false;
-}
 
 /* ---- register stack ---- */
 
@@ -247,13 +72,13 @@ static void pop_frame(struct rego_ctx *ctx)
         ctx->segment = ctx->segment->prev;
 }
 
-/* ---- memo ---- */
+/* ---- what is remembered ---- */
 
 /*
  * Room for the values of rules.  Those of constant rules are known (fold.c), except
  * where `with` hides rules from them, or an explanation is to tell how they came about.
  */
-static bool make_memo(struct rego_ctx *ctx)
+static bool memo_begin(struct rego_ctx *ctx)
 {
     const struct rego_policy *p = ctx->policy;
     struct view *view = ctx->view;
@@ -267,15 +92,15 @@ static bool make_memo(struct rego_ctx *ctx)
     return true;
 }
 
-static bool store_memo(struct rego_ctx *ctx, uint32_t fn, value v)
+static bool store_value(struct rego_ctx *ctx, uint32_t fn, value v)
 {
-    if (ctx->view->memo == NULL && !make_memo(ctx))
+    if (ctx->view->memo == NULL && !memo_begin(ctx))
         return false;
     ctx->view->memo[fn] = v;
     return true;
 }
 
-static uint32_t call_hash(uint32_t fn, const value *args, uint32_t n)
+uint32_t memo_hash(uint32_t fn, const value *args, uint32_t n)
 {
     uint64_t h = 0x9e3779b97f4a7c15u ^ fn;
     for (uint32_t i = 0; i < n; i++)
@@ -301,8 +126,8 @@ static struct call_entry *find_call(struct call_memo *m, uint32_t hash, uint32_t
     }
 }
 
-static bool lookup_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
-                        uint32_t n, value *out)
+bool memo_find(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args, uint32_t n,
+               value *out)
 {
     struct call_memo *m = &ctx->view->calls;
     if (m->cap == 0)
@@ -313,7 +138,7 @@ static bool lookup_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const 
     *out = e->result;
     for (uint32_t i = 0; i < n; i++)
         if (UNLIKELY(e->args[i].word != args[i].word))
-            spend_later(ctx, args[i]);
+            vm_spend_later(ctx, args[i]);
     return true;
 }
 
@@ -334,8 +159,8 @@ static bool grow_calls(struct rego_ctx *ctx, struct call_memo *m)
     return true;
 }
 
-static bool store_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args,
-                       uint32_t n, value result)
+bool memo_store(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args, uint32_t n,
+                value result)
 {
     struct call_memo *m = &ctx->view->calls;
     value *copy = arena_alloc(&ctx->arena, n * sizeof(value));
@@ -352,127 +177,42 @@ static bool store_call(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const v
 #define REMEMBERED_STEPS 4
 
 /* The value that the frame's function returns; its arguments are still in their registers. */
-static bool remember_result(struct rego_ctx *ctx, const struct frame *fr, value v)
+static bool memo_result(struct rego_ctx *ctx, const struct frame *fr, value v)
 {
     const struct prog_fn *f = &ctx->policy->fns[fr->fn];
     if (f->kind != FN_FUNCTION)
-        return store_memo(ctx, fr->fn, v);
+        return store_value(ctx, fr->fn, v);
     /* An explanation tells of each call once; what has effects has them once. */
     bool worth = fr->steps - ctx->steps_left >= REMEMBERED_STEPS || f->effects ||
                  ctx->params.trace != REGO_TRACE_OFF;
-    return !fr->remember || !worth || store_call(ctx, fr->hash, fr->fn, ctx->regs, f->args, v);
+    return !fr->remember || !worth || memo_store(ctx, fr->hash, fr->fn, ctx->regs, f->args, v);
 }
 
-/* ---- external calls ---- */
+/* ---- single instructions ---- */
 
-/* A built-in error: recorded, and the call is undefined. */
-static void record_error(struct rego_ctx *ctx, const struct prog_external *e, uint32_t pc)
+/* A loop's two registers: collection and next number; or index and next item. */
+static bool next_of_loop(value *state, value *key, value *val)
 {
-    if (ctx->has_builtin_error)
-        return;
-    struct prog_pos pos = vm_position(ctx->policy, pc);
-    ctx->has_builtin_error = true;
-    ctx->builtin_error = ctx->call_error;
-    if (ctx->builtin_error.code == NULL) {
-        ctx->builtin_error.code = "eval_builtin_error";
-        ctx->builtin_error.message = arena_format(&ctx->arena, "%.*s: failed", STR_ARG(e->name));
+    int64_t k = value_small(state[1]);
+    if (LIKELY(!vm_is_tagged(state[0]))) {
+        state[1] = value_small_int(k + 1);
+        return vm_next_item(state[0], (size_t)k, key, val);
     }
-    ctx->builtin_error.file = pos.file;
-    ctx->builtin_error.row = pos.row;
-    ctx->builtin_error.col = pos.col;
-}
-
-/* One call; *out is undefined when there is no result. False: the evaluation ends. */
-static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, const value *args,
-                          uint32_t n, uint32_t pc, value *out)
-{
-    struct rego_call call = {ctx, e->name};
-    ctx->pc = pc;
-    ctx->call_error.code = NULL;
-    enum rego_outcome got = REGO_FAILED;
-    for (uint32_t i = 0; (e->flags & REGO_CHEAP) == 0 && i < n; i++)
-        if (!spend_whole(ctx, args[i]))
-            return false;
-    if (e->fn == NULL)
-        (void)rego_call_error(&call, "built-in function is not available");
-    else
-        got = e->fn(&call, args, out);
-    if (UNLIKELY(ctx->arena.failed != OK))
-        got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
-    switch (got) {
-    case REGO_VALUE:
-        if (value_kind(*out) == VALUE_KIND_NUMBER && value_is_heap(*out))
-            spend_later(ctx, *out); /* 1e30000 + 1 is short only before */
-        if (value_is_defined(*out))
-            return true;
-        vm_no_memory(ctx);
+    const struct loop_index *x = vm_untag(state[0]);
+    if (k == LOOP_END)
         return false;
-    case REGO_UNDEFINED:
-        *out = VALUE_UNDEFINED;
-        return true;
-    case REGO_FAILED:
-        record_error(ctx, e, pc);
-        *out = VALUE_UNDEFINED;
-        return true;
-    case REGO_FATAL:
-        break;
-    }
-    if (ctx->status == OK)
-        vm_no_memory(ctx);
-    return false;
+    state[1] = value_small_int(loop_next(x, (uint32_t)k));
+    return vm_next_item(loop_collection(x), (size_t)k, key, val);
 }
 
-/* Host functions that promise it are called once for the same operands. */
-static bool call_cached(struct rego_ctx *ctx, uint32_t index, const value *args, uint32_t n,
-                        uint32_t pc, value *out)
+static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
 {
-    const struct prog_external *e = &ctx->policy->externals[index];
-    if (!e->host || (e->flags & REGO_PURE) == 0)
-        return call_external(ctx, e, args, n, pc, out);
-    uint32_t key = index | REPLACEMENT_EXTERNAL;
-    uint32_t hash = call_hash(key, args, n);
-    if (lookup_call(ctx, hash, key, args, n, out))
-        return true;
-    if (!call_external(ctx, e, args, n, pc, out))
-        return false;
-    if (!store_call(ctx, hash, key, args, n, *out)) {
-        vm_no_memory(ctx);
-        return false;
-    }
-    return true;
-}
-
-/* ---- slow paths of single instructions ---- */
-
-/* An explanation tells of the last node that was tried, so all are. */
-static bool walk_all(struct rego_ctx *ctx, value v, value prefix, uint8_t n, uint32_t pc,
-                     value *out)
-{
-    struct rego_call call = {ctx, STR("walk")};
-    ctx->pc = pc;
-    bool all = ctx->params.trace != REGO_TRACE_OFF;
-    enum rego_outcome got =
-        all ? walk_narrowed(&call, v, VALUE_UNDEFINED, true, SIZE_MAX, out)
-            : walk_narrowed(&call, v, prefix, n != 1, n < 2 ? SIZE_MAX : n - 2u, out);
-    if (got == REGO_VALUE && ctx->arena.failed == OK)
-        return true;
-    vm_no_memory(ctx);
-    return false;
-}
-
-static const struct prog_external infix[] = {
-    {.name = {"plus", 4}},
-    {.name = {"minus", 5}},
-    {.name = {"mul", 3}},
-};
-
-static bool slow_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32_t pc, value *out)
-{
-    struct prog_external e = infix[sign == '+' ? 0 : sign == '-' ? 1 : 2];
-    const struct rego_builtin *b = rego_builtin_find(e.name);
-    e.fn = b == NULL ? NULL : b->fn;
-    value args[2] = {x, y};
-    return call_external(ctx, &e, args, 2, pc, out);
+    const struct prog_fn *f = &ctx->policy->fns[fn];
+    const char *text = f->keyed ? "object keys must be unique"
+                       : f->kind == FN_FUNCTION
+                           ? "functions must not produce multiple outputs for same inputs"
+                           : "complete rules must not produce multiple outputs";
+    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "%s", text);
 }
 
 /* Hashes differ in nearly every step: compare only these. */
@@ -492,26 +232,24 @@ static bool is_item(const value *items, size_t n, value x)
     return false;
 }
 
-/* In an array of the base documents, by an index that is kept. */
-static bool is_indexed(const struct loop_index *items, value x)
+static bool spend_keys(struct rego_ctx *ctx, const value *keys, uint32_t n, uint32_t stride)
 {
-    const value *all = value_items(loop_collection(items));
-    uint32_t i = loop_first(items, x);
-    while (i != LOOP_END && !value_equal(all[i], x))
-        i = loop_next(items, i);
-    return i != LOOP_END;
+    for (uint32_t i = 0; i < n; i++)
+        if (!vm_spend_key(ctx, keys[i * stride]))
+            return false;
+    return true;
 }
 
 static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, bool *out)
 {
     size_t n = value_len(c);
     *out = false;
-    if (!spend_whole(ctx, x))
+    if (!vm_spend_whole(ctx, x))
         return false;
     if (document && n >= 16 && value_is_array(c) && loop_is_kept(ctx)) {
         const struct loop_index *items = loop_find(ctx, c, NULL, 0, true);
         if (items != NULL)
-            *out = is_indexed(items, x);
+            *out = loop_has(items, x);
         if (items != NULL || ctx->status != OK)
             return ctx->status == OK;
     }
@@ -529,182 +267,7 @@ static bool is_member(struct rego_ctx *ctx, value x, value c, bool document, boo
     default:
         return true;
     }
-    return n < 256 || spend(ctx, n / 256);
-}
-
-static void *untag(value v)
-{
-    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
-}
-
-static value tag(const void *p)
-{
-    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
-}
-
-static bool is_tagged(value v)
-{
-    return (v.word & 15) == VM_TAG;
-}
-
-/* The next key and value of a collection; false at its end. */
-static bool next_item(value c, size_t i, value *key, value *val)
-{
-    if (i >= value_len(c))
-        return false;
-    switch (value_kind(c)) {
-    case VALUE_KIND_OBJECT:
-        *key = value_pairs(c)[i].key;
-        *val = value_pairs(c)[i].val;
-        return true;
-    case VALUE_KIND_ARRAY:
-        *key = value_small_int((int64_t)i);
-        *val = value_items(c)[i];
-        return true;
-    default:
-        *key = *val = value_items(c)[i];
-        return true;
-    }
-}
-
-/* A loop's two registers: collection and next number; or index and next item. */
-static bool next_of_loop(value *state, value *key, value *val)
-{
-    int64_t k = value_small(state[1]);
-    if (LIKELY(!is_tagged(state[0]))) {
-        state[1] = value_small_int(k + 1);
-        return next_item(state[0], (size_t)k, key, val);
-    }
-    const struct loop_index *x = untag(state[0]);
-    if (k == LOOP_END)
-        return false;
-    state[1] = value_small_int(loop_next(x, (uint32_t)k));
-    return next_item(loop_collection(x), (size_t)k, key, val);
-}
-
-/* What SCAN_BY begins; false: no item can have the key, or (ctx->status) the evaluation ends. */
-static bool begin_narrowed(struct rego_ctx *ctx, const struct prog_loop *loop, value c, value key,
-                           value *state)
-{
-    const struct loop_index *x = loop_find(ctx, c, loop->path.keys, loop->path.len, loop->document);
-    state[0] = c;
-    state[1] = value_small_int(0);
-    if (x == NULL)
-        return ctx->status == OK;
-    uint32_t first = value_is_defined(key) ? loop_first(x, key) : LOOP_END;
-    state[0] = tag(x);
-    state[1] = value_small_int(first);
-    return first != LOOP_END;
-}
-
-static value make_object(struct rego_ctx *ctx, const value *pairs, uint32_t n)
-{
-    return value_object(&ctx->arena, (const struct value_pair *)pairs, n);
-}
-
-static value make_set(struct rego_ctx *ctx, const value *items, uint32_t n)
-{
-    struct value_builder b;
-    value_builder_init(&b, &ctx->arena, n);
-    for (uint32_t i = 0; i < n; i++)
-        value_builder_add(&b, items[i]);
-    return value_set_finish(&b);
-}
-
-/* What a comprehension over all items of a collection gives; `n`: 0 an array, 1 a set. */
-static value collect(struct rego_ctx *ctx, value c, int n)
-{
-    enum value_kind kind = value_kind(c);
-    if (kind == (n == 0 ? VALUE_KIND_ARRAY : VALUE_KIND_SET))
-        return c;
-    size_t len = value_len(c);
-    struct value_builder b;
-    value_builder_init(&b, &ctx->arena, len);
-    for (size_t i = 0; i < len; i++)
-        value_builder_add(&b,
-                          kind == VALUE_KIND_OBJECT ? value_pairs(c)[i].val : value_items(c)[i]);
-    return n == 0 ? value_array_finish(&b) : value_set_finish(&b);
-}
-
-static void conflict(struct rego_ctx *ctx, uint32_t fn, uint32_t rule)
-{
-    const struct prog_fn *f = &ctx->policy->fns[fn];
-    const char *text = f->keyed ? "object keys must be unique"
-                       : f->kind == FN_FUNCTION
-                           ? "functions must not produce multiple outputs for same inputs"
-                           : "complete rules must not produce multiple outputs";
-    vm_fail(ctx, ERR_INVALID, "eval_conflict_error", &ctx->policy->rules[rule].pos, "%s", text);
-}
-
-/* Child of a tree node by key; FN_NONE: none. */
-static uint32_t child_node(const struct rego_policy *p, uint32_t node, value key)
-{
-    const struct prog_node *n = &p->nodes[node];
-    uint32_t lo = 0;
-    uint32_t hi = n->child_count;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        int order = value_compare(key, p->nodes[n->children[mid]].key);
-        if (order == 0)
-            return n->children[mid];
-        if (order < 0)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return FN_NONE;
-}
-
-#define CURSOR_VALUE value_small_int(-1)
-
-/*
- * One step of a cursor: *out gets node and base document.  Returns the function
- * that must be evaluated first, or FN_NONE; *defined is false when the step
- * leads nowhere.
- */
-static uint32_t step_cursor(struct rego_ctx *ctx, const value *from, value key, value *out,
-                            bool *defined)
-{
-    const struct rego_policy *p = ctx->policy;
-    value base =
-        value_is_defined(from[1]) ? vm_document_lookup(ctx, from[1], key, 0) : VALUE_UNDEFINED;
-    int64_t node = value_small(from[0]);
-    uint32_t child = node < 0 ? FN_NONE : child_node(p, (uint32_t)node, key);
-    *defined = true;
-    if (child != FN_NONE && !vm_is_hidden(ctx, child)) {
-        uint32_t fn = p->nodes[child].fn;
-        if (fn == FN_NONE) {
-            out[0] = value_small_int(child);
-            out[1] = base;
-            return FN_NONE;
-        }
-        if (p->fns[fn].kind != FN_FUNCTION) {
-            base = vm_memo(ctx, fn);
-            if (base.word == 0)
-                return fn;
-        }
-    }
-    out[0] = CURSOR_VALUE;
-    out[1] = base;
-    *defined = value_is_defined(base);
-    return FN_NONE;
-}
-
-/* Base keys first, then those of the rule tree (spec 5.10). */
-static bool next_key(struct rego_ctx *ctx, value *state, const value *cursor, value *key)
-{
-    value val;
-    int64_t i = value_small(state[1]);
-    state[1] = value_small_int(i + 1);
-    size_t n = value_is_defined(cursor[1]) ? value_len(cursor[1]) : 0;
-    if ((size_t)i < n)
-        return next_item(cursor[1], (size_t)i, key, &val);
-    int64_t node = value_small(cursor[0]);
-    size_t k = (size_t)i - n;
-    if (node < 0 || k >= ctx->policy->nodes[node].child_count)
-        return false;
-    *key = ctx->policy->nodes[ctx->policy->nodes[node].children[k]].key;
-    return true;
+    return n < 256 || vm_spend(ctx, n / 256);
 }
 
 /* ---- the loop ---- */
@@ -782,7 +345,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             R[i->a] = ctx->view->data;
             break;
         case OP_GET: {
-            if (!spend_key(ctx, X(i->c)))
+            if (!vm_spend_key(ctx, X(i->c)))
                 return ctx->status;
             value v = i->n == 0 ? vm_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc))
                                 : vm_document_lookup(ctx, X(i->b), X(i->c), NEAR_PC(pc));
@@ -816,13 +379,13 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 goto fail;
             break;
         case OP_EQ:
-            if (!spend_compare(ctx, X(i->a), X(i->b), true))
+            if (!vm_spend_compare(ctx, X(i->a), X(i->b), true))
                 return ctx->status;
             if (!value_equal(X(i->a), X(i->b)))
                 goto fail;
             break;
         case OP_NEQ:
-            if (!spend_compare(ctx, X(i->a), X(i->b), true))
+            if (!vm_spend_compare(ctx, X(i->a), X(i->b), true))
                 return ctx->status;
             if (value_equal(X(i->a), X(i->b)))
                 goto fail;
@@ -831,7 +394,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_LE: {
             value x = X(i->a);
             value y = X(i->b);
-            if (!spend_compare(ctx, x, y, false))
+            if (!vm_spend_compare(ctx, x, y, false))
                 return ctx->status;
             int order = value_is_small(x) && value_is_small(y)
                             ? (value_small(x) > value_small(y)) - (value_small(x) < value_small(y))
@@ -851,7 +414,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_COMPARE: {
             value x = X(i->b);
             value y = X(i->c);
-            if (!spend_compare(ctx, x, y, i->n < 2))
+            if (!vm_spend_compare(ctx, x, y, i->n < 2))
                 return ctx->status;
             bool holds = i->n == 0   ? value_equal(x, y)
                          : i->n == 1 ? !value_equal(x, y)
@@ -875,7 +438,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 }
             }
             value v = VALUE_UNDEFINED;
-            if (!slow_arith(ctx, (char)i->n, x, y, pc, &v))
+            if (!external_arith(ctx, (char)i->n, x, y, pc, &v))
                 return ctx->status;
             if (!value_is_defined(v))
                 goto fail;
@@ -894,7 +457,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value c = X(i->b);
             if (value_kind(c) < VALUE_KIND_ARRAY || value_len(c) == 0)
                 goto fail;
-            if (!begin_narrowed(ctx, &p->loops[i->n], c, X(i->c), &R[i->a])) {
+            if (!loop_begin(ctx, &p->loops[i->n], c, X(i->c), &R[i->a])) {
                 if (ctx->status != OK)
                     return ctx->status;
                 goto fail;
@@ -907,7 +470,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 pc = i->d;
                 continue;
             }
-            if (!spend(ctx, 1))
+            if (!vm_spend(ctx, 1))
                 return ctx->status;
             if (i->b != OPERAND_NONE)
                 R[i->b] = key;
@@ -924,7 +487,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_SET: {
             if (!spend_keys(ctx, &R[i->b], i->c, 1))
                 return ctx->status;
-            value v = make_set(ctx, &R[i->b], i->c);
+            value v = build_set(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
             break;
@@ -932,7 +495,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_OBJECT: {
             if (!spend_keys(ctx, &R[i->b], i->c, 2))
                 return ctx->status;
-            value v = make_object(ctx, &R[i->b], i->c);
+            value v = build_object(ctx, &R[i->b], i->c);
             CHECK_BUILT(v)
             R[i->a] = v;
             break;
@@ -952,13 +515,13 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             struct vm_builder *b = builder_new(ctx, i->n);
             if (b == NULL)
                 return vm_no_memory(ctx);
-            R[i->a] = tag(b);
+            R[i->a] = vm_tag(b);
             break;
         }
         case OP_ADD: {
             if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
-            struct vm_builder *b = untag(R[i->a]);
+            struct vm_builder *b = vm_untag(R[i->a]);
             value_builder_add(&b->b, X(i->b));
             if (b->b.failed)
                 return vm_no_memory(ctx);
@@ -967,18 +530,18 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_PUT:
             if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
-            if (!builder_put(ctx, untag(R[i->a]), X(i->b), X(i->c), i->d))
+            if (!builder_put(ctx, vm_untag(R[i->a]), X(i->b), X(i->c), i->d))
                 return vm_no_memory(ctx);
             break;
         case OP_NEST:
         case OP_NEST_ADD:
-            if (!builder_nest(ctx, untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD,
+            if (!builder_nest(ctx, vm_untag(R[i->a]), &R[i->b], i->n, X(i->c), i->op == OP_NEST_ADD,
                               i->d))
                 return vm_no_memory(ctx);
             break;
         case OP_FINISH: {
             value v = VALUE_UNDEFINED;
-            if (!builder_finish(ctx, untag(R[i->b]), i->n, &v))
+            if (!builder_finish(ctx, vm_untag(R[i->b]), i->n, &v))
                 return vm_no_memory(ctx);
             R[i->a] = v;
             break;
@@ -987,11 +550,11 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             value c = X(i->b);
             if (value_kind(c) < VALUE_KIND_ARRAY)
                 break;
-            if (!spend(ctx, value_len(c)))
+            if (!vm_spend(ctx, value_len(c)))
                 return ctx->status;
-            value v = collect(ctx, c, i->n);
+            value v = build_items(ctx, c, i->n);
             CHECK_BUILT(v)
-            if (v.word != c.word && !spend_whole(ctx, v))
+            if (v.word != c.word && !vm_spend_whole(ctx, v))
                 return ctx->status;
             R[i->a] = v;
             break;
@@ -1000,11 +563,11 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_CALL_ALL: {
             const struct prog_external *e = &p->externals[i->c];
             value v = VALUE_UNDEFINED;
-            if (!spend(ctx, 1))
+            if (!vm_spend(ctx, 1))
                 return ctx->status;
             const struct mock *m = e->mocked ? find_mock(ctx->view, false, i->c) : NULL;
             if (m == NULL) {
-                if (!call_cached(ctx, i->c, &R[i->b], i->n, pc, &v))
+                if (!external_call(ctx, i->c, &R[i->b], i->n, pc, &v))
                     return ctx->status;
             } else if (m->is_value) {
                 v = m->val;
@@ -1015,8 +578,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 if ((m->replacement & REPLACEMENT_EXTERNAL) != 0) {
                     struct view *before = ctx->view;
                     ctx->view = view;
-                    bool ok = call_cached(ctx, m->replacement & ~REPLACEMENT_EXTERNAL, &R[i->b],
-                                          i->n, pc, &v);
+                    bool ok = external_call(ctx, m->replacement & ~REPLACEMENT_EXTERNAL, &R[i->b],
+                                            i->n, pc, &v);
                     ctx->view = before;
                     if (!ok)
                         return ctx->status;
@@ -1038,7 +601,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_WALK: {
             value v = VALUE_UNDEFINED;
-            if (!spend(ctx, 1) || !walk_all(ctx, X(i->b), X(i->c), i->n, pc, &v))
+            if (!vm_spend(ctx, 1) || !external_walk(ctx, X(i->b), X(i->c), i->n, pc, &v))
                 return ctx->status;
             R[i->a] = v;
             break;
@@ -1047,7 +610,8 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         case OP_CALL_2: {
             value args[2] = {X(i->b), i->op == OP_CALL_2 ? X(i->c) : VALUE_UNDEFINED};
             value v = VALUE_UNDEFINED;
-            if (!spend(ctx, 1) || !call_cached(ctx, i->n, args, i->op == OP_CALL_2 ? 2 : 1, pc, &v))
+            if (!vm_spend(ctx, 1) ||
+                !external_call(ctx, i->n, args, i->op == OP_CALL_2 ? 2 : 1, pc, &v))
                 return ctx->status;
             if (!value_is_defined(v))
                 goto fail;
@@ -1058,7 +622,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = i->c;
             struct view *before = ctx->view;
             struct view *inside = before;
-            if (!spend(ctx, 1))
+            if (!vm_spend(ctx, 1))
                 return ctx->status;
             if (UNLIKELY(p->fns[fn].mocked)) {
                 const struct mock *m = find_mock(before, true, fn);
@@ -1078,7 +642,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if ((fn & REPLACEMENT_EXTERNAL) != 0) {
                 value v = VALUE_UNDEFINED;
                 ctx->view = inside;
-                bool ok = call_cached(ctx, fn & ~REPLACEMENT_EXTERNAL, args, n, pc, &v);
+                bool ok = external_call(ctx, fn & ~REPLACEMENT_EXTERNAL, args, n, pc, &v);
                 ctx->view = before;
                 if (!ok)
                     return ctx->status;
@@ -1093,9 +657,9 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
                 memcpy(R, args, n * sizeof(value));
                 continue;
             }
-            uint32_t hash = call_hash(fn, args, n);
+            uint32_t hash = memo_hash(fn, args, n);
             value known;
-            if (inside == before && lookup_call(ctx, hash, fn, args, n, &known)) {
+            if (inside == before && memo_find(ctx, hash, fn, args, n, &known)) {
                 if (!value_is_defined(known))
                     goto fail;
                 R[i->a] = known;
@@ -1114,7 +678,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(ctx->view->hides != NULL) && vm_is_hidden(ctx, p->fns[fn].node)) {
                 v = vm_base(ctx, p->fns[fn].node);
             } else if (v.word == 0) {
-                if (!spend(ctx, 1))
+                if (!vm_spend(ctx, 1))
                     return ctx->status;
                 ENTER(fn, RETURN_VALUE)
                 continue;
@@ -1126,7 +690,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
         }
         case OP_RULE_KEY: {
             value key = X(i->b);
-            if (!spend_key(ctx, key))
+            if (!vm_spend_key(ctx, key))
                 return ctx->status;
             value v = vm_memo(ctx, i->c);
             uint32_t fn = p->fns[i->c].by_key;
@@ -1136,9 +700,9 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             } else if (v.word != 0) {
                 v = value_is_defined(v) ? value_lookup(v, key) : v;
             } else {
-                uint32_t hash = call_hash(fn, &key, 1);
-                if (!lookup_call(ctx, hash, fn, &key, 1, &v)) {
-                    if (!spend(ctx, 1))
+                uint32_t hash = memo_hash(fn, &key, 1);
+                if (!memo_find(ctx, hash, fn, &key, 1, &v)) {
+                    if (!vm_spend(ctx, 1))
                         return ctx->status;
                     ENTER(fn, RETURN_VALUE)
                     ctx->frames[ctx->frame_count - 1].hash = hash;
@@ -1157,7 +721,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = vm_missing(ctx, i->c, &at);
             if (fn != FN_NONE) {
                 R[i->b] = value_small_int(at);
-                if (!spend(ctx, 1))
+                if (!vm_spend(ctx, 1))
                     return ctx->status;
                 ENTER(fn, RETURN_AGAIN)
                 continue;
@@ -1177,9 +741,9 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         case OP_TREE_STEP: {
             bool defined;
-            uint32_t fn = step_cursor(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
+            uint32_t fn = cursor_step(ctx, &R[i->b], X(i->c), &R[i->a], &defined);
             if (fn != FN_NONE) {
-                if (!spend(ctx, 1))
+                if (!vm_spend(ctx, 1))
                     return ctx->status;
                 ENTER(fn, RETURN_AGAIN)
                 continue;
@@ -1194,11 +758,11 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             break;
         case OP_TREE_NEXT: {
             value key;
-            if (!next_key(ctx, &R[i->a], &R[i->b], &key)) {
+            if (!cursor_next(ctx, &R[i->a], &R[i->b], &key)) {
                 pc = i->d;
                 continue;
             }
-            if (!spend(ctx, 1))
+            if (!vm_spend(ctx, 1))
                 return ctx->status;
             R[i->c] = key;
             break;
@@ -1217,7 +781,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             uint32_t fn = vm_missing(ctx, (uint32_t)node, &at);
             if (fn != FN_NONE) {
                 *scratch = value_small_int(at);
-                if (!spend(ctx, 1))
+                if (!vm_spend(ctx, 1))
                     return ctx->status;
                 ENTER(fn, RETURN_AGAIN)
                 continue;
@@ -1236,20 +800,20 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (v == NULL)
                 return ctx->status;
             ctx->view = v;
-            R[i->a] = tag(v);
+            R[i->a] = vm_tag(v);
             break;
         }
         case OP_WITH_END:
             ctx->view = ctx->view->outer;
             break;
         case OP_WITH_AGAIN:
-            ctx->view = untag(R[i->a]);
+            ctx->view = vm_untag(R[i->a]);
             break;
         case OP_RESULT: {
             value v = X(i->b);
             if (UNLIKELY(ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
-            if (!spend_compare(ctx, R[i->a], v, true))
+            if (!vm_spend_compare(ctx, R[i->a], v, true))
                 return ctx->status;
             if (!value_is_defined(R[i->a])) {
                 R[i->a] = v;
@@ -1264,7 +828,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             if (UNLIKELY(i->n != 0 && ctx->params.trace == REGO_TRACE_ALL))
                 trace_held(ctx, R, pc);
             const struct frame *fr = &ctx->frames[ctx->frame_count - 1];
-            if (!remember_result(ctx, fr, v))
+            if (!memo_result(ctx, fr, v))
                 return vm_no_memory(ctx);
             enum frame_return how = (enum frame_return)fr->how;
             pc = fr->back;
@@ -1308,17 +872,17 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
             struct index_list *l = arena_alloc(&ctx->arena, sizeof(*l));
             if (l == NULL || !index_lookup(ctx, p->indexes[i->d], R, l))
                 return vm_no_memory(ctx);
-            R[i->a] = tag(l);
-            R[i->a + 1] = tag(p->indexes[i->d]);
+            R[i->a] = vm_tag(l);
+            R[i->a + 1] = vm_tag(p->indexes[i->d]);
             break;
         }
         case OP_INDEX_NEXT: {
-            struct index_list *l = untag(R[i->a]);
+            struct index_list *l = vm_untag(R[i->a]);
             if (l->len == 0) {
                 pc = i->d;
                 continue;
             }
-            const struct prog_index *x = untag(R[i->a + 1]);
+            const struct prog_index *x = vm_untag(R[i->a + 1]);
             pc = x->entries[*l->rules];
             l->rules++;
             l->len--;
@@ -1337,7 +901,7 @@ NO_VECTORS static STATUS run(struct rego_ctx *ctx, uint32_t start, value *out)
 
 STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out)
 {
-    if (ctx->view->memo == NULL && !make_memo(ctx))
+    if (ctx->view->memo == NULL && !memo_begin(ctx))
         return vm_no_memory(ctx);
     uint32_t frames = ctx->frame_count;
     struct view *view = ctx->view;

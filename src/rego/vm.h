@@ -9,7 +9,7 @@
 
 #include "rego/program.h"
 
-/* Pointers of the machine in registers (builders): no kind of value has these low bits. */
+/* Pointers of the machine in registers (builders, ...): no kind of value has these low bits. */
 #define VM_TAG 4u
 
 #define STEPS_DEFAULT 10000000ull
@@ -172,6 +172,15 @@ struct rego_call {
     struct str name;
 };
 
+/* ---- vm.c ---- */
+
+uint32_t memo_hash(uint32_t fn, const value *args, uint32_t n);
+/* The result of a call that was made before in the present view. */
+bool memo_find(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args, uint32_t n,
+               value *out);
+bool memo_store(struct rego_ctx *ctx, uint32_t hash, uint32_t fn, const value *args, uint32_t n,
+                value result);
+
 /* Run function `fn` without arguments to its end; *out may be undefined. */
 STATUS vm_run(struct rego_ctx *ctx, uint32_t fn, value *out);
 
@@ -180,6 +189,41 @@ value vm_document(struct rego_ctx *ctx, uint32_t node);
 
 /* Base document at a node, or undefined. */
 value vm_base(struct rego_ctx *ctx, uint32_t node);
+
+static inline void *vm_untag(value v)
+{
+    return (void *)(uintptr_t)(v.word & ~(uint64_t)15);
+}
+
+static inline value vm_tag(const void *p)
+{
+    return (value){(uint64_t)(uintptr_t)p | VM_TAG};
+}
+
+static inline bool vm_is_tagged(value v)
+{
+    return (v.word & 15) == VM_TAG;
+}
+
+/* The next key and value of a collection; false at its end. */
+static inline bool vm_next_item(value c, size_t i, value *key, value *val)
+{
+    if (i >= value_len(c))
+        return false;
+    switch (value_kind(c)) {
+    case VALUE_KIND_OBJECT:
+        *key = value_pairs(c)[i].key;
+        *val = value_pairs(c)[i].val;
+        return true;
+    case VALUE_KIND_ARRAY:
+        *key = value_small_int((int64_t)i);
+        *val = value_items(c)[i];
+        return true;
+    default:
+        *key = *val = value_items(c)[i];
+        return true;
+    }
+}
 
 /* base[key] at a place of the program. */
 static inline value vm_lookup(struct rego_ctx *ctx, value base, value key, uint32_t place)
@@ -208,6 +252,20 @@ uint32_t vm_missing(struct rego_ctx *ctx, uint32_t top, uint32_t *at);
 bool vm_is_hidden(const struct rego_ctx *ctx, uint32_t node);
 value vm_memo(const struct rego_ctx *ctx, uint32_t fn);
 
+/*
+ * A cursor in the tree of rules: a node, or CURSOR_VALUE where only a value is left,
+ * and the base document or value there.
+ *
+ * One step: *out gets both.  Returns the function that must be evaluated first, or
+ * FN_NONE; *defined is false when the step leads nowhere.
+ */
+#define CURSOR_VALUE value_small_int(-1)
+uint32_t cursor_step(struct rego_ctx *ctx, const value *from, value key, value *out, bool *defined);
+/* Base keys first, then those of the rule tree (spec 5.10); `state` of TREE_SCAN. */
+bool cursor_next(struct rego_ctx *ctx, value *state, const value *cursor, value *key);
+
+/* ---- limits.c ---- */
+
 /* End the evaluation with an error; returns the status. */
 enum status vm_fail(struct rego_ctx *ctx, enum status st, const char *code,
                     const struct prog_pos *pos, const char *format, ...) PRINTF_LIKE(5, 6);
@@ -215,6 +273,54 @@ enum status vm_no_memory(struct rego_ctx *ctx);
 
 /* Position of the literal at `pc`. */
 struct prog_pos vm_position(const struct rego_policy *p, uint32_t pc);
+
+bool vm_spend_slowly(struct rego_ctx *ctx, uint64_t units);
+
+/* Steps that something takes; false: the evaluation has ended. */
+static inline bool vm_spend(struct rego_ctx *ctx, uint64_t units)
+{
+    if (UNLIKELY(ctx->steps_left < units || ctx->until_deadline <= units))
+        return vm_spend_slowly(ctx, units);
+    ctx->steps_left -= units;
+    ctx->until_deadline -= (uint32_t)units;
+    return true;
+}
+
+/* To look at all that a value holds; at all that both hold, as far as the smaller goes. */
+bool vm_spend_whole(struct rego_ctx *ctx, value v);
+bool vm_spend_both(struct rego_ctx *ctx, value x, value y);
+/* For what was done already: the next step finds out whether it was too much. */
+void vm_spend_later(struct rego_ctx *ctx, value v);
+
+/* To compare values: what is one word, or has another hash where that decides, is free. */
+static inline bool vm_spend_compare(struct rego_ctx *ctx, value x, value y, bool hashed)
+{
+    if (LIKELY(!value_is_heap(x) || !value_is_heap(y)) || x.word == y.word)
+        return true;
+    return (hashed && value_heap(x)->hash != value_heap(y)->hash) || vm_spend_both(ctx, x, y);
+}
+
+/* A key or member that is a collection is compared as a whole when it is found. */
+static inline bool vm_spend_key(struct rego_ctx *ctx, value key)
+{
+    if (LIKELY(!value_is_heap(key) || value_heap(key)->kind < VALUE_KIND_ARRAY))
+        return true;
+    return vm_spend_whole(ctx, key);
+}
+
+/* ---- external.c ---- */
+
+/*
+ * A call of an external function; host functions that promise it are called once for
+ * the same operands.  *out is undefined when there is no result.  False: the
+ * evaluation ends.
+ */
+bool external_call(struct rego_ctx *ctx, uint32_t index, const value *args, uint32_t n, uint32_t pc,
+                   value *out);
+/* WALK; `n` as there. */
+bool external_walk(struct rego_ctx *ctx, value v, value prefix, uint8_t n, uint32_t pc, value *out);
+/* ARITH of what is not two small numbers. */
+bool external_arith(struct rego_ctx *ctx, char sign, value x, value y, uint32_t pc, value *out);
 
 /* ---- places.c ---- */
 
@@ -242,14 +348,15 @@ const struct loop_index *loop_find(struct rego_ctx *ctx, value c, const value *p
                                    bool document);
 /* Indexes over base documents of the present view are kept. */
 bool loop_is_kept(const struct rego_ctx *ctx);
-/* Numbers of items that may have the key, ascending; LOOP_END: no more. */
-uint32_t loop_first(const struct loop_index *x, value key);
+/* The number of the next item that may have the same key; LOOP_END: none. */
 uint32_t loop_next(const struct loop_index *x, uint32_t item);
 value loop_collection(const struct loop_index *x);
 
-/* Steps that something took; false: the evaluation has ended. */
-bool vm_spend(struct rego_ctx *ctx, uint64_t units);
-bool vm_spend_whole(struct rego_ctx *ctx, value v); /* to look at all that it holds */
+/* What SCAN_BY begins; false: no item can have the key, or (ctx->status) the evaluation ends. */
+bool loop_begin(struct rego_ctx *ctx, const struct prog_loop *loop, value c, value key,
+                value *state);
+/* x is an item of the indexed array. */
+bool loop_has(const struct loop_index *items, value x);
 
 /* ---- builtins_graph.c ---- */
 
@@ -281,6 +388,11 @@ bool builder_nest(struct rego_ctx *ctx, struct vm_builder *b, const value *path,
                   value val, bool element, uint32_t rule);
 /* False: the error is in the context. */
 bool builder_finish(struct rego_ctx *ctx, struct vm_builder *b, uint32_t kind, value *out);
+/* Of registers; undefined: no memory. */
+value build_object(struct rego_ctx *ctx, const value *pairs, uint32_t n);
+value build_set(struct rego_ctx *ctx, const value *items, uint32_t n);
+/* What a comprehension over all items of a collection gives; `n`: 0 an array, 1 a set. */
+value build_items(struct rego_ctx *ctx, value c, int n);
 
 /* ---- modify.c ---- */
 

@@ -16,5 +16,6 @@ void story_write(struct buf *out, value decision, value cause);
 /*
  * One line for an operation of `change`: "reference value pcr08: also accept "ab12...""; places
  * of input and data are written as policies do: "input.snp.measurement would have to be ...".
+ * `example`: its value is one of many.
  */
-void story_operation(struct buf *out, value operation);
+void story_operation(struct buf *out, value operation, bool example);

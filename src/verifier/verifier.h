@@ -89,7 +89,8 @@ struct verifier_result {
 
 /*
  * OK, ERR_DENIED (checks->reason says which), ERR_UNAVAILABLE (collateral is
- * missing), ERR_LIMIT, ERR_NOMEM.  Claims and reason live in `a`.
+ * missing), ERR_LIMIT, ERR_NOMEM.  Claims and reason live in `a`, and may share
+ * texts with the evidence.
  */
 typedef enum status (*verifier_evaluate)(struct arena *a, const struct verifier_request *req,
                                          struct checks *checks, struct verifier_result *out,

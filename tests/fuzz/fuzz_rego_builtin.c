@@ -3,8 +3,8 @@
  * fuzzer: a byte that chooses it, then a JSON array of arguments.
  *
  * Through them: layout_parse (time.parse_ns), tz_open and tz_parse (time.date),
- * template_parse (strings.render_template), private_key_parse (io.jwt.encode_sign),
- * read_base64, read_base64url, read_json.
+ * template_parse (strings.render_template), private_key_parse (io.jwt.encode_sign), jwt_keys_read
+ * (io.jwt.decode_verify), read_base64, read_base64url, read_json.
  *
  * Property: the result, or the error, is the same under another hash key, and
  * limits hold.

@@ -324,7 +324,7 @@ static enum status check_pcrs(struct az_run *r)
     PASS(v, CHECK_PCR_SELECTION);
 
     struct digest digest;
-    digest_parts(DIGEST_SHA256, r->pcrs, r->pcr_count, &digest);
+    tpm_pcrs_digest(r->pcrs, r->pcr_count, &digest);
     enum status st =
         verify_same(v, CHECK_PCR_DIGEST, verify_field(v, r->quote_field, "/pcrs"),
                     str_bytes(r->quote.pcr_digest, r->quote.pcr_digest_len), digest_str(&digest),

@@ -150,15 +150,15 @@ static enum status log_claims(struct verify *v, struct tdx_run *r, struct value_
         return OK;
     value events;
     struct error why = ERROR_INIT;
-    uint32_t last = replayed_registers(r); /* HARDEN as-3 */
-    enum status st = eventlog_claims(v->a, &r->log, last, &events, &why);
+    const struct replayed replayed = {replayed_registers(r), EVENT_ALG_SHA384}; /* HARDEN as-3 */
+    enum status st = eventlog_claims(v->a, &r->log, replayed, &events, &why);
     if (st == ERR_NOMEM || arena_status(v->a) != OK)
         return error_nomem(v->err);
     if (st != OK)
         return FAIL_PLAIN(v, CHECK_EVENT_LOG, "/evidence/cc_eventlog/details",
                           "TDX Verifier: Parse CC Eventlog failed: %s", why.text);
     value_builder_put_str(claims, "uefi_event_logs", events);
-    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log, last));
+    value_builder_put_str(claims, "ccel", eventlog_ccel(v->a, &r->log, replayed));
     return OK;
 }
 

@@ -104,6 +104,22 @@ bool tpm_quote_selects_all(const struct tpm_quote *q)
            q->select[0] == 0xff && q->select[1] == 0xff && q->select[2] == 0xff;
 }
 
+void tpm_pcrs_digest(const struct str *pcrs, size_t n, struct digest *out)
+{
+    uint8_t all[TPM_PCR_COUNT * TPM_PCR_LEN]; /* one call of the library's for 24 */
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (pcrs[i].len > sizeof(all) - len) { /* PCRs of a length that is refused later */
+            digest_parts(DIGEST_SHA256, pcrs, n, out);
+            return;
+        }
+        if (pcrs[i].len > 0)
+            memcpy(all + len, pcrs[i].ptr, pcrs[i].len);
+        len += pcrs[i].len;
+    }
+    digest_compute(DIGEST_SHA256, str_bytes(all, len), out);
+}
+
 STATUS tpm_signature_parse(struct str bytes, struct str *signature, uint16_t *hash)
 {
     /* sigAlg u16, hash u16, size u16, signature: 11.3.4, for RSA schemes. */

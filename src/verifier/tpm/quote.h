@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/defs.h"
+#include "crypto/crypto.h"
 
 #define TPM_MESSAGE_MAX 2048 /* 113 bytes and the nonce on Azure */
 #define TPM_SIGNATURE_MAX 1024
@@ -41,6 +42,10 @@ STATUS tpm_quote_parse(struct str message, struct tpm_quote *out, size_t *traili
 
 /* Exactly one bank, SHA-256, with PCRs 0 to 23 (HARDEN az-4, HARDEN az-6). */
 bool tpm_quote_selects_all(const struct tpm_quote *q);
+
+/* What a quote's digest must be: over the concatenated PCRs, at most TPM_PCR_COUNT of any length.
+ */
+void tpm_pcrs_digest(const struct str *pcrs, size_t n, struct digest *out);
 
 /*
  * TPMT_SIGNATURE: the RSASSA signature inside, borrowed.  ERR_INVALID;

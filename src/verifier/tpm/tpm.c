@@ -16,7 +16,8 @@ static const char convert_failed[] = "Failed to convert quote from string format
 
 struct tpm_run {
     struct verify *v;
-    struct str ak_text, ak, signature, message, pcrs[TPM_PCR_COUNT];
+    value ak, pcr_texts[TPM_PCR_COUNT]; /* of the evidence */
+    struct str signature, message, pcrs[TPM_PCR_COUNT];
     size_t pcr_count;
     struct tpm_quote quote;
     struct digest ak_spki; /* SHA-256 of the AK's SubjectPublicKeyInfo; with a deny list only */
@@ -28,8 +29,10 @@ static enum status read_pcr(struct tpm_run *r, value item, size_t i)
     struct str bytes = STR_EMPTY;
     bool fits = value_is_string(item) && value_str(item).len == 2 * TPM_PCR_LEN;
     enum status st = fits ? evidence_hex(v->a, item, TPM_PCR_LEN, &bytes) : ERR_INVALID;
-    if (st == OK && i < TPM_PCR_COUNT)
+    if (st == OK && i < TPM_PCR_COUNT) {
         r->pcrs[i] = bytes;
+        r->pcr_texts[i] = item;
+    }
     if (st != ERR_INVALID)
         return st;
 
@@ -115,13 +118,8 @@ static enum status decode(struct tpm_run *r)
     if (st != OK)
         return st;
     PASS(v, CHECK_EVIDENCE_FORMAT);
-
-    r->ak_text = value_str(ak);
-    st = evidence_base64(v->a, ak, BASE64_STD, AK_PUBLIC_MAX, &r->ak);
-    if (st == ERR_INVALID)
-        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public",
-                          "Base64 decode of AK public failed");
-    return st;
+    r->ak = ak;
+    return OK;
 }
 
 static bool is_canonical(const struct pubkey *key, struct str der)
@@ -131,18 +129,18 @@ static bool is_canonical(const struct pubkey *key, struct str der)
     return pubkey_to_der(key, &again) == OK && str_equal(buf_str(&again), der);
 }
 
-static enum status check_signature(struct tpm_run *r)
+static enum status import_ak(struct tpm_run *r, struct pubkey **out)
 {
     struct verify *v = r->v;
+    struct str der;
     CLEANUP(pubkey_cleanup) struct pubkey *ak = NULL;
-    struct digest der, ignored;
-    void *known = NULL;
-    digest_compute(DIGEST_SHA256, r->ak, &der);
-    enum status st = OK;
-    if (verifier_cache_get(v->req->cache, &der, v->req->now_s, &ignored, &cache_keys, &known))
-        ak = known;
-    else
-        st = pubkey_from_der(r->ak, &ak, NULL);
+    enum status st = evidence_base64(v->a, r->ak, BASE64_STD, AK_PUBLIC_MAX, &der);
+    if (st == ERR_INVALID)
+        return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public",
+                          "Base64 decode of AK public failed");
+    if (st != OK)
+        return st;
+    st = pubkey_from_der(der, &ak, NULL);
     if (st == ERR_NOMEM)
         return error_nomem(v->err);
     if (st != OK)
@@ -152,12 +150,30 @@ static enum status check_signature(struct tpm_run *r)
         return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/kind",
                           "Failed to parse AK public key: it is not an RSA key");
     /* OpenSSL reads more than one spelling of a key; policies compare the text. */
-    if (known == NULL && !is_canonical(ak, r->ak))
+    if (!is_canonical(ak, der))
         return FAIL_PLAIN(v, CHECK_ATTESTATION_KEY, "/evidence/ak_public/encoding",
                           "Failed to parse AK public key: it is not in DER as it should be");
+    *out = TAKE(ak);
+    return OK;
+}
+
+static enum status check_signature(struct tpm_run *r)
+{
+    struct verify *v = r->v;
+    CLEANUP(pubkey_cleanup) struct pubkey *ak = NULL;
+    struct digest text, ignored;
+    void *known = NULL;
+    digest_compute(DIGEST_SHA256, value_str(r->ak), &text);
+    enum status st = OK;
+    if (verifier_cache_get(v->req->cache, &text, v->req->now_s, &ignored, &cache_keys, &known))
+        ak = known;
+    else
+        st = import_ak(r, &ak);
+    if (st != OK)
+        return st;
     PASS(v, CHECK_ATTESTATION_KEY);
     if (known == NULL) /* importing costs five times what verifying does */
-        verifier_cache_put(v->req->cache, &der, INT64_MAX, &der, &cache_keys, ak);
+        verifier_cache_put(v->req->cache, &text, INT64_MAX, &text, &cache_keys, ak);
     st = pubkey_verify(ak, SIG_RSA_PKCS1, DIGEST_SHA256, r->message, r->signature, NULL);
     if (st == ERR_NOMEM)
         return error_nomem(v->err);
@@ -190,7 +206,7 @@ static enum status check_quote(struct tpm_run *r)
     PASS(v, CHECK_PCR_SELECTION);
 
     struct digest digest;
-    digest_parts(DIGEST_SHA256, r->pcrs, TPM_PCR_COUNT, &digest);
+    tpm_pcrs_digest(r->pcrs, TPM_PCR_COUNT, &digest);
     return verify_same(v, CHECK_PCR_DIGEST, "/evidence/tpm_quote/pcrs",
                        str_bytes(r->quote.pcr_digest, r->quote.pcr_digest_len), digest_str(&digest),
                        "Digest of PCRs does not match digest in Quote");
@@ -225,6 +241,13 @@ static enum status check_deny(struct tpm_run *r)
     return deny_check(&f);
 }
 
+/* The evidence's own text, where it is written as claims are. */
+static value pcr_claim(const struct tpm_run *r, size_t i)
+{
+    bool same = hex_is_lower(value_str(r->pcr_texts[i]));
+    return same ? r->pcr_texts[i] : claim_hex(r->v->a, r->pcrs[i]);
+}
+
 static enum status tpm_evaluate(struct arena *a, const struct verifier_request *req,
                                 struct checks *checks, struct verifier_result *out,
                                 struct error *err)
@@ -245,10 +268,10 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
 
     struct value_builder claims;
     value_builder_init(&claims, a, 2 * (TPM_PCR_COUNT + 4)); /* in the order that an object has */
-    value_builder_put_str(&claims, "ak_public", value_string(a, r.ak_text));
-    value_builder_put_str(&claims, "init_data", claim_hex(a, r.pcrs[8]));
+    value_builder_put_str(&claims, "ak_public", r.ak);
+    value_builder_put_str(&claims, "init_data", pcr_claim(&r, 8));
     for (unsigned i = 0; i < TPM_PCR_COUNT; i++)
-        value_builder_put_str(&claims, tpm_pcr_names[i], claim_hex(a, r.pcrs[i]));
+        value_builder_put_str(&claims, tpm_pcr_names[i], pcr_claim(&r, i));
     value_builder_put_str(&claims, "report_data",
                           claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
     return verify_finish(&v, &claims, VALUE_UNDEFINED);

@@ -19,6 +19,8 @@ static struct str read_vector(struct arena *a, const char *name)
     return arena_str(a, buf_str(&b));
 }
 
+static const struct replayed everything = {EVENTLOG_ALL, 0};
+
 static bool load(struct arena *a, const char *name, struct eventlog *log)
 {
     struct str bytes = read_vector(a, name);
@@ -50,7 +52,7 @@ static void test_claims(void)
         if (!load(&a, rows[i].log, &log))
             continue;
         CHECK_ROW(log.len == rows[i].entries, rows[i].log);
-        if (!CHECK_STATUS_ROW(eventlog_claims(&a, &log, EVENTLOG_ALL, &got, &err), OK, &err,
+        if (!CHECK_STATUS_ROW(eventlog_claims(&a, &log, everything, &got, &err), OK, &err,
                               rows[i].log) ||
             rows[i].json == NULL)
             continue;
@@ -140,7 +142,7 @@ static void test_ccel(void)
         if (!load(&a, rows[i].log, &log))
             continue;
         struct str got =
-            value_str(value_get_str(eventlog_ccel(&a, &log, EVENTLOG_ALL), str_of(rows[i].member)));
+            value_str(value_get_str(eventlog_ccel(&a, &log, everything), str_of(rows[i].member)));
         CHECK_STR_ROW(str_slice(got, 0, 16), str_of(rows[i].prefix), rows[i].log);
     }
     struct eventlog log;
@@ -149,8 +151,8 @@ static void test_ccel(void)
         return;
     CHECK(json_parse(&a, STR("{\"console\":\"hvc0\",\"root\":\"/dev/vda1\",\"rw\":null}"), NULL,
                      &want, NULL) == OK);
-    CHECK(value_equal(value_get_lit(eventlog_ccel(&a, &log, EVENTLOG_ALL), "kernel_parameters"),
-                      want));
+    CHECK(
+        value_equal(value_get_lit(eventlog_ccel(&a, &log, everything), "kernel_parameters"), want));
 }
 
 static void test_aael(void)
@@ -192,8 +194,8 @@ static void test_told_registers(void)
     value all, some;
     if (!load(&a, "CCEL_AAEL_alibabacloud", &log))
         return;
-    CHECK(eventlog_claims(&a, &log, EVENTLOG_ALL, &all, NULL) == OK);
-    CHECK(eventlog_claims(&a, &log, 3, &some, NULL) == OK);
+    CHECK(eventlog_claims(&a, &log, everything, &all, NULL) == OK);
+    CHECK(eventlog_claims(&a, &log, (struct replayed){3, EVENT_ALG_SHA384}, &some, NULL) == OK);
     CHECK(value_len(all) == value_len(some) + 2); /* its two application events */
     for (size_t i = 0; i < value_len(some); i++) {
         int64_t index = 0;
@@ -214,7 +216,9 @@ static void test_real_logs_are_told_whole(void)
         struct eventlog log;
         value told;
         if (load(&a, names[i], &log) &&
-            CHECK_ROW(eventlog_claims(&a, &log, 4, &told, NULL) == OK, names[i]))
+            CHECK_ROW(eventlog_claims(&a, &log, (struct replayed){4, EVENT_ALG_SHA384}, &told,
+                                      NULL) == OK,
+                      names[i]))
             CHECK_ROW(value_len(told) == log.len, names[i]);
     }
 }

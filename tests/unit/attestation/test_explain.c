@@ -383,10 +383,11 @@ static void test_one(unsigned n)
                with_text(&w, change).ptr, policy.ptr, STR_ARG(buf_str(&d.values)), input.ptr);
 }
 
+#define P "package policy\nimport rego.v1\ndefault hardware := 97\nhardware := 2 if "
+
 /* The cases of INTERFACES.md and of the task, word for word. */
 static void test_words(void)
 {
-#define P "package policy\nimport rego.v1\ndefault hardware := 97\nhardware := 2 if "
     const struct {
         const char *name, *text, *values, *claims;
         const char *change, *expired; /* "undefined": none */
@@ -527,6 +528,54 @@ static void test_words(void)
     }
 }
 
+/* What held where it should not, and which values are examples. */
+static void test_held(void)
+{
+    const struct {
+        const char *name, *text, *claims;
+        const char *held;     /* "row expression; " of each, rows counted from that of `hardware` */
+        const char *examples; /* "undefined": none */
+    } rows[] = {
+        {"nothing of the kind", P "input.t.a == 1", "{\"a\":2}", "", "undefined"},
+        {"a rule that had to hold, and did", P "{\n\tfine\n\tinput.t.a == 1\n}\nfine if input.t.b",
+         "{\"a\":2,\"b\":1}", "", "undefined"},
+        {"not a rule", P "not bad\nbad if input.t.a == 2\nbad if input.t.b == 2",
+         "{\"a\":2,\"b\":1}", "1 input.t.a == 2; ", "[\"/input/t/a\"]"},
+        {"a rule of a rule", P "not bad\nbad if worse\nworse if input.t.a", "{\"a\":true}",
+         "2 input.t.a; 1 worse; ", "undefined"},
+        {"complaints of a loop, each once",
+         P "count(deny) == 0\ndeny contains x if {\n\tsome x in input.t.l\n\tx > 3\n}",
+         "{\"l\":[4,5,6]}", "2 some x in input.t.l; 3 x > 3; ", "undefined"},
+        {"another text", P "input.t.a != \"x\"", "{\"a\":\"x\"}", "", "[\"/input/t/a\"]"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(with_done) struct with_service w;
+        struct error err = ERROR_INIT;
+        CHECK_STATUS(with_init(&w, "{\"storage_backend\":{}}", ERA_NEW, NOW, &err), OK, &err);
+        CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
+        static const struct verifier verifier = {.tee = "t"};
+        struct evidence_claims e = {
+            &verifier, "cpu", with_json(&w, rows[i].claims), VALUE_NULL, VALUE_NULL, false, NULL};
+        struct checks checks;
+        checks_init(&checks, &w.a);
+        struct attestation_result out = {.claims = VALUE_UNDEFINED};
+        CHECK_STATUS_ROW(
+            attestation_appraise(w.s, &w.a, &e, 1, NULL, 0, NOW, true, &checks, &out, &err), OK,
+            &err, rows[i].name);
+        CLEANUP(buf_done) struct buf got;
+        buf_init(&got, 65536);
+        for (size_t k = 0; k < value_len(out.why.held); k++) {
+            value h = value_at(out.why.held, k);
+            int64_t row = 0;
+            value_get_int64(value_get_lit(h, "row"), &row);
+            buf_add_format(&got, "%lld %.*s; ", (long long)row - 4,
+                           STR_ARG(value_str(value_get_lit(h, "expression"))));
+        }
+        CHECK_STR_ROW(buf_str(&got), str_of(rows[i].held), rows[i].name);
+        CHECK_STR_ROW(with_text(&w, out.why.examples), str_of(rows[i].examples), rows[i].name);
+    }
+}
+
 /* An alias is told and changed under its real name (S9): the token's own key. */
 static void test_alias(void)
 {
@@ -604,6 +653,7 @@ static void test_slow_policy(void)
 int main(void)
 {
     test_words();
+    test_held();
     test_alias();
     test_slow_policy();
     for (unsigned i = 0; i < DENIALS; i++)

@@ -40,8 +40,10 @@ static struct explanation sample(struct arena *a)
 {
     return (struct explanation){
         .rules = parse(a, "[{\"rule\":\"data.policy.x\"}]"),
+        .held = VALUE_UNDEFINED,
         .expired = VALUE_UNDEFINED,
         .change = VALUE_UNDEFINED,
+        .examples = VALUE_UNDEFINED,
         .check = CHECK_REFERENCE_VALUE,
         .field = STR("/input/x"),
         .expected = VALUE_UNDEFINED,

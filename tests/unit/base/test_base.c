@@ -330,7 +330,7 @@ static void test_encode(void)
 static void test_hex_words(void)
 {
     static const char digits[] = "9f8E7d6C5b4A3012fedcba9876543210";
-    bool refused = true, read = true, written = true, place = true;
+    bool refused = true, read = true, written = true, place = true, lower = true;
     for (size_t len = 0; len <= 20; len += 2)
         for (size_t at = 0; at < len; at++)
             for (unsigned c = 0; c < 256; c++) {
@@ -356,11 +356,17 @@ static void test_hex_words(void)
                     read &= again[i] == tolower((unsigned char)text[i]);
                 }
                 written &= str_equal(hex_text(&a, bytes), (struct str){again, len});
+                struct str typed = {text, len};
+                lower &= hex_is_lower(typed) == str_equal(typed, hex_text(&a, bytes));
+                memcpy(text, again, len); /* so that only this byte decides */
+                text[at] = (char)c;
+                lower &= hex_is_lower(typed) == str_equal(typed, hex_text(&a, bytes));
             }
     CHECK(refused);
     CHECK(place);
     CHECK(read);
     CHECK(written);
+    CHECK(lower);
 }
 
 static int fault_errno;
@@ -419,7 +425,8 @@ static void test_cli(void)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 100);
     CHECK(cli_read("/nowhere", &b, NULL) == ERR_NOT_FOUND);
-    char program[] = "program", typo[] = "--hel", *words[] = {program, typo, NULL};
+    char program[] = "program", option[] = "--hel";
+    char *words[] = {program, option, NULL};
     CHECK(!cli_is_answered(1, words, "", "") && !cli_is_answered(2, words, "", ""));
 }
 

@@ -47,14 +47,19 @@ static void test_json(void)
     memcpy(d.id.text, "0123456789abcdef0123456789abcdef", DECISION_ID_LEN);
     d.checks = &c;
     d.cause = STR("ffffffffffffffffffffffffffffffff");
+    d.path = STR("/kbs/v0/resource/a/b/c");
+    d.held = value_array(&a, &VALUE_NULL, 1);
+    d.examples = value_array(&a, &VALUE_TRUE, 1);
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 10000);
     CHECK(decision_write(&d, &b) == OK);
     CHECK_STR(buf_str(&b),
               STR("{\"id\":\"0123456789abcdef0123456789abcdef\",\"time\":\"1970-01-01T00:00:00Z\","
-                  "\"kind\":\"resource\",\"outcome\":\"denied\",\"checks\":[\"nonce\",\"policy\"],"
+                  "\"kind\":\"resource\",\"outcome\":\"denied\",\"path\":\"/kbs/v0/resource/a/b/"
+                  "c\",\"checks\":[\"nonce\",\"policy\"],"
                   "\"check\":\"policy\",\"field\":\"/input/x\",\"expected\":\"a\","
-                  "\"message\":\"denied\",\"cause\":\"ffffffffffffffffffffffffffffffff\"}"));
+                  "\"message\":\"denied\",\"held\":[null],\"examples\":[true],\"cause\":"
+                  "\"ffffffffffffffffffffffffffffffff\"}"));
 }
 
 static bool known(struct decision_ring *r, const struct decision_id *id)
@@ -62,6 +67,44 @@ static bool known(struct decision_ring *r, const struct decision_id *id)
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, 100000);
     return decision_ring_get(r, str_of(id->text), &b);
+}
+
+/* What is too large for the ring loses its rules, and not its id. */
+static void test_large(void)
+{
+    struct decision_ring *r = NULL;
+    CHECK(decision_ring_new(0, &r, NULL) == OK); /* 11 KiB for one denial */
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    char text[12000];
+    memset(text, 'x', sizeof(text));
+    value large = value_string(&a, str_bytes(text, sizeof(text)));
+    const struct {
+        const char *name;
+        value rules, held, change;
+        bool has_rules, has_held, is_there;
+    } rows[] = {
+        {"all of it", VALUE_TRUE, VALUE_TRUE, VALUE_TRUE, true, true, true},
+        {"large `held`", VALUE_TRUE, large, VALUE_TRUE, true, false, true},
+        {"large `rules`", large, VALUE_TRUE, VALUE_TRUE, false, false, true},
+        {"large otherwise", VALUE_TRUE, VALUE_TRUE, large, false, false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct decision d;
+        decision_init(&d, DECISION_RESOURCE, 1);
+        d.rules = rows[i].rules;
+        d.held = rows[i].held;
+        d.change = rows[i].change;
+        decision_ring_put(r, &d);
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 100000);
+        CHECK_ROW(decision_ring_get(r, str_of(d.id.text), &b) == rows[i].is_there, rows[i].name);
+        buf_add_byte(&b, '\0');
+        CHECK_ROW((strstr(b.ptr, "\"rules\":") != NULL) == rows[i].has_rules, rows[i].name);
+        CHECK_ROW((strstr(b.ptr, "\"held\":") != NULL) == rows[i].has_held, rows[i].name);
+        CHECK_ROW((strstr(b.ptr, "\"change\":true") != NULL) == rows[i].is_there, rows[i].name);
+    }
+    decision_ring_free(r);
 }
 
 /* Denials outlive any number of grants and of requests without a token. */
@@ -105,6 +148,7 @@ int main(void)
 {
     test_checks();
     test_json();
+    test_large();
     test_ring();
     return tap_done();
 }

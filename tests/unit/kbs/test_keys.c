@@ -220,123 +220,128 @@ static char pem_path[4200];
 
 /* ---- where keys are looked for (kbs.md 5.5) ---- */
 
+static const struct rule {
+    const char *name;
+    bool old_era;
+    const char *uri; /* below the origin */
+    struct {
+        const char *path, *body; /* "SET": a key set; else %s is the origin, %o the other's */
+    } pages[3];
+    const char *more; /* configuration; %o as above */
+    const char *trouble;
+} rules[] = {
+    {"the URL is a key set", false, "/keys", {{"/keys", "SET"}}, "", NULL},
+    {"it is described below",
+     false,
+     "/realms/foo",
+     {{"/realms/foo/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
+      {"/certs", "SET"}},
+     "",
+     NULL},
+    {"below a URL that ends with a slash",
+     false,
+     "/realms/foo/",
+     {{"/realms/foo/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
+      {"/certs", "SET"}},
+     "",
+     NULL},
+    {"below a host without a path",
+     false,
+     "",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
+     "",
+     NULL},
+    {"an empty set is none",
+     false,
+     "/keys",
+     {{"/keys", "{\"keys\":[]}"},
+      {"/keys/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
+      {"/certs", "SET"}},
+     "",
+     NULL},
+    {"v0.16 to v0.20: at the host",
+     false,
+     "/anything",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
+     "",
+     NULL},
+    {"old: path and query count for nothing",
+     true,
+     "/anything",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
+     "",
+     NULL},
+    {"old: the URL is no key set", true, "/keys", {{"/keys", "SET"}}, "", "status 404"},
+    {"nothing there", false, "/keys", {{NULL, NULL}}, "", "status 404"},
+    {"no JSON", false, "/keys", {{"/keys", "<html>"}}, "", "/keys: "},
+    {"keys at another host",
+     true,
+     "/",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%o/certs\"}"}},
+     "",
+     "claviger.fetch_allow"},
+    {"which the configuration allows",
+     true,
+     "/",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%o/certs\"}"}},
+     "fetch_allow = [\"%o/\"]",
+     NULL},
+    {"keys without TLS",
+     true,
+     "/",
+     {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"http://127.0.0.1/certs\"}"}},
+     "",
+     "no jwks_uri with https"},
+    {"no jwks_uri",
+     true,
+     "/",
+     {{"/.well-known/openid-configuration", "{}"}},
+     "",
+     "no jwks_uri with https"},
+};
+
+static void check_rule(struct web *w, struct web *other, const struct rule *row)
+{
+    web_clear(w);
+    for (size_t p = 0; p < ARRAY_LEN(row->pages) && row->pages[p].path != NULL; p++) {
+        const char *b = row->pages[p].body;
+        char body[1024];
+        if (strcmp(b, "SET") == 0)
+            snprintf(body, sizeof(body), "%s", set_of("new"));
+        else if (strstr(b, "%o") != NULL)
+            snprintf(body, sizeof(body), "{\"jwks_uri\":\"%s/certs\"}", other->origin);
+        else if (strstr(b, "%s") != NULL)
+            snprintf(body, sizeof(body), "{\"jwks_uri\":\"%s/certs\"}", w->origin);
+        else
+            snprintf(body, sizeof(body), "%s", b);
+        web_page(w, row->pages[p].path, 200, body);
+    }
+    char uri[256], more[256] = "";
+    snprintf(uri, sizeof(uri), "%s%s", w->origin, row->uri);
+    if (row->more[0] != '\0')
+        snprintf(more, sizeof(more), "fetch_allow = [\"%s/\"]", other->origin);
+    CLEANUP(kbs_config_cleanup)
+    struct kbs_config *c = config_of(row->old_era, uri, pem_path, with_ca(more));
+    CLEANUP(keys_cleanup) struct keys *k = keys_of(c, 1, NULL);
+    CHECK_ROW(keys_are_remote(k), row->name);
+    CHECK_ROW(!knows(k, c, "new") && web_hits(w) == 0, row->name); /* nothing at the start */
+    CHECK_ROW(keys_want(k, STR("new")), row->name);
+    keys_resolve(k, STR("new"));
+    struct error trouble;
+    keys_trouble(k, &trouble);
+    CHECK_ROW(knows(k, c, "new") == (row->trouble == NULL), row->name);
+    bool told =
+        row->trouble == NULL ? trouble.text[0] == '\0' : strstr(trouble.text, row->trouble) != NULL;
+    if (!CHECK_ROW(told, row->name))
+        printf("# %s\n", trouble.text);
+}
+
 static void test_rules(struct web *w, struct web *other)
 {
-    static const struct {
-        const char *name;
-        bool old_era;
-        const char *uri; /* below the origin */
-        struct {
-            const char *path, *body; /* "SET": a key set; else %s is the origin, %o the other's */
-        } pages[3];
-        const char *more; /* configuration; %o as above */
-        const char *trouble;
-    } rows[] = {
-        {"the URL is a key set", false, "/keys", {{"/keys", "SET"}}, "", NULL},
-        {"it is described below",
-         false,
-         "/realms/foo",
-         {{"/realms/foo/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
-          {"/certs", "SET"}},
-         "",
-         NULL},
-        {"below a URL that ends with a slash",
-         false,
-         "/realms/foo/",
-         {{"/realms/foo/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
-          {"/certs", "SET"}},
-         "",
-         NULL},
-        {"below a host without a path",
-         false,
-         "",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
-         "",
-         NULL},
-        {"an empty set is none",
-         false,
-         "/keys",
-         {{"/keys", "{\"keys\":[]}"},
-          {"/keys/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"},
-          {"/certs", "SET"}},
-         "",
-         NULL},
-        {"v0.16 to v0.20: at the host",
-         false,
-         "/anything",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
-         "",
-         NULL},
-        {"old: path and query count for nothing",
-         true,
-         "/anything",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%s/certs\"}"}, {"/certs", "SET"}},
-         "",
-         NULL},
-        {"old: the URL is no key set", true, "/keys", {{"/keys", "SET"}}, "", "status 404"},
-        {"nothing there", false, "/keys", {{NULL, NULL}}, "", "status 404"},
-        {"no JSON", false, "/keys", {{"/keys", "<html>"}}, "", "/keys: "},
-        {"keys at another host",
-         true,
-         "/",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%o/certs\"}"}},
-         "",
-         "claviger.fetch_allow"},
-        {"which the configuration allows",
-         true,
-         "/",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"%o/certs\"}"}},
-         "fetch_allow = [\"%o/\"]",
-         NULL},
-        {"keys without TLS",
-         true,
-         "/",
-         {{"/.well-known/openid-configuration", "{\"jwks_uri\":\"http://127.0.0.1/certs\"}"}},
-         "",
-         "no jwks_uri with https"},
-        {"no jwks_uri",
-         true,
-         "/",
-         {{"/.well-known/openid-configuration", "{}"}},
-         "",
-         "no jwks_uri with https"},
-    };
     web_clear(other);
     web_page(other, "/certs", 200, set_of("new"));
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        web_clear(w);
-        for (size_t p = 0; p < ARRAY_LEN(rows[i].pages) && rows[i].pages[p].path != NULL; p++) {
-            const char *b = rows[i].pages[p].body;
-            char body[1024];
-            if (strcmp(b, "SET") == 0)
-                snprintf(body, sizeof(body), "%s", set_of("new"));
-            else if (strstr(b, "%o") != NULL)
-                snprintf(body, sizeof(body), "{\"jwks_uri\":\"%s/certs\"}", other->origin);
-            else if (strstr(b, "%s") != NULL)
-                snprintf(body, sizeof(body), "{\"jwks_uri\":\"%s/certs\"}", w->origin);
-            else
-                snprintf(body, sizeof(body), "%s", b);
-            web_page(w, rows[i].pages[p].path, 200, body);
-        }
-        char uri[256], more[256] = "";
-        snprintf(uri, sizeof(uri), "%s%s", w->origin, rows[i].uri);
-        if (rows[i].more[0] != '\0')
-            snprintf(more, sizeof(more), "fetch_allow = [\"%s/\"]", other->origin);
-        CLEANUP(kbs_config_cleanup)
-        struct kbs_config *c = config_of(rows[i].old_era, uri, pem_path, with_ca(more));
-        CLEANUP(keys_cleanup) struct keys *k = keys_of(c, 1, NULL);
-        CHECK_ROW(keys_are_remote(k), rows[i].name);
-        CHECK_ROW(!knows(k, c, "new") && web_hits(w) == 0, rows[i].name); /* nothing at the start */
-        CHECK_ROW(keys_want(k, STR("new")), rows[i].name);
-        keys_resolve(k, STR("new"));
-        struct error trouble;
-        keys_trouble(k, &trouble);
-        CHECK_ROW(knows(k, c, "new") == (rows[i].trouble == NULL), rows[i].name);
-        bool told = rows[i].trouble == NULL ? trouble.text[0] == '\0'
-                                            : strstr(trouble.text, rows[i].trouble) != NULL;
-        if (!CHECK_ROW(told, rows[i].name))
-            printf("# %s\n", trouble.text);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        check_rule(w, other, &rules[i]);
 }
 
 /* ---- answers that are none ---- */

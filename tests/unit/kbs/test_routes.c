@@ -422,6 +422,15 @@ static void test_old_era(void)
     CHECK_STR(value_str(value_get_lit(d, "check")), STR("admin-key"));
     CHECK_STR(value_str(value_get_lit(d, "kind")), STR("admin"));
     CHECK_STR(value_str(value_get_lit(d, "outcome")), STR("denied"));
+    CHECK_STR(value_str(value_get_lit(d, "path")), STR("/kbs/v0/resource/a/b/c"));
+    char target[DECISION_PATH_MAX + 2] = "/kbs/v0/resource/a/b/";
+    for (int over = 0; over < 2; over++) { /* as long as it may be, and one more */
+        for (size_t i = strlen(target); i < DECISION_PATH_MAX + (size_t)over; i++)
+            target[i] = 'x';
+        a = world_send(&w, "POST", target, headers_of(&w, WRONG_KEY).ptr, STR("x"));
+        value path = value_get_lit(world_decision(&w, a.decision), "path");
+        CHECK(over ? !value_is_defined(path) : str_equal(value_str(path), str_of(target)));
+    }
 
     /* 6.2: no claim is required, times have 900 s of leeway. */
     const struct {

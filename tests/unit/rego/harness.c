@@ -81,12 +81,6 @@ void rego_call_random(struct rego_call *call, void *out, size_t len)
     }
 }
 
-bool rego_call_strict(struct rego_call *call)
-{
-    (void)call;
-    return true;
-}
-
 enum rego_outcome rego_call_parse_module(struct rego_call *call, struct str file, struct str text,
                                          value *out)
 {
@@ -104,12 +98,6 @@ void rego_call_print(struct rego_call *call, struct str line)
 void rego_call_test_case(struct rego_call *call, value names)
 {
     snprintf(of(call)->printed, sizeof(of(call)->printed), "case of %zu", value_len(names));
-}
-
-struct str rego_call_location(struct rego_call *call)
-{
-    (void)call;
-    return STR("test.rego:1");
 }
 
 value rego_call_memo_get(struct rego_call *call, const char *name, value key)

@@ -63,10 +63,12 @@ static bool holds(struct storage *s, struct str key, struct str want)
 static void test_looking(enum kind kind)
 {
     const char *row = kind_names[kind];
-    char dir[4300], want[4500];
+    char dir[4300], want[4400];
     snprintf(dir, sizeof(dir), "%s-looked-at/deep", subdir(row));
-    snprintf(want, sizeof(want), "%s%s", kind == SQLITE ? database_in(dir) : dir,
-             kind == LOCAL_FS ? "/ns" : "");
+    snprintf(want, sizeof(want), "%s%s", dir,
+             kind == SQLITE     ? "/sub/claviger.sqlite"
+             : kind == LOCAL_FS ? "/ns"
+                                : "");
     CLEANUP(storage_cleanup) struct storage *s = open_how(kind, dir, STORAGE_LOOK);
     const char *missing = storage_missing(s);
     CHECK_ROW(kind == MEMORY ? missing == NULL : missing != NULL && strcmp(missing, want) == 0,
