@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -38,6 +39,18 @@ static bool parent_of(const char *path, char out[PARENT_MAX])
     return true;
 }
 
+#define FIFO_WAIT_MS 30000
+
+/* Nothing yet from whoever writes to a pipe: `--policy-file <(command)`.  True: read again. */
+static bool wait_for_writer(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n = poll(&p, 1, FIFO_WAIT_MS);
+    if (n == 0)
+        errno = ETIMEDOUT;
+    return n > 0 || (n < 0 && errno == EINTR);
+}
+
 static enum status read_all(int fd, const char *name, struct buf *out, struct error *err)
 {
     struct stat sb;
@@ -65,6 +78,8 @@ static enum status read_all(int fd, const char *name, struct buf *out, struct er
         }
         ssize_t n = read(fd, out->ptr + out->len, want);
         if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN && S_ISFIFO(sb.st_mode) && wait_for_writer(fd))
             continue;
         if (n < 0)
             return error_errno(err, errno, "could not read \"%s\"", name);

@@ -49,6 +49,9 @@ struct arena *rego_call_arena(struct rego_call *call);
 void *rego_call_user(struct rego_call *call);     /* of struct rego_eval */
 int64_t rego_call_now_ns(struct rego_call *call); /* constant within an evaluation */
 void rego_call_random(struct rego_call *call, void *out, size_t len); /* seeded, deterministic */
+void rego_call_print(struct rego_call *call, struct str line);
+void rego_call_test_case(struct rego_call *call, value names);
+
 /* Units of work of arithmetic with a long number, beyond those of its bytes: its digits squared. */
 static inline uint64_t rego_number_work(value v)
 {
@@ -60,9 +63,6 @@ static inline uint64_t rego_number_work(value v)
 /* The syntax tree of a module as a value (ast_value.c); errors are those of the call. */
 enum rego_outcome rego_call_parse_module(struct rego_call *call, struct str file, struct str text,
                                          value *out);
-
-void rego_call_print(struct rego_call *call, struct str line);
-void rego_call_test_case(struct rego_call *call, value names);
 
 /*
  * A value that must be the same for the whole evaluation though it is not a

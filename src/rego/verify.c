@@ -3,11 +3,12 @@
  *
  * First each instruction by itself: registers, constants, table indexes and jump
  * targets are within bounds, calls have as many operands as what they call.  Then
- * what registers hold: the code is gone through once, from the first instruction to
- * the last, with the kind of content of each register.  A jump forward hands this
- * state to its target, where what comes from several sides is met.  A jump back only
- * asks for the next item of a loop, and has to fit the state in which the loop was
- * entered; so nothing has to be gone through again.
+ * what registers hold: the code is gone through from the first instruction to the
+ * last, with the kind of content of each register.  A jump forward hands this state
+ * to its target, where what comes from several sides is met.  A jump back only asks
+ * for the next item of a loop, and has to fit the state in which the loop was
+ * entered.  Where it does not, for a register is used anew within the loop, there is
+ * another pass, in which the loop begins with less.
  *
  * Of an accepted program:
  * - an instruction finds in each register that it reads what it expects there,
@@ -220,6 +221,24 @@ static bool is_loop_head(const struct verifier *v, uint32_t target)
     }
 }
 
+/*
+ * A register that held something else before the loop, and is used anew within it: in
+ * another pass the loop begins with what both have in common.
+ */
+static bool weaken(struct verifier *v, struct place *to, uint32_t r)
+{
+    struct weaker *w = arena_new(v->a, struct weaker);
+    if (w == NULL) {
+        v->status = arena_status(v->a);
+        return false;
+    }
+    *w = (struct weaker){.next = to->weaker, .r = r, .x = held(v, r)};
+    to->weaker = w;
+    to->regs[r] = meet(to->regs[r], w->x);
+    v->again = true;
+    return true;
+}
+
 static bool go(struct verifier *v, uint32_t pc, uint32_t target)
 {
     struct place *to = &v->places[target - v->fn->entry];
@@ -229,7 +248,7 @@ static bool go(struct verifier *v, uint32_t pc, uint32_t target)
         return false;
     if (to->version != v->version) {
         for (uint32_t r = 0; r < to->high; r++)
-            if (!fits(to->regs[r], held(v, r)))
+            if (!fits(to->regs[r], held(v, r)) && !weaken(v, to, r))
                 return false;
         to->version = v->version;
         if (!pay(v, to->high))
@@ -253,67 +272,6 @@ static bool go_at_end(struct verifier *v, uint32_t pc, const struct insn *i)
     return ok;
 }
 
-static void forget(struct place *at, uint32_t r, uint32_t n)
-{
-    for (uint32_t k = r; k < r + n && k < at->high; k++)
-        at->regs[k] = NOTHING;
-}
-
-/* A value is written there: what else it held is of no use any more. */
-static void forget_for_value(struct place *at, uint32_t r)
-{
-    if (r >= at->high)
-        return;
-    if (!is_perhaps(at->regs[r])) /* also modifiers that were left long ago */
-        at->regs[r] = NOTHING;
-    else if (kind_of(at->regs[r]) == AN_ARRAY)
-        at->regs[r] = A_VALUE;
-}
-
-/*
- * Where a loop begins: what is left in registers that it uses anew, for loops and
- * builders of its own, is of no use in it, and is something else when it comes back.
- */
-static bool forget_reused(struct verifier *v, struct place *at, uint32_t pc)
-{
-    uint32_t end = at->last;
-    for (uint32_t k = pc; k < end; k++) {
-        /* A loop in it goes on behind what comes back here. */
-        uint32_t last = v->places[k - v->fn->entry].last;
-        end = last > end ? last : end;
-        const struct insn *i = &v->p->code[k];
-        const char *operands = rego_opcodes[i->op].operands;
-        const uint16_t fields[3] = {i->a, i->b, i->c};
-        switch ((enum opcode)i->op) {
-        case OP_SCAN:
-        case OP_SCAN_BY:
-        case OP_TREE:
-        case OP_TREE_STEP:
-        case OP_TREE_SCAN:
-        case OP_INDEX:
-            forget(at, i->a, 2);
-            break;
-        case OP_BUILD:
-        case OP_WITH:
-        case OP_UNDEF:
-            forget(at, i->a, 1);
-            break;
-        case OP_FINISH:
-        case OP_MOVE:
-        case OP_COLLECT:
-        case OP_RESULT:
-            forget_for_value(at, i->a);
-            break;
-        default:
-            break;
-        }
-        for (int n = 0; n < 3; n++)
-            if (operands[n + 1] == 'r' || operands[n + 1] == 'o')
-                forget_for_value(at, fields[n]);
-    }
-    return pay(v, end - pc);
-}
-
 /* At a target: with what came here by jumps.  False: it does not go together. */
 static bool arrive(struct verifier *v, uint32_t pc)
 {
@@ -335,8 +293,6 @@ static bool arrive(struct verifier *v, uint32_t pc)
         keep_spare(v, old);
         return true;
     }
-    if (!forget_reused(v, at, pc))
-        return false;
     for (uint32_t r = 0; r < at->high; r++) { /* what may well change in a loop */
         enum kind k = kind_of(at->regs[r]);
         if (k == UNDEFINED)
@@ -344,6 +300,9 @@ static bool arrive(struct verifier *v, uint32_t pc)
         else if (k >= LOOP && k <= TREE_LOOP_AT && parameter_of(at->regs[r]) == FRESH)
             at->regs[r] = of(k, EITHER);
     }
+    for (const struct weaker *w = at->weaker; w != NULL; w = w->next)
+        if (w->r < at->high)
+            at->regs[w->r] = meet(at->regs[w->r], w->x);
     memcpy(v->now, at->regs, v->high * sizeof(*v->now));
     at->version = v->version;
     return pay(v, v->high);
@@ -589,28 +548,41 @@ static bool step(struct verifier *v, uint32_t pc)
 
 /* ---- functions ---- */
 
-static bool function_ok(struct verifier *v, uint32_t *at)
+/* Once through the code of the function; *at is where something is wrong with it. */
+static bool pass_ok(struct verifier *v, uint32_t *at)
 {
     const struct prog_fn *fn = v->fn;
-    uint32_t len = fn->end - fn->entry;
-    memset(v->places, 0, len * sizeof(*v->places));
-    for (*at = fn->entry; *at < fn->end; ++*at)
-        if (!verify_insn(v, *at))
-            return false;
     v->high = 0;
     v->view = 0;
     v->index = 0;
     v->live = true;
+    v->again = false;
     for (uint32_t r = 0; r < fn->args; r++)
         hold(v, r, A_VALUE);
     for (*at = fn->entry; *at < fn->end; ++*at)
         if (!arrive(v, *at) || (v->live && !step(v, *at)))
             return false;
-    for (uint32_t k = 0; k < len; k++) /* loops that nothing goes back to after all */
+    for (uint32_t k = 0; k < fn->end - fn->entry; k++) { /* loops that nothing goes back to */
         if (v->places[k].regs != NULL)
             keep_spare(v, v->places[k].regs);
+        v->places[k].regs = NULL;
+    }
     --*at;
     return !v->live;
+}
+
+static bool function_ok(struct verifier *v, uint32_t *at)
+{
+    const struct prog_fn *fn = v->fn;
+    memset(v->places, 0, (fn->end - fn->entry) * sizeof(*v->places));
+    for (*at = fn->entry; *at < fn->end; ++*at)
+        if (!verify_insn(v, *at))
+            return false;
+    do {
+        if (!pass_ok(v, at) || !pay(v, 16 * (fn->end - fn->entry)))
+            return false;
+    } while (v->again);
+    return true;
 }
 
 /* ---- programs ---- */

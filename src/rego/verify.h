@@ -11,10 +11,18 @@ typedef uint32_t content;
 #define KIND_BITS 8
 #define PARAMETER_MAX (UINT32_MAX >> KIND_BITS)
 
+/* What a jump back to a loop had in a register, beside what was there when it began. */
+struct weaker {
+    struct weaker *next;
+    uint32_t r;
+    content x;
+};
+
 /* An instruction as the target of jumps. */
 struct place {
-    content *regs; /* of those that came here; NULL: none did */
-    uint32_t high; /* registers from here on hold nothing */
+    struct weaker *weaker; /* found in the passes before */
+    content *regs;         /* of those that came here; NULL: none did */
+    uint32_t high;         /* registers from here on hold nothing */
     uint32_t view;
     uint32_t version; /* of the state that was met last */
     uint32_t last;    /* the last instruction that goes here, plus 1; 0: none */
@@ -35,6 +43,7 @@ struct verifier {
     uint32_t high;
     uint32_t view;    /* innermost modifiers: number of WITH in the function, plus 1 */
     bool live;        /* the instruction can be reached */
+    bool again;       /* something was weakened: another pass */
     uint32_t version; /* another one: what an earlier state had need not be there any more */
     uint32_t index;   /* the last INDEX, plus 1 */
     uint32_t work;

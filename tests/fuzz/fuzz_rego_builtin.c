@@ -4,7 +4,7 @@
  *
  * Through them: layout_parse (time.parse_ns), tz_open and tz_parse (time.date),
  * template_parse (strings.render_template), private_key_parse (io.jwt.encode_sign), jwt_keys_read
- * (io.jwt.decode_verify), read_base64, read_base64url, read_json.
+ * (io.jwt.decode_verify), rego_call_parse_module, read_base64, read_base64url, read_json.
  *
  * Property: the result, or the error, is the same under another hash key, and
  * limits hold.
@@ -47,6 +47,7 @@ static const char *const calls[] = {
     "crypto.x509.parse_certificates(input[0])",
     "to_number(input[0])",
     "indexof_n(input[0], input[1])",
+    "rego.parse_module(input[0], input[1])",
 };
 
 /* Compiled under the hash key under which it is evaluated: tables are made with it. */

@@ -154,6 +154,7 @@ struct side {
     atomic_bool *stop;
     pthread_t thread;
     uint64_t done, failed;
+    int64_t start_ns;
     struct error first;
     struct served_guest guest; /* of the reader */
     bool has_guest;
@@ -178,8 +179,25 @@ static void *run_side(void *arg)
 static bool note(struct side *s, const char *what, const struct error *err)
 {
     if (s->first.text[0] == '\0')
-        error_set(&s->first, "%s: %s", what, err->text);
+        error_set(&s->first, "%s: %s (%.0f s after the start)", what, err->text,
+                  (double)(clock_monotonic_ns() - s->start_ns) / 1e9);
     return false;
+}
+
+/* One request of an administrator; why not, when it was not done. */
+static bool write_secret(struct served_guest *g, const char *path, const char *text,
+                         struct error *err)
+{
+    const struct guest_transport *t = &g->http.transport;
+    struct guest_answer a;
+    guest_answer_init(&a);
+    enum status st = t->send(t->user, "POST", path, STR_EMPTY, str_of(text), &a, err);
+    if (st == OK && a.status != 200) {
+        error_set(err, "status %d, %s", a.status, QUOTED(buf_str(&a.body)));
+        st = ERR_DENIED;
+    }
+    guest_answer_done(&a);
+    return st == OK;
 }
 
 /* Overwrite, read what was written, be denied another. */
@@ -194,8 +212,7 @@ static bool step_reader(struct side *s)
     }
     char text[64];
     snprintf(text, sizeof(text), "value %llu", (unsigned long long)s->done);
-    if (served_request(&s->guest.http.transport, "POST", "/kbs/v0/resource/r/t/written",
-                       str_of(text)) != 200)
+    if (!write_secret(&s->guest, "/kbs/v0/resource/r/t/written", text, &err))
         return note(s, "write", &err);
     CLEANUP(buf_done) struct buf got;
     buf_init(&got, 100);
@@ -364,6 +381,7 @@ static void soak(const struct served *s, struct guests kinds[2], double minutes)
         sides[i].served = s;
         sides[i].pause = &pauses[i];
         sides[i].stop = &stop;
+        sides[i].start_ns = clock_monotonic_ns();
         sides[i].first = (struct error)ERROR_INIT;
         CHECK(pthread_create(&sides[i].thread, NULL, run_side, &sides[i]) == 0);
     }

@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -541,8 +542,36 @@ static void test_secret(void)
     CHECK(secret_new_empty(SECRET_MAX + 1, &big, NULL) == ERR_LIMIT && big == NULL);
 }
 
+static void *write_late(void *user)
+{
+    int *fd = user;
+    usleep(50000);
+    status_ignore(write(*fd, "late", 4) == 4 ? OK : ERR_IO); /* the reader tells */
+    close(*fd);
+    return NULL;
+}
+
+/* A pipe whose writer takes its time, as a shell's <(command) on a busy machine. */
+static void test_slow_pipe(void)
+{
+    int ends[2];
+    pthread_t thread;
+    if (!CHECK(pipe(ends) == 0) || !CHECK(pthread_create(&thread, NULL, write_late, &ends[1]) == 0))
+        return;
+    char path[32];
+    snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 100);
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(file_read(path, &b, &err), OK, &err);
+    CHECK_STR(buf_str(&b), STR("late"));
+    pthread_join(thread, NULL);
+    close(ends[0]);
+}
+
 int main(void)
 {
+    test_slow_pipe();
     test_str();
     test_utf8();
     test_error();

@@ -472,26 +472,36 @@ static void test_trickles(struct tls_server *tls)
         struct fixture f;
         if (!CHECK(fixture_start(&f, l, over_tls ? tls : NULL, 1)))
             return;
+        int fds[ARRAY_LEN(trickles)];
+        int64_t start = now_ms();
         for (size_t i = 0; i < ARRAY_LEN(trickles); i++) {
             if (trickles[i].tls != over_tls)
                 continue;
-            int64_t start = now_ms();
-            int fd = connect_in_time(f.address, trickles[i].below || !over_tls ? NULL : ctx);
-            raw_send(fd, trickles[i].first);
-            /* Well beyond the time that there is, then look at what came. */
-            while (now_ms() - start < 600 && raw_send(fd, (struct str){&trickles[i].byte, 1}))
-                usleep(5000);
+            fds[i] = connect_in_time(f.address, trickles[i].below || !over_tls ? NULL : ctx);
+            raw_send(fds[i], trickles[i].first);
+        }
+        /* Well beyond the time that there is, then look at what came. */
+        int64_t trickling = now_ms();
+        while (now_ms() - trickling < 600) {
+            for (size_t i = 0; i < ARRAY_LEN(trickles); i++)
+                if (trickles[i].tls == over_tls)
+                    raw_send(fds[i], (struct str){&trickles[i].byte, 1});
+            usleep(5000);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(trickles); i++) {
+            if (trickles[i].tls != over_tls)
+                continue;
             CLEANUP(buf_done) struct buf text;
             buf_init(&text, 1 << 20);
             struct raw_answer a;
             raw_answer_init(&a);
             if (trickles[i].want != 0)
-                CHECK_ROW(raw_read_answer(fd, &text, false, &a) && a.status == trickles[i].want,
+                CHECK_ROW(raw_read_answer(fds[i], &text, false, &a) && a.status == trickles[i].want,
                           trickles[i].name);
-            CHECK_ROW(raw_at_end(fd), trickles[i].name);
+            CHECK_ROW(raw_at_end(fds[i]), trickles[i].name);
             CHECK_ROW(now_ms() - start >= 199, trickles[i].name);
             raw_answer_done(&a);
-            raw_close(fd);
+            raw_close(fds[i]);
         }
         CHECK(WAIT_UNTIL(http_server_stats(f.server).active == 0));
         CHECK(fixture_stop(&f));

@@ -59,6 +59,10 @@ static void test_results(void)
          " u := q\n}\nx if {\n some a in {false, q, null}\n some b, c in a\n}\n"
          "q contains input[z][1]",
          "data.p.x", "{\"c\": [null, \"b\"]}", "{\"d\": {\"c\": 1}}", "true"},
+        {"arrays of two lengths, one within a loop",
+         "package p\nx if {\n v := input.p\n [_, b] = v\n some i in input.l\n"
+         " w := [c | [_, _, c] = v]\n i == b\n w == []\n}\n",
+         "data.p.x", "{\"p\": [1, 2], \"l\": [2, 3]}", "{}", "true"},
         {"default", "package p\ndefault x := 33\nx := 3 if input.a in data.r.a", "data.p.x",
          "{\"a\": 1}", "{}", "33"},
         {"undefined", "package p\nx := 1 if input.a", "data.p.x", "{}", NULL, "undefined"},
