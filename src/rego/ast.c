@@ -332,6 +332,11 @@ static void write_ref(struct buf *out, const struct term *t)
 static void write_comp(struct buf *out, const struct term *t, const char *open, const char *close)
 {
     buf_add_cstr(out, open);
+    if (t->comp.head == NULL) { /* in a template string, as the parser has it */
+        write_body(out, t->comp.body);
+        buf_add_cstr(out, close);
+        return;
+    }
     if (t->comp.key != NULL) {
         ast_write(out, t->comp.key);
         buf_add_cstr(out, ": ");

@@ -114,6 +114,8 @@ static void test_errors(void)
         bool strict;
     } rows[] = {
         {"syntax", "package p\n\nx := {", "rego_parse_error", "unexpected eof token", 3, 7, false},
+        {"a call of a template string", "package p\n$\"a{b}\"(1)", "rego_parse_error",
+         "illegal ref (head cannot be templatestring)", 2, 1, false},
         {"columns count characters", "package p\nx := \"\u00e9\" + $", "rego_parse_error",
          "illegal $ character", 2, 12, false},
         {"unsafe", "package p\nx if {\n\ty > 1\n}", "rego_unsafe_var_error", "var y is unsafe", 3,
