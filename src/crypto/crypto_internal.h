@@ -26,7 +26,7 @@ struct pubkey {
 
 /*
  * A context that is ready for its next use, or NULL while somebody has it: making one
- * costs 20,000 instructions, half of them for the names of a key manager.  Whoever
+ * costs 15,000 instructions, most of them for the names of a key manager.  Whoever
  * finds none makes another, and one of the two is freed in the end.
  */
 struct idle_ctx {

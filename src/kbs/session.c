@@ -219,7 +219,7 @@ enum status challenge_seal(struct arena *a, const struct sealer *sealer, const s
 
 /*
  * Claims are a few KiB, most of them hexadecimal digits: the quickest level, a window
- * of 8 KiB and a small table of hashes.  zlib's defaults clear and touch 256 KiB first.
+ * of 8 KiB and a small table of hashes.  zlib's defaults take 256 KiB for it.
  */
 #define DEFLATE_LEVEL 1
 #define DEFLATE_WINDOW_BITS 13
