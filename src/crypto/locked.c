@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "confine/confine.h"
-#include "crypto/crypto_internal.h"
+#include "crypto/crypto.h"
 
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
@@ -158,12 +158,21 @@ bool locked_init(void)
     return true;
 }
 
+/* What OpenSSL allocates once for the whole process is no key, and far too much: a first pair. */
+static void warm_up(void)
+{
+    struct privkey *first = NULL;
+    status_ignore(privkey_generate(KEY_EC_P256, 0, &first, NULL));
+    privkey_unref(first);
+}
+
 void locked_begin(void)
 {
-    /* What OpenSSL allocates once for the whole process is no key, and far too much. */
-    if (depth == 0)
-        (void)crypto_lib();
-    depth += region.begin != NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (region.begin == NULL)
+        return;
+    pthread_once(&once, warm_up);
+    depth++;
 }
 
 void locked_end(void)

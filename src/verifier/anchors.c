@@ -114,9 +114,8 @@ STATUS anchors_new(struct anchors **out, struct error *err)
 
 /*
  * Ten built-in keys cost 23 million instructions at a start, and a process sees
- * evidence of one or two makers: each is
- * made when it is first looked for.  Where that fails there is no such anchor, and what
- * would have rested on it is refused.
+ * evidence of one or two makers: each is made when it is first looked for.  Where that
+ * fails there is no such anchor, and what would have rested on it is refused.
  */
 static const struct anchor *with_key(struct anchors *set, struct anchor *an)
 {

@@ -76,6 +76,19 @@ static void test_blocks(void)
     CHECK(after.used == before.used);
 }
 
+/* The first key of a process: its own bytes are in the region, not OpenSSL's tables. */
+static void test_first_key(void)
+{
+    CLEANUP(privkey_cleanup) struct privkey *key = NULL;
+    locked_begin();
+    CHECK(privkey_generate(KEY_EC_P256, 0, &key, NULL) == OK);
+    locked_end();
+    struct locked_state s;
+    locked_get_state(&s);
+    if (!CHECK(s.used > 0 && s.used < 8 * 1024 && s.spilled == 0))
+        printf("#   %zu bytes, %zu spilled\n", s.used, s.spilled);
+}
+
 /* Keys that are made in the region work, and leave nothing of theirs behind. */
 static void test_keys(void)
 {
@@ -133,6 +146,7 @@ int main(void)
     struct locked_state s;
     locked_get_state(&s);
     CHECK(s.used == 0 && s.spilled == 0);
+    test_first_key();
     test_keys();
     test_blocks();
     CHECK(!locked_init()); /* once */
