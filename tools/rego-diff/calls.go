@@ -197,6 +197,7 @@ var knownCalls = []struct {
 	{regexp.MustCompile(`= crypto\.x509\.parse`), nil, "certificates that do not parse are told of after wrong options, in other words"},
 	{regexp.MustCompile(`= json\.(patch|match_schema|verify_schema|marshal_with_options)`), regexp.MustCompile(`^message|^only`), "words of a patch or schema that cannot be applied"},
 	{regexp.MustCompile(`= net\.cidr_merge\(.*"::ffff:`), regexp.MustCompile(`^result`), "OPA does not merge the two ways to write an IPv4 network"},
+	{regexp.MustCompile(`= uri\.parse\(.*//.*\[`), regexp.MustCompile(`^message`), "words of Go's reader of IPv6 addresses"},
 	{regexp.MustCompile(`= glob\.match`), regexp.MustCompile(`^message|^result`), "OPA tells where in a glob the mistake is; alternatives of any length, letters of any size"},
 	{regexp.MustCompile(`= regex.*\\pp`), nil, "Go 1.25 takes names of Unicode classes in any case"},
 	{regexp.MustCompile(`= io\.jwt\.`), regexp.MustCompile(`^message`), "words of the JOSE library"},
