@@ -494,6 +494,11 @@ enum rego_outcome schema_check(struct rego_call *call, value root, struct schema
         *why = STR("schema is invalid");
         return REGO_UNDEFINED;
     }
+    value draft = value_get_lit(root, "$schema");
+    if (value_is_defined(draft) && !value_is_string(draft)) {
+        *why = STR("$schema must be of type string");
+        return REGO_UNDEFINED;
+    }
     struct checker *c = arena_new(rego_call_arena(call), struct checker);
     if (c == NULL)
         return rego_call_status(call, arena_status(rego_call_arena(call)), NULL);
