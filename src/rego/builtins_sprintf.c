@@ -257,6 +257,15 @@ static void write_unicode(struct format *f, int64_t n)
     add_padded_buf(f, &b, true);
 }
 
+/* %+q: as unicode_quote_rune(), ASCII only. */
+static void quote_rune_ascii(struct buf *b, uint32_t rune, char quote)
+{
+    if (rune < 0x80)
+        unicode_quote_rune(b, rune, quote);
+    else
+        buf_add_format(b, rune < 0x10000 ? "\\u%04x" : "\\U%08x", rune);
+}
+
 static void write_character(struct format *f, int64_t n, bool quoted)
 {
     char text[4];
@@ -269,7 +278,7 @@ static void write_character(struct format *f, int64_t n, bool quoted)
     output_init(f->call, &b);
     if (quoted) {
         buf_add_byte(&b, '\'');
-        unicode_quote_rune(&b, rune, '\'');
+        (f->plus ? quote_rune_ascii : unicode_quote_rune)(&b, rune, '\'');
         buf_add_byte(&b, '\'');
     } else {
         buf_add(&b, str_bytes(text, len));
@@ -477,10 +486,8 @@ static void quote_ascii(struct buf *b, struct str s)
         size_t n = utf8_decode(str_from(s, at), &rune);
         if (n == 0)
             buf_add_format(b, "\\x%02x", (unsigned char)s.ptr[at]);
-        else if (rune < 0x80)
-            unicode_quote_rune(b, rune, '"');
         else
-            buf_add_format(b, rune < 0x10000 ? "\\u%04x" : "\\U%08x", rune);
+            quote_rune_ascii(b, rune, '"');
         at += n == 0 ? 1 : n;
     }
     buf_add_byte(b, '"');
