@@ -13,6 +13,20 @@ static bool find(struct str s, struct str needle, size_t from, size_t *at)
     return true;
 }
 
+/* Nothing but white space is left of the line; *at moves behind it. */
+static bool end_line(struct str s, size_t *at)
+{
+    size_t i = *at;
+    while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\t'))
+        i++;
+    if (i < s.len && s.ptr[i] == '\r')
+        i++;
+    if (i < s.len && s.ptr[i] != '\n')
+        return false;
+    *at = i + (i < s.len);
+    return true;
+}
+
 /* The base64 text without white space. */
 static bool decode(struct arena *a, struct str body, struct str *out)
 {
@@ -41,15 +55,13 @@ bool pem_next(struct arena *a, struct str *text, struct pem_block *out)
         size_t body = type_end + 5;
         size_t stop = 0;
         if (end.ptr == NULL || str_find(out->type, '\n', 0) < out->type.len ||
-            !find(*text, end, body, &stop) ||
+            !end_line(*text, &body) || !find(*text, end, body, &stop) ||
             !decode(a, str_slice(*text, body, stop - body), &out->der))
             continue;
         size_t after = stop + end.len;
         out->text = str_slice(*text, begin, after - begin);
-        if (after < text->len && text->ptr[after] == '\r')
-            after++;
-        if (after < text->len && text->ptr[after] == '\n')
-            after++;
+        if (!end_line(*text, &after))
+            continue;
         *text = str_from(*text, after);
         return true;
     }
