@@ -205,7 +205,8 @@ var knownCalls = []struct {
 	{regexp.MustCompile(`= glob\.match`), regexp.MustCompile(`^message|^result`), "OPA tells where in a glob the mistake is; alternatives of any length, letters of any size"},
 	{regexp.MustCompile(`= regex.*\\pp`), nil, "Go 1.25 takes names of Unicode classes in any case"},
 	{regexp.MustCompile(`= io\.jwt\.`), regexp.MustCompile(`^message`), "words of the JOSE library"},
-	{regexp.MustCompile(`= (net|time)\.`), regexp.MustCompile(`^message`), "control characters in messages are escaped; words of bad time zone offsets"},
+	{regexp.MustCompile(`= json\.`), regexp.MustCompile(`^only ours fails: eval_cancel_error`), "a number with an exponent of many digits ends at our limit"},
+	{regexp.MustCompile(`= (net|time|base64url)\.`), regexp.MustCompile(`^message`), "control characters in messages are escaped; words of bad time zone offsets"},
 }
 
 // Go takes the gap below such a number to be as wide as the one above it: what it writes reads as another.
