@@ -68,6 +68,7 @@ struct term {
         struct {
             struct term **items;
             const struct callee *callee; /* TERM_CALL, after resolve */
+            const struct type *joined;   /* TERM_REF, by the type checker: part_type() */
         };
         struct {
             struct term *key; /* TERM_OBJECT_COMP only */

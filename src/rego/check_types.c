@@ -250,6 +250,8 @@ const struct type *type_of(struct checker *k, struct term *t)
 
 const struct type *part_type(struct checker *k, struct term *t)
 {
+    if (t->kind == TERM_REF && t->joined != NULL)
+        return t->joined;
     const struct type *type = type_of(k, t);
     bool unknown = t->kind == TERM_REF ? type_is_nil(type) : type == NULL && is_hoisted(t);
     return unknown ? &type_any : type;

@@ -63,12 +63,24 @@ static bool infer_var(struct checker *k, const struct term *t, const struct type
     return true;
 }
 
+/* OPA has it in a variable of its own, which from here on may be of this type, too. */
+static bool infer_hoisted(struct checker *k, struct term *t, const struct type *type)
+{
+    const struct type *joined = type_or(&k->m, part_type(k, t), type);
+    if (t->kind == TERM_REF)
+        t->joined = joined;
+    else
+        t->comp.type = joined;
+    return true;
+}
+
 bool check_infer(struct checker *k, struct term *t, const struct type *type, bool join)
 {
     if (t->kind == TERM_VAR)
         return infer_var(k, t, type, join);
     if (t->kind != TERM_ARRAY && t->kind != TERM_OBJECT && t->kind != TERM_SET)
-        return (join && is_hoisted(t)) || type_overlap(&k->m, part_type(k, t), type);
+        return join && is_hoisted(t) ? infer_hoisted(k, t, type)
+                                     : type_overlap(&k->m, part_type(k, t), type);
     if (type == NULL)
         return false;
     if (type->kind == TYPE_ANY)

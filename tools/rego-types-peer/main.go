@@ -82,6 +82,9 @@ var programs = []string{
 	// what a rule hands on
 	"q[x] := 1 if input[x] ⏎ r := 0 if input.a ⏎ r := q if input.b ⏎ r := {x: \"s\" | input[x]} if input.c ⏎ p if { r; q.x == \"a\" }",
 	"q[x] := 1 if input[x] ⏎ r := 0 if input.a ⏎ r := {k: v | some k, v in q} if input.b ⏎ r := {x: \"s\" | input[x]} if input.c ⏎ p if { r; q.x == \"a\" }",
+	// what stands beside something unknown is not known either, unless it is constant
+	"q := count(input) ⏎ f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": data.t.q}", "f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": 1}", "q := count(input) ⏎ f(x) := upper(v[1]) if v = [x, data.t.q]",
+	"q := count(input) ⏎ f(x) := upper(v[1]) if v = [1, data.t.q]", "f(x) := upper(v[1]) if v = [x, [y | y := 1]]", "q := count(input) ⏎ f(x) := upper(v[1][0]) if v = [x, [data.t.q]]", "q := 1 ⏎ p if { v = {x, data.t.q}; v[y]; upper(y); x = input }",
 	// collections of which something is not known
 	"q := [set(), \"b\", [1]] ⏎ p if {1, \"a\"} in q", "q := [set(), \"b\"] ⏎ p if 1 in q", "q := [\"b\"] ⏎ p if 1 in q", "q := {\"a\": set()} ⏎ p if \"x\", 1 in q", "p if 1 in [set(), \"b\"]", "q := [set()] ⏎ p if { some x in q; x == 1 }",
 	// comprehensions and nesting
