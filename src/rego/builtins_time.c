@@ -85,13 +85,14 @@ static enum rego_outcome arg_moment(struct rego_call *call, value v, struct mome
 
     if (value_kind(parts[0]) != VALUE_KIND_NUMBER)
         return rego_call_type_error(call, 1, "number", parts[0]);
-    for (size_t i = 1; i < 3; i++)
-        if (value_is_defined(parts[i]) && !value_is_string(parts[i]))
-            return rego_call_type_error(call, 1, "string", parts[i]);
+    if (value_is_defined(parts[1]) && !value_is_string(parts[1]))
+        return rego_call_type_error(call, 1, "string", parts[1]);
     *m = (struct moment){.layout = value_str(parts[2])};
     enum rego_outcome o = get_zone(call, value_str(parts[1]), &m->tz);
     if (o != REGO_VALUE)
         return o;
+    if (value_is_defined(parts[2]) && !value_is_string(parts[2]))
+        return rego_call_type_error(call, 1, "string", parts[2]);
     int64_t ns;
     if (!value_get_int64(parts[0], &ns))
         return rego_call_error(call, "timestamp too big");
