@@ -183,10 +183,12 @@ static struct str magnitude(struct format *f, const struct arg *arg, int base, c
     return str_bytes(scratch + at, 72 - at);
 }
 
-static const char *base_prefix(const struct format *f, int base, uint32_t verb, bool leading_zero)
+/* math/big knows no zero before the digits of %#O. */
+static const char *base_prefix(const struct format *f, int base, uint32_t verb, bool is_big,
+                               bool leading_zero)
 {
     if (verb == 'O')
-        return "0o";
+        return f->sharp && !is_big && !leading_zero ? "0o0" : "0o";
     if (!f->sharp)
         return "";
     switch (base) {
@@ -223,8 +225,9 @@ static void write_integer(struct format *f, const struct arg *arg, int base, uin
     else if (f->zero && !f->minus && f->has_width)
         zeros = f->width - (int)digits.len - (sign[0] != '\0');
     bool padded = zeros > 0;
-    const char *prefix = base_prefix(f, base, verb, arg->type != ARG_BIG && (is_zero || padded));
-    if (arg->type == ARG_BIG && padded && !f->has_precision)
+    bool is_big = arg->type == ARG_BIG;
+    const char *prefix = base_prefix(f, base, verb, is_big, !is_big && (is_zero || padded));
+    if (is_big && padded && !f->has_precision)
         zeros -= (int)strlen(prefix); /* math/big counts the prefix, fmt does not */
 
     CLEANUP(buf_done) struct buf b;
