@@ -169,6 +169,7 @@ static const struct type *collection_type(struct checker *k, struct term *t)
         struct type_property *p = arena_new_array(k->m.a, struct type_property, t->len / 2);
         const struct type *key = NULL;
         const struct type *of = NULL;
+        bool is_open = false;
         uint32_t n = 0;
         for (uint32_t i = 0; p != NULL && i + 1 < t->len; i += 2) {
             const struct type *v = part_type(k, t->items[i + 1]);
@@ -176,12 +177,15 @@ static const struct type *collection_type(struct checker *k, struct term *t)
             if (ast_constant(k->m.a, t->items[i], &constant)) {
                 p[n++] = (struct type_property){constant, v};
             } else {
+                is_open = true;
                 key = part_type(k, t->items[i]);
                 of = v;
                 if (key == NULL || of == NULL) /* a part that is not known yet */
                     of = of == NULL ? key : of;
             }
         }
+        if (p != NULL && is_open && of == NULL)
+            return type_object_unknown(&k->m, p, n);
         return p == NULL ? &type_any : type_object(&k->m, p, n, key, of);
     }
     if (t->kind == TERM_SET) {

@@ -105,6 +105,15 @@ const struct type *type_object(struct type_maker *m, struct type_property *prope
     return finish(t);
 }
 
+const struct type *type_object_unknown(struct type_maker *m, struct type_property *properties,
+                                       uint32_t len)
+{
+    struct type *t = (struct type *)(uintptr_t)type_object(m, properties, len, NULL, NULL);
+    if (t != &type_any) /* else it is new, and ours */
+        t->has_nil = true;
+    return t;
+}
+
 const struct type *type_set(struct type_maker *m, const struct type *of)
 {
     struct type *t = new_type(m, TYPE_SET);

@@ -61,6 +61,9 @@ const struct type *type_array(struct type_maker *m, const struct type *const *it
 /* `properties` are sorted here; of equal keys the last counts. */
 const struct type *type_object(struct type_maker *m, struct type_property *properties, uint32_t len,
                                const struct type *key, const struct type *of);
+/* With a member of which neither key nor value is known. */
+const struct type *type_object_unknown(struct type_maker *m, struct type_property *properties,
+                                       uint32_t len);
 const struct type *type_set(struct type_maker *m, const struct type *of);
 const struct type *type_function(struct type_maker *m, const struct type *const *operands,
                                  uint32_t len, const struct type *result);

@@ -85,6 +85,7 @@ var programs = []string{
 	// what stands beside something unknown is not known either, unless it is constant
 	"q := count(input) ⏎ f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": data.t.q}", "f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": 1}", "q := count(input) ⏎ f(x) := upper(v[1]) if v = [x, data.t.q]",
 	"q := count(input) ⏎ f(x) := upper(v[1]) if v = [1, data.t.q]", "f(x) := upper(v[1]) if v = [x, [y | y := 1]]", "q := count(input) ⏎ f(x) := upper(v[1][0]) if v = [x, [data.t.q]]", "q := 1 ⏎ p if { v = {x, data.t.q}; v[y]; upper(y); x = input }",
+	"f(a, b) := 1 if { x = {b: a, \"d\": \"d\"}; x[k].c }", "f(a, b) := 1 if { some k, v in {b: a, \"d\": 1}; v.c }", "f(a, b) := 1 if { x := {b: 1, \"d\": \"d\"}; x[k].c }", "f(a, b) := 1 if { x := {1: a, \"d\": \"d\"}; x.d.c }",
 	// collections of which something is not known
 	"q := [set(), \"b\", [1]] ⏎ p if {1, \"a\"} in q", "q := [set(), \"b\"] ⏎ p if 1 in q", "q := [\"b\"] ⏎ p if 1 in q", "q := {\"a\": set()} ⏎ p if \"x\", 1 in q", "p if 1 in [set(), \"b\"]", "q := [set()] ⏎ p if { some x in q; x == 1 }",
 	// comprehensions and nesting
