@@ -31,18 +31,33 @@ static bool is_special(unsigned char c, bool go)
            (go && (c == '<' || c == '>' || c == '&'));
 }
 
+/* Bits at the bytes of a word that need attention. */
+static inline uint64_t special_bytes(uint64_t w, bool go)
+{
+    uint64_t stop =
+        equal_bytes(w, '"') | equal_bytes(w, '\\') | (w & HIGHS) | ((w - ONES * 0x20) & ~w & HIGHS);
+    if (go)
+        stop |= equal_bytes(w, '<') | equal_bytes(w, '>') | equal_bytes(w, '&');
+    return stop;
+}
+
 /* Length of the part that needs no attention: ASCII without escapes. */
-static size_t plain_prefix(struct str s, bool go)
+static inline size_t plain_prefix(struct str s, bool go)
 {
     size_t i = 0;
     for (; s.len - i >= 8; i += 8) {
-        uint64_t w = load_le64(s.ptr + i);
-        uint64_t stop = equal_bytes(w, '"') | equal_bytes(w, '\\') | (w & HIGHS) |
-                        ((w - ONES * 0x20) & ~w & HIGHS);
-        if (go)
-            stop |= equal_bytes(w, '<') | equal_bytes(w, '>') | equal_bytes(w, '&');
+        uint64_t stop = special_bytes(load_le64(s.ptr + i), go);
         if (stop != 0)
             return i + (size_t)__builtin_ctzll(stop) / 8;
+    }
+    /* The rest in one word, together with bytes that are plain. */
+    size_t left = s.len - i;
+    if (left > 0 && s.len >= 8 && special_bytes(load_le64(s.ptr + s.len - 8), go) == 0)
+        return s.len;
+    if (left >= 4 && s.len < 8) {
+        uint64_t ends = load_le32(s.ptr) | (uint64_t)load_le32(s.ptr + s.len - 4) << 32;
+        if (special_bytes(ends, go) == 0)
+            return s.len;
     }
     while (i < s.len && !is_special((unsigned char)s.ptr[i], go))
         i++;
@@ -67,9 +82,17 @@ static void write_escaped(struct buf *out, uint32_t rune)
 
 static void write_string(struct buf *out, struct str s, bool go)
 {
+    size_t n = plain_prefix(s, go);
+    if (LIKELY(n == s.len && n > 0 && buf_reserve(out, n + 2))) {
+        char *p = buf_end(out);
+        *p = '"';
+        memcpy(p + 1, s.ptr, n);
+        p[n + 1] = '"';
+        out->len += n + 2;
+        return;
+    }
     buf_add_byte(out, '"');
     while (s.len > 0) {
-        size_t n = plain_prefix(s, go);
         buf_add(out, str_slice(s, 0, n));
         s = str_from(s, n);
         if (s.len == 0)
@@ -86,6 +109,7 @@ static void write_string(struct buf *out, struct str s, bool go)
             buf_add(out, str_slice(s, 0, n));
         }
         s = str_from(s, n);
+        n = plain_prefix(s, go);
     }
     buf_add_byte(out, '"');
 }
