@@ -35,7 +35,7 @@ void buf_reset(struct buf *b)
     b->failed = OK;
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+bool buf_reserve_slow(struct buf *b, size_t n)
 {
     if (b->failed != OK)
         return false;
