@@ -107,6 +107,7 @@ struct rego_options {
     /* Gets each warning of rego_compile_text(); NULL: they are dropped. */
     void (*warn)(void *user, const struct rego_error *warning);
     void *warn_user;
+    size_t errors_max;   /* that are kept; 0: 10.  Set, it does not count parse errors */
     size_t source_max;   /* bytes a module; 0: 1 MiB */
     int64_t deadline_ns; /* of compiling, CLOCK_MONOTONIC; 0: none.  Past it: ERR_CANCELLED */
 };
@@ -127,8 +128,11 @@ STATUS rego_compiler_add_version(struct rego_compiler *c, struct str file, struc
 /* Everything that was added, as one policy; a compiler compiles once. */
 STATUS rego_compiler_finish(struct rego_compiler *c, struct rego_policy **out);
 
-/* Errors and warnings so far; live as long as the compiler.  At most 10 errors, OPA's default. */
+/* Errors and warnings so far; live as long as the compiler.  At most `errors_max` of its options.
+ */
 struct rego_errors rego_compiler_errors(const struct rego_compiler *c);
+/* There were more of them. */
+bool rego_compiler_had_more_errors(const struct rego_compiler *c);
 struct rego_errors rego_compiler_warnings(const struct rego_compiler *c);
 
 /*

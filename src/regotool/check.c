@@ -18,6 +18,7 @@ int tool_check(struct tool_options *o)
         fputs("rego check: specify at least one file\n", stderr);
         return EXIT_USAGE;
     }
+    o->policies_only = !o->bundle_mode; /* OPA's: a broken document is no matter of `check` */
     CLEANUP(tool_files_done) struct tool_files f;
     tool_files_init(&f);
     struct tool_errors errors = {.len = 0};
@@ -25,7 +26,7 @@ int tool_check(struct tool_options *o)
     for (size_t i = 0; i < o->arguments.len; i++)
         if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK) {
             tool_error_text(&errors, &f.arena, err.text);
-            return show(o, &errors);
+            errors.loading = true;
         }
     struct rego_options options = tool_rego_options(o);
     if (o->schema != NULL && tool_load_claims(&f, o, &options.claim_schema, &err) != OK) {

@@ -32,9 +32,9 @@ static int evaluate(const struct tool_options *o, struct tool_files *f, struct r
         struct rego_errors found = rego_ctx_errors(ctx);
         for (size_t i = 0; i < found.len; i++)
             tool_error_rego(&errors, &f->arena, &found.items[i]);
-        /* A query has a position, though no file. */
         for (size_t i = 0; i < errors.len; i++)
-            errors.items[i].has_location = errors.items[i].row > 0;
+            if (errors.items[i].file.len == 0)
+                tool_error_excerpt(&errors.items[i], query);
         return tool_show_errors(o, &errors);
     }
     tool_write_results(stdout, set, o->format);
@@ -75,7 +75,9 @@ static STATUS load(const struct tool_options *o, struct tool_files *f, struct st
         tool_error_text(errors, &f->arena, err.text);
         return st;
     }
-    return tool_compile(f, &options, out, errors);
+    st = tool_compile(f, &options, out, errors);
+    errors->loading = false; /* OPA says it of what `check` and `test` load */
+    return st;
 }
 
 int tool_prepare(const struct tool_options *o, struct tool_files *f, struct rego_policy **out,

@@ -250,7 +250,7 @@ static STATUS load_entry(struct walk *w, struct place *place, const char *dir, c
     bool data = w->bundle ? strcmp(name, "data.json") == 0 || strcmp(name, "data.yaml") == 0 ||
                                 strcmp(name, "data.yml") == 0
                           : is_data_file(name);
-    if (!data && !has_end(name, ".rego"))
+    if (!has_end(name, ".rego") && (!data || w->o->policies_only))
         return OK;
     return load_file(w->f, place, b.ptr, err);
 }
@@ -438,6 +438,8 @@ STATUS tool_load(struct tool_files *f, const struct tool_options *o, const char 
     }
     if (S_ISDIR(sb.st_mode))
         return load_tree(f, o, &place, path, bundle, err);
+    if (o->policies_only && !has_end(path, ".rego"))
+        return OK;
     if (!has_end(path, ".rego") && !is_data_file(path)) {
         error_set(err, "%s: unrecognized file", QUOTED(str_of(path)));
         return ERR_UNSUPPORTED;

@@ -62,6 +62,7 @@ static const struct tool_option options[] = {
      "allow import future.keywords.and and .or"},
     {"timeout", 0, DURATION, E | T | X | B, AT(timeout_ns),
      "end the evaluation after, e.g., 5s or 100ms"},
+    {"max-errors", 'm', NUMBER, C | T, AT(max_errors), "errors of compiling to tell of; 0: all"},
     {"claims", 0, TEXT, E | C, AT(schema), "claims that exist, JSON: others get a warning"},
     {"verbose", 'v', FLAG, T, AT(verbose), "show passing tests, and why others failed"},
     {"run", 'r', TEXT, T, AT(run), "only tests whose name holds this regular expression"},

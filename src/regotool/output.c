@@ -107,11 +107,23 @@ void tool_write_json(FILE *out, value v, bool pretty)
 
 /* ---- errors ---- */
 
+/* A string as Go writes it, with < > & as escapes. */
+static void add_text(struct json_writer *w, struct str s)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, TOOL_FILE_MAX);
+    value v = value_string(&a, s);
+    if (value_is_defined(v))
+        add_value(w, v);
+    else
+        w->failed = ERR_NOMEM;
+}
+
 static void add_error(struct json_writer *w, const struct tool_error *e)
 {
     json_object_begin(w);
     json_key(w, "message");
-    json_string(w, e->message);
+    add_text(w, e->message);
     if (e->code != NULL) {
         json_key(w, "code");
         json_cstring(w, e->code);
@@ -131,9 +143,9 @@ static void add_error(struct json_writer *w, const struct tool_error *e)
         json_key(w, "details");
         json_object_begin(w);
         json_key(w, "line");
-        json_string(w, e->line);
+        add_text(w, e->line);
         json_key(w, "idx");
-        json_int(w, (int64_t)e->col - 1);
+        json_int(w, e->line_at);
         json_object_end(w);
     }
     json_object_end(w);
@@ -159,17 +171,18 @@ void tool_write_errors_json(FILE *out, const struct tool_errors *errors)
 static void put_excerpt(FILE *out, const struct tool_error *e)
 {
     fprintf(out, "\t%.*s\n\t", STR_ARG(e->line));
-    for (uint32_t i = 1; i < e->col; i++)
-        fputc(i <= e->line.len && e->line.ptr[i - 1] == '\t' ? '\t' : ' ', out);
+    for (uint32_t i = 0; i < e->line_at; i++)
+        fputc(e->line.ptr[i] == '\t' ? '\t' : ' ', out);
     fputs("^\n", out);
 }
 
 void tool_write_errors_text(FILE *out, const struct tool_errors *errors)
 {
+    const char *when = errors->loading ? " during loading" : "";
     if (errors->len == 1)
-        fputs("1 error occurred: ", out);
+        fprintf(out, "1 error occurred%s: ", when);
     else
-        fprintf(out, "%zu errors occurred:\n", errors->len);
+        fprintf(out, "%zu errors occurred%s:\n", errors->len, when);
     for (size_t i = 0; i < errors->len; i++) {
         const struct tool_error *e = &errors->items[i];
         if (e->has_location && e->file.len > 0)

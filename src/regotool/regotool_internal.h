@@ -42,6 +42,7 @@ struct tool_options {
     bool v0, v1;
     bool verbose, coverage, exit_zero, fail_on_empty;
     bool bundle_mode;
+    bool policies_only; /* documents are left alone */
     bool write, list, diff, rego_v1, drop_v0_imports;
     double threshold;
     int64_t timeout_ns; /* 0: none */
@@ -50,7 +51,8 @@ struct tool_options {
     bool experimental;
     bool unused_flag; /* options of OPA's that change nothing here */
     uint64_t unused_number;
-    const char *schema; /* claims that exist: --claims */
+    const char *schema;  /* claims that exist: --claims */
+    uint64_t max_errors; /* 0: all */
 };
 
 /* -1: go on; else the exit status. */
@@ -81,14 +83,19 @@ struct tool_error {
     struct str file;
     uint32_t row, col;
     bool has_location;
-    struct str line; /* of a parse error: the text of its line; ptr NULL: none */
+    struct str line;  /* of a parse error: the text of its line; ptr NULL: none */
+    uint32_t line_at; /* of that line, where the error is; 0: at its beginning */
 };
 
-/* As many as the compiler reports, and one. */
+/* The list grows in the arena that its texts are in. */
 struct tool_errors {
-    struct tool_error items[16];
-    size_t len;
+    struct tool_error *items;
+    size_t len, cap;
+    bool loading; /* met before compiling: OPA's heading says so */
 };
+
+/* Text and place of a parse error's line; `text` is where it was found, and outlives `e`. */
+void tool_error_excerpt(struct tool_error *e, struct str text);
 
 /* Texts are copied into the arena; what finds no room is dropped. */
 void tool_error_text(struct tool_errors *e, struct arena *a, const char *text);

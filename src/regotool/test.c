@@ -642,14 +642,16 @@ int tool_test(struct tool_options *o)
     tool_files_init(&f);
     struct tool_errors errors = {.len = 0};
     struct error err = ERROR_INIT;
-    for (size_t i = 0; i < o->arguments.len && errors.len == 0; i++)
-        if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK)
+    for (size_t i = 0; i < o->arguments.len; i++)
+        if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK) {
             tool_error_text(&errors, &f.arena, err.text);
+            errors.loading = true;
+        }
     struct rego_options options = tool_rego_options(o);
     options.coverage = o->coverage;
     options.test_cases = true;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
-    if (errors.len == 0 && tool_compile(&f, &options, &policy, &errors) == OK)
+    if (tool_compile(&f, &options, &policy, &errors) == OK)
         return run_policy(o, &f, policy);
     tool_write_errors_text(stderr, &errors);
     return EXIT_USAGE; /* OPA's: 2 is for tests that failed */

@@ -70,6 +70,21 @@ printf 'package a\np := [1,\nq := 2\n' >bad.rego
 gives "a policy that does not parse" 2 '*"code": "rego_parse_error"*"line": "q := 2"*' "$rego" eval -d bad.rego 1
 gives "check: fine" 0 '' "$rego" check a.rego
 gives "check: refused" 1 '*bad.rego:3: rego_parse_error*' "$rego" check bad.rego
+printf 'package a\np if { true \n' >eof.rego
+gives "check: an end that comes too soon" 1 $'1 error occurred during loading: eof.rego:3: rego_parse_error: unexpected eof token\n\tp if { true \n\t          ^' "$rego" check eof.rego
+gives "check: a line and what was expected" 1 $'2 errors occurred during loading:\nbad.rego:3: rego_parse_error: unexpected assign token: expected "," or "]"\n\tq := 2\n\t  ^\nbad.rego:3: *: expected rule value term (e.g., p := <VALUE> { ... })\n\tq := 2\n\t  ^' "$rego" check bad.rego
+gives "check: what is no rule has no line" 1 $'1 error occurred during loading: half.rego:1: rego_parse_error: package expected' bash -c "echo 'p := 1' >half.rego; '$rego' check half.rego"
+gives "check: text of JSON as Go writes it" 1 '*"message": "unexpected assign token: expected rule value term (e.g., p := \\u003cVALUE\\u003e { ... })"*' "$rego" check -f json bad.rego
+gives "check: all that does not load" 1 $'3 errors occurred during loading:\nstat nofile: no such file or directory\nbad.rego:3: *' "$rego" check nofile bad.rego
+echo '{"x": }' >broken.json
+gives "check: documents are left alone" 0 '' "$rego" check a.rego broken.json
+{ echo "package a" && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "p$i := none$i(1)"; done; } >many.rego
+gives "check: ten errors" 1 $'11 errors occurred:\nmany.rego:2: *none10\nrego_compile_error: error limit reached' "$rego" check many.rego
+gives "check: three" 1 $'4 errors occurred:*none3\nrego_compile_error: error limit reached' "$rego" check -m 3 many.rego
+gives "check: all" 1 $'12 errors occurred:*none12' "$rego" check --max-errors 0 many.rego
+gives "test: three errors" 1 $'4 errors occurred:*none3\nrego_compile_error: error limit reached' "$rego" test -m 3 many.rego
+gives "a query's line" 2 $'1 error occurred: 1:8: rego_parse_error: unexpected eof token\n\tinput.x[\n\t       ^' "$rego" eval -f pretty 'input.x['
+gives "a query's line as JSON" 2 '*"details": {*"line": "input.x\[",*"idx": 7*' "$rego" eval 'input.x['
 printf 'package v0\n\np[x] { x := 1 }\n' >v0.rego
 gives "v0 is refused by default" 1 '*' "$rego" check v0.rego
 gives "--v0-compatible" 0 '\[1\]' "$rego" eval -f raw --v0-compatible -d v0.rego data.v0.p
@@ -142,6 +157,7 @@ gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
 gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
 gives "fmt --fail" 2 'unexpected diff' "$rego" fmt --fail f.rego
 gives "fmt --write" 0 '' "$rego" fmt --write f.rego
+gives "fmt: does not parse" 2 $'failed to format Rego source file: 1 error occurred: eof.rego:3: rego_parse_error: unexpected eof token\n\tp if { true \n\t          ^' "$rego" fmt eof.rego
 gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
 gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
