@@ -261,6 +261,8 @@ struct rego_eval {
     void *user;                                 /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */
     void (*test_case)(void *user, value names); /* an array, which lives as long as the result */
+    /* Each error of a built-in function; its texts live as long as the result.  NULL: dropped. */
+    void (*builtin_error)(void *user, const struct rego_error *e);
     /* For rego_eval_query(): whose rules the query may name, "a.b"; and "data.c as d". */
     struct str query_package;
     const struct str *query_imports;
@@ -283,6 +285,14 @@ STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, stru
  */
 STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
                        value *out);
+
+/*
+ * The first half of rego_eval_query(): compile the query.  A call of that with equal
+ * parameters, next on this context, then only runs it.  *out, borrowed from the context,
+ * is the program that will run, which holds the policy: for rego_ctx_cover().
+ */
+STATUS rego_prepare_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
+                          struct rego_policy **out);
 
 /* Why the last evaluation failed. */
 const struct rego_error *rego_ctx_error(const struct rego_ctx *ctx);

@@ -34,5 +34,12 @@ int tool_check(struct tool_options *o)
         return show(o, &errors);
     }
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
+    if (o->rego_v1) { /* --v0-v1: the same text as both */
+        CLEANUP(rego_policy_cleanup) struct rego_policy *v0 = NULL;
+        options.version = REGO_V0;
+        if (tool_compile(&f, &options, &v0, &errors) != OK)
+            return show(o, &errors);
+        options.version = REGO_V1;
+    }
     return tool_compile(&f, &options, &policy, &errors) == OK ? EXIT_DONE : show(o, &errors);
 }

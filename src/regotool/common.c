@@ -149,11 +149,13 @@ STATUS tool_compile(struct tool_files *f, const struct rego_options *options,
         return ERR_NOMEM;
     }
     enum status st = OK;
+    int64_t start = clock_monotonic_ns();
     for (size_t i = 0; i < f->module_count; i++) {
         enum status one = rego_compiler_add(c, f->modules[i].file, f->modules[i].text);
         if (st == OK)
             st = one;
     }
+    f->timers_ns[TIMER_MODULE_PARSE] = clock_monotonic_ns() - start;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
     if (st == OK && errors->len > 0)
         return ERR_INVALID; /* something could not be loaded: what was has been parsed */
@@ -161,6 +163,8 @@ STATUS tool_compile(struct tool_files *f, const struct rego_options *options,
         st = rego_compiler_finish(c, &policy);
     else
         errors->loading = true;
+    f->timers_ns[TIMER_MODULE_COMPILE] =
+        clock_monotonic_ns() - start - f->timers_ns[TIMER_MODULE_PARSE];
     show_warnings(c);
     if (st != OK) {
         add_compiler_errors(errors, f, c, st);

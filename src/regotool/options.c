@@ -21,7 +21,7 @@ enum {
     R = 128, /* repl */
 };
 
-enum option_kind { FLAG, LIST, TEXT, NUMBER, REAL, DURATION, FORMAT };
+enum option_kind { FLAG, LIST, TEXT, NUMBER, REAL, DURATION, FORMAT, WORD };
 
 #define AT(member) offsetof(struct tool_options, member)
 
@@ -32,6 +32,7 @@ struct tool_option {
     unsigned commands;
     size_t at;
     const char *what;
+    const char *words; /* of a WORD: what it may be, apart by spaces */
 };
 
 static const struct tool_option options[] = {
@@ -52,6 +53,16 @@ static const struct tool_option options[] = {
     {"strict", 'S', FLAG, E | C | D, AT(strict), "unused locals and imports are errors"},
     {"disable-indexing", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
     {"disable-early-exit", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
+    {"optimize", 'O', NUMBER, E, AT(unused_number), "taken for OPA's sake"},
+    {"entrypoint", 'e', TEXT, E, AT(unused_text), "taken for OPA's sake"},
+    {"unknowns", 'u', TEXT, E | B, AT(unused_text), "taken for OPA's sake"},
+    {"pretty-limit", 0, NUMBER, E, AT(unused_number), "taken for OPA's sake"},
+    {"var-values", 0, FLAG, E | T, AT(unused_flag), "taken for OPA's sake"},
+    {"nondeterminstic-builtins", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
+    {"target", 't', WORD, E | T | B, 0, "rego: there is no other", "rego"},
+    {"explain", 0, WORD, E, 0, "off: see rego explain", "off"},
+    {"explain", 0, WORD, T, 0, "taken for OPA's sake: -v tells why tests failed",
+     "fails full notes debug"},
     {"optimize-store-for-read-speed", 0, FLAG, E | B, AT(unused_flag), "taken for OPA's sake"},
     {"strict-builtin-errors", 0, FLAG, E | X | B, AT(strict_builtin_errors),
      "a built-in function's error ends the evaluation"},
@@ -66,13 +77,19 @@ static const struct tool_option options[] = {
     {"claims", 0, TEXT, E | C, AT(schema), "claims that exist, JSON: others get a warning"},
     {"verbose", 'v', FLAG, T, AT(verbose), "show passing tests, and why others failed"},
     {"run", 'r', TEXT, T, AT(run), "only tests whose name holds this regular expression"},
+    {"coverage", 0, FLAG, E, AT(coverage), "report the lines that were evaluated"},
+    {"metrics", 0, FLAG, E, AT(metrics), "report how long each step took"},
+    {"instrument", 0, FLAG, E, AT(metrics), "the same"},
+    {"show-builtin-errors", 0, FLAG, E, AT(show_builtin_errors),
+     "go on after errors of built-in functions, and tell of them"},
     {"coverage", 'c', FLAG, T, AT(coverage), "report the lines that were evaluated"},
     {"threshold", 0, REAL, T, AT(threshold), "fail when coverage is less than this percentage"},
     {"exit-zero-on-skipped", 'z', FLAG, T, AT(exit_zero), "skipped tests are no failures"},
     {"fail-on-empty", 0, FLAG, T, AT(fail_on_empty), "status 1 when no test was run"},
     {"parallel", 'p', NUMBER, T, AT(unused_number), "taken for OPA's sake: tests run one by one"},
     {"count", 0, NUMBER, T | B, AT(count), "repetitions"},
-    {"benchmem", 0, FLAG, B, AT(unused_flag), "taken for OPA's sake"},
+    {"bench", 0, FLAG, T, AT(bench), "measure each test that passes"},
+    {"benchmem", 0, FLAG, T | B, AT(benchmem), "tell of memory as well (default)"},
     {"metrics", 0, FLAG, B, AT(unused_flag), "taken for OPA's sake"},
     {"threads", 0, NUMBER, B, AT(threads), "evaluate on this many threads"},
     {"write", 'w', FLAG, F, AT(write), "replace the file's text"},
@@ -81,6 +98,7 @@ static const struct tool_option options[] = {
     {"diff", 'd', FLAG, F, AT(diff), "show what would change"},
     {"rego-v1", 0, FLAG, F, AT(rego_v1), "make v0 policies good for both versions"},
     {"v0-v1", 0, FLAG, F, AT(rego_v1), "the same"},
+    {"v0-v1", 0, FLAG, C, AT(rego_v1), "policies must be good for both versions"},
     {"check-result", 0, FLAG, F, AT(unused_flag), "taken for OPA's sake"},
     {"drop-v0-imports", 0, FLAG, F, AT(drop_v0_imports), "leave out imports that v1 does not need"},
 };
@@ -96,9 +114,9 @@ static const struct {
 };
 
 static const char *const format_names[] = {
-    [FORMAT_JSON] = "json",     [FORMAT_VALUES] = "values", [FORMAT_BINDINGS] = "bindings",
-    [FORMAT_PRETTY] = "pretty", [FORMAT_RAW] = "raw",       [FORMAT_DISCARD] = "discard",
-    [FORMAT_TEXT] = "text",
+    [FORMAT_JSON] = "json",     [FORMAT_VALUES] = "values",   [FORMAT_BINDINGS] = "bindings",
+    [FORMAT_PRETTY] = "pretty", [FORMAT_RAW] = "raw",         [FORMAT_DISCARD] = "discard",
+    [FORMAT_TEXT] = "text",     [FORMAT_GOBENCH] = "gobench",
 };
 
 /* Forms that a command has; the first is its default. */
@@ -111,9 +129,9 @@ static const struct {
      {FORMAT_JSON, FORMAT_VALUES, FORMAT_BINDINGS, FORMAT_PRETTY, FORMAT_RAW, FORMAT_DISCARD},
      6},
     {C, {FORMAT_PRETTY, FORMAT_JSON}, 2},
-    {T, {FORMAT_PRETTY, FORMAT_JSON}, 2},
+    {T, {FORMAT_PRETTY, FORMAT_JSON, FORMAT_GOBENCH}, 3},
     {X, {FORMAT_TEXT, FORMAT_JSON}, 2},
-    {B, {FORMAT_PRETTY, FORMAT_JSON}, 2},
+    {B, {FORMAT_PRETTY, FORMAT_JSON, FORMAT_GOBENCH}, 3},
 };
 
 static unsigned letter_of(const char *command, const char **arguments)
@@ -141,7 +159,8 @@ static void help(const struct tool_options *o, unsigned command, const char *arg
         const struct tool_option *x = &options[i];
         if ((x->commands & command) == 0)
             continue;
-        static const char *const arg[] = {"", " ARG", " ARG", " N", " N", " TIME", " FORM"};
+        static const char *const arg[] = {"",   " ARG",  " ARG",  " N",
+                                          " N", " TIME", " FORM", " WORD"};
         char left[64];
         snprintf(left, sizeof(left), "%c%c%s --%s%s", x->letter ? '-' : ' ',
                  x->letter ? x->letter : ' ', x->letter ? "," : " ", x->name, arg[x->kind]);
@@ -213,6 +232,18 @@ static bool read_format(struct tool_options *o, unsigned command, const char *te
     return false;
 }
 
+static bool is_one_of(const char *words, const char *arg)
+{
+    struct str all = str_of(words);
+    for (size_t at = 0; at <= all.len;) {
+        size_t end = str_find(all, ' ', at);
+        if (str_equal(str_slice(all, at, end - at), str_of(arg)))
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
 static bool set(struct tool_options *o, unsigned command, const struct tool_option *x,
                 const char *arg)
 {
@@ -236,6 +267,8 @@ static bool set(struct tool_options *o, unsigned command, const struct tool_opti
         return end != arg && *end == '\0';
     case DURATION:
         return read_duration(arg, at);
+    case WORD: /* what changes nothing: the one thing that there is */
+        return is_one_of(x->words, arg);
     case FORMAT:
         return read_format(o, command, arg);
     }
@@ -281,8 +314,13 @@ int tool_options_read(int argc, char **argv, struct tool_options *o)
             fprintf(stderr, "try `rego %s --help`\n", o->command);
             return EXIT_USAGE;
         }
-        if (!set(o, command, &options[i], optarg))
+        if (set(o, command, &options[i], optarg))
+            continue;
+        if (options[i].kind != WORD)
             return wrong(o, options[i].name, optarg == NULL ? "" : optarg);
+        fprintf(stderr, "rego %s: --%s %s: there is only: %s\n", o->command, options[i].name,
+                QUOTED(str_of(optarg)), options[i].words);
+        return EXIT_USAGE;
     }
     for (int i = optind; i < argc; i++)
         if (!add_item(&o->arguments, argv[i]))

@@ -152,6 +152,21 @@ gives "a list of names to leave out" 0 '{"inner":{"z":1}}' "$rego" eval -f raw -
 printf 'package u\n\nimport data.foo\n\nx if { y := 1; true }\n' >unused.rego
 gives "strict: variables and imports" 1 '*assigned var y unused*import data.foo unused*' "$rego" check -S unused.rego
 
+gives "eval: coverage" 0 '{*"result": \[*"coverage": {*"files": {*"a.rego": {*"covered": \[*"row": 5*"coverage": *' "$rego" eval --coverage -d a.rego -i in.json data.a.q
+gives "eval: coverage within a package" 0 $'1\n*│ Overall Coverage │ [1-9]*' "$rego" eval --coverage -f pretty --package a -d a.rego -i in.json q
+gives "eval: metrics" 0 '{*"metrics": {*"timer_rego_load_files_ns": [1-9]*"timer_rego_module_compile_ns": [1-9]*"timer_rego_query_eval_ns": [1-9]*' "$rego" eval --metrics -d a.rego -i in.json data.a.q
+gives "eval: metrics of what is discarded" 0 $'{\n  "metrics": {*  "result": "discarded"\n}' "$rego" eval --metrics -f discard -d a.rego -i in.json data.a.q
+gives "eval: errors of built-in functions" 0 $'{\n  "errors": [*"message": "to_number: *"message": "div: divide by zero"*"result": [*"x": *' "$rego" eval --show-builtin-errors 'x := [y | some n in ["b"]; y := to_number(n)]; z := {y | y := 1 / 0}'
+gives "eval: and none without" 0 $'{\n  "result": [*' "$rego" eval 'x := [y | some n in ["b"]; y := to_number(n)]'
+gives "eval: they are not fatal as well" 1 '*but not both' "$rego" eval --show-builtin-errors --strict-builtin-errors 1
+gives "options that change nothing" 0 1 "$rego" eval -f raw -t rego -O 1 -e a/q -u input --pretty-limit 10 --explain off --var-values 1
+gives "another target" 1 '*there is only: rego' "$rego" eval -t wasm 1
+printf 'package b\n\nimport rego.v1\n\np if input.x\n' >both.rego
+gives "check: both versions" 0 '' "$rego" check --v0-v1 both.rego
+gives "check: not both" 1 '*keyword is required*' "$rego" check --v0-v1 v0.rego
+gives "test: a benchmark" 0 $'BenchmarkDataATestTestGood\t *[0-9] ns/op\t *timer_rego_query_eval_ns/op\t *B/op\t *allocs/op\n---*PASS: 1/1' "$rego" test --bench -f gobench -r good a.rego a_test.rego
+gives "test: a benchmark of what fails" 2 $'a_test.rego:7:\ndata.a_test.test_bad: FAIL (*' "$rego" test --bench -r bad a.rego a_test.rego
+gives "test: gobench without one" 1 '*--bench*' "$rego" test -f gobench a.rego
 printf 'package f\np:=1\n' >f.rego
 gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
 gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
@@ -166,5 +181,7 @@ gives "rego.parse_module of what is no module" 2 '*"rego.parse_module: 1 error o
 gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
 gives "bench of what is undefined" 1 '*undefined result' "$rego" bench data.none
 gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
+gives "bench: a table" 0 $'┌*\n│ samples *│ *10 │\n│ ns/op *│*│ B/op *' "$rego" bench --count 10 -d a.rego -i in.json data.a.q
+gives "bench: Go's line" 0 $'BenchmarkOPAEval\t *10\t *[0-9] ns/op' "$rego" bench --count 10 -f gobench --benchmem=false -d a.rego -i in.json data.a.q
 gives "repl" 0 $'Rule defined in package repl.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
 finish
