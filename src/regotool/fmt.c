@@ -169,7 +169,8 @@ static int format_path(const struct tool_options *o, const char *path, bool name
 {
     struct stat sb;
     if ((named ? stat(path, &sb) : lstat(path, &sb)) != 0) {
-        fprintf(stderr, "rego fmt: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "lstat %s: %s\n", path,
+                errno == ENOENT ? "no such file or directory" : strerror(errno));
         return EXIT_USAGE;
     }
     if (S_ISDIR(sb.st_mode))

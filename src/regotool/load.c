@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <fnmatch.h>
@@ -109,6 +110,27 @@ static bool merge(struct arena *a, value base, value more, value *out, struct bu
     return value_is_defined(*out);
 }
 
+/* Which of the earlier files has the place that `v` wants: the first that does not go with it. */
+static STATUS conflict(const struct tool_files *f, value v, const char *path, struct str at,
+                       struct error *err)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, TOOL_LOAD_MEMORY);
+    CLEANUP(buf_done) struct buf ignored;
+    buf_init(&ignored, 4096);
+    for (size_t i = 0; i < f->file_count; i++) {
+        value out = VALUE_UNDEFINED;
+        if (value_is_defined(f->files[i].doc) && !merge(&a, f->files[i].doc, v, &out, &ignored)) {
+            error_set(err, "%s: merge error: conflicting values at data.%s, also defined in %s",
+                      QUOTED(str_of(path)), QUOTED(at), QUOTED(f->files[i].path));
+            return ERR_INVALID;
+        }
+    }
+    error_set(err, "%s: merge error: conflicting values at data.%s", QUOTED(str_of(path)),
+              QUOTED(at));
+    return ERR_INVALID;
+}
+
 static STATUS add_data(struct tool_files *f, const struct place *place, value v, const char *path,
                        struct error *err)
 {
@@ -126,11 +148,10 @@ static STATUS add_data(struct tool_files *f, const struct place *place, value v,
     if (!merge(&f->arena, f->data, v, &merged, &at)) {
         if (arena_status(&f->arena) != OK)
             return error_nomem(err);
-        error_set(err, "%s: merge error: %s is there already", QUOTED(str_of(path)),
-                  QUOTED(buf_str(&at)));
-        return ERR_INVALID;
+        return conflict(f, v, path, buf_str(&at), err);
     }
     f->data = merged;
+    f->files[f->file_count - 1].doc = v;
     return OK;
 }
 
@@ -174,9 +195,63 @@ static bool is_data_file(const char *path)
     return has_end(path, ".json") || has_end(path, ".yaml") || has_end(path, ".yml");
 }
 
+/* Without "./" and doubled slashes. */
+static void add_clean_path(struct buf *out, struct str path)
+{
+    size_t start = out->len;
+    for (size_t i = 0; i < path.len; i++) {
+        bool first = out->len == start || out->ptr[out->len - 1] == '/';
+        if (first && path.ptr[i] == '/' && out->len > start)
+            continue;
+        if (first && path.ptr[i] == '.' && i + 1 < path.len && path.ptr[i + 1] == '/') {
+            while (i + 1 < path.len && path.ptr[i + 1] == '/')
+                i++;
+            continue;
+        }
+        buf_add_byte(out, (uint8_t)path.ptr[i]);
+    }
+}
+
+/* A file that is named again, or lies in a folder that is named as well, counts once. */
+static STATUS note_file(struct tool_files *f, const struct place *place, const char *path,
+                        bool *again, struct error *err)
+{
+    CLEANUP(buf_done) struct buf key;
+    buf_init(&key, 65536);
+    for (size_t i = 0; i < place->len; i++)
+        buf_add_format(&key, "%.*s\n", STR_ARG(place->parts[i]));
+    add_clean_path(&key, str_of(path));
+    for (size_t i = 0; i < f->file_count; i++)
+        if (str_equal(f->files[i].key, buf_str(&key))) {
+            *again = true;
+            return OK;
+        }
+    if (f->file_count == f->file_cap) {
+        size_t cap = f->file_cap == 0 ? 16 : f->file_cap * 2;
+        struct tool_file *more = arena_new_array(&f->arena, struct tool_file, cap);
+        if (more == NULL)
+            return error_nomem(err);
+        if (f->file_count > 0)
+            memcpy(more, f->files, f->file_count * sizeof(*more));
+        f->files = more;
+        f->file_cap = cap;
+    }
+    struct tool_file file = {.key = arena_str(&f->arena, buf_str(&key)),
+                             .path = arena_str(&f->arena, str_of(path)),
+                             .doc = VALUE_UNDEFINED};
+    if (buf_status(&key) != OK || file.key.ptr == NULL || file.path.ptr == NULL)
+        return error_nomem(err);
+    f->files[f->file_count++] = file;
+    return OK;
+}
+
 static STATUS load_file(struct tool_files *f, const struct place *place, const char *path,
                         struct error *err)
 {
+    bool again = false;
+    enum status noted = note_file(f, place, path, &again, err);
+    if (noted != OK || again)
+        return noted;
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, TOOL_FILE_MAX);
     enum status st = tool_read(path, &b, err);
@@ -400,7 +475,9 @@ static STATUS load_tree(struct tool_files *f, const struct tool_options *o, stru
     if (st != OK)
         return st;
     struct place root = {.len = 0};
-    return add_data(f, &root, own, path, err);
+    bool again = false;
+    st = note_file(f, &root, path, &again, err);
+    return st != OK || again ? st : add_data(f, &root, own, path, err);
 }
 
 /* ---- the command line's words ---- */
@@ -469,6 +546,8 @@ STATUS tool_load_input(struct tool_files *f, const struct tool_options *o, value
     if (path != NULL && strncmp(path, "file://", 7) == 0)
         path += 7;
     enum status st = o->stdin_input ? tool_read_stdin(&b, err) : tool_read(path, &b, err);
+    if (st == ERR_NOT_FOUND)
+        error_set(err, "open %s: no such file or directory", QUOTED(str_of(path)));
     if (st != OK)
         return st;
     st = tool_parse_document(&f->arena, buf_str(&b), out, err);

@@ -145,10 +145,33 @@ static unsigned letter_of(const char *command, const char **arguments)
     return 0;
 }
 
-static int wrong(const struct tool_options *o, const char *what, const char *arg)
+static void put_forms(FILE *out, unsigned command)
 {
-    fprintf(stderr, "rego %s: %s: %s\ntry `rego %s --help`\n", o->command, what,
-            QUOTED(str_of(arg)), o->command);
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        for (size_t k = 0; forms[i].command == command && k < forms[i].count; k++)
+            fprintf(out, "%s%s%s", k == 0 ? "one of {" : ",", format_names[forms[i].formats[k]],
+                    k + 1 == forms[i].count ? "}" : "");
+}
+
+/* Why it is no value of the option. */
+static int wrong(const struct tool_options *o, unsigned command, const struct tool_option *x,
+                 const char *arg)
+{
+    static const char *const wanted[] = {
+        [FLAG] = "true or false",
+        [NUMBER] = "a number",
+        [REAL] = "a number",
+        [DURATION] = "a duration like \"30s\" or \"5m\"",
+    };
+    fprintf(stderr, "rego %s: invalid argument \"%s\" for --%s: must be ", o->command,
+            QUOTED(str_of(arg)), x->name);
+    if (x->kind == WORD)
+        fprintf(stderr, "one of {%s}", x->words);
+    else if (x->kind == FORMAT)
+        put_forms(stderr, command);
+    else
+        fputs(wanted[x->kind], stderr);
+    fprintf(stderr, "\ntry `rego %s --help`\n", o->command);
     return EXIT_USAGE;
 }
 
@@ -314,17 +337,12 @@ int tool_options_read(int argc, char **argv, struct tool_options *o)
             fprintf(stderr, "try `rego %s --help`\n", o->command);
             return EXIT_USAGE;
         }
-        if (set(o, command, &options[i], optarg))
-            continue;
-        if (options[i].kind != WORD)
-            return wrong(o, options[i].name, optarg == NULL ? "" : optarg);
-        fprintf(stderr, "rego %s: --%s %s: there is only: %s\n", o->command, options[i].name,
-                QUOTED(str_of(optarg)), options[i].words);
-        return EXIT_USAGE;
+        if (!set(o, command, &options[i], optarg))
+            return wrong(o, command, &options[i], optarg == NULL ? "" : optarg);
     }
     for (int i = optind; i < argc; i++)
         if (!add_item(&o->arguments, argv[i]))
-            return wrong(o, "out of memory", argv[i]);
+            return EXIT_FAILED;
     return -1;
 }
 

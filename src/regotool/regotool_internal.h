@@ -79,12 +79,20 @@ enum tool_timer {
     TIMER_COUNT,
 };
 
+/* A file that was loaded, or a bundle with roots. */
+struct tool_file {
+    struct str key, path;
+    value doc; /* where it lies in data; undefined: it is a policy */
+};
+
 /* Everything that -d, -b and -i name. */
 struct tool_files {
     struct arena arena;
     struct tool_module *modules;
     size_t module_count, module_cap;
-    value data; /* an object */
+    value data;              /* an object */
+    struct tool_file *files; /* in the arena */
+    size_t file_count, file_cap;
     int64_t timers_ns[TIMER_COUNT];
 };
 

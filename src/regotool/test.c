@@ -81,7 +81,9 @@ static bool is_wanted(struct run *r, struct str path, bool *bad)
     if (rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) !=
         OK) {
         struct str why = rego_ctx_error(r->ctx)->message;
-        fprintf(stderr, "rego test: --run: %.*s\n", STR_ARG(why));
+        if (str_has_prefix(why, STR("regex.match: ")))
+            why = str_from(why, 13);
+        fprintf(stderr, "%.*s\n", STR_ARG(why));
         *bad = true;
         return false;
     }

@@ -52,6 +52,12 @@ gives "a table" 0 '*│ x │ y │*' "$rego" eval -f pretty 'x = 1; y := [1, 2]
 gives "discarded" 0 '*"result": "discarded"*' "$rego" eval -f discard 1
 gives "a folder" 0 1 "$rego" eval -f raw -d tree data.inner.z
 gives "a file below a path" 0 2 "$rego" eval -f raw -d e.f:data.json 'count(data.e.f.d.k)'
+gives "a file named twice" 0 '{"inner":{"z":1}}' "$rego" eval -f raw -d tree -d ./tree//a.rego -d tree '{k: v | v := data[k]; k != "a"}'
+echo '{"d": {"k": 3}}' >other.json
+gives "two files with one place" 2 '*"message": "other.json: merge error: conflicting values at data.d.k, also defined in data.json"*' "$rego" eval -d data.json -d other.json 1
+gives "no input" 2 'open nofile: no such file or directory' "$rego" eval -i nofile 1
+gives "a form that is none" 1 '*invalid argument "none" for --format: must be one of {json,*,discard}*' "$rego" eval -f none 1
+gives "a time that is none" 1 '*must be a duration like "30s" or "5m"*' "$rego" eval --timeout 5 1
 gives "a bundle" 0 2 "$rego" eval -f raw -b bundle 'data.a.b.v + data.a.c.w'
 echo '{"roots": ["x"]}' >bundle/.manifest
 gives "outside of a bundle's roots" 2 '*manifest roots do not permit*' "$rego" eval -b bundle data
@@ -160,7 +166,7 @@ gives "eval: errors of built-in functions" 0 $'{\n  "errors": [*"message": "to_n
 gives "eval: and none without" 0 $'{\n  "result": [*' "$rego" eval 'x := [y | some n in ["b"]; y := to_number(n)]'
 gives "eval: they are not fatal as well" 1 '*but not both' "$rego" eval --show-builtin-errors --strict-builtin-errors 1
 gives "options that change nothing" 0 1 "$rego" eval -f raw -t rego -O 1 -e a/q -u input --pretty-limit 10 --explain off --var-values 1
-gives "another target" 1 '*there is only: rego' "$rego" eval -t wasm 1
+gives "another target" 1 '*must be one of {rego}*' "$rego" eval -t wasm 1
 printf 'package b\n\nimport rego.v1\n\np if input.x\n' >both.rego
 gives "check: both versions" 0 '' "$rego" check --v0-v1 both.rego
 gives "check: not both" 1 '*keyword is required*' "$rego" check --v0-v1 v0.rego
