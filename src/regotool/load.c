@@ -73,12 +73,16 @@ static STATUS parse_json(struct arena *a, struct str text, value *out, struct er
 
 STATUS tool_parse_document(struct arena *a, struct str text, value *out, struct error *err)
 {
-    struct error first = ERROR_INIT;
-    enum status st = parse_json(a, text, out, &first);
-    if (st != ERR_INVALID || yaml_parse(a, text, out, NULL, NULL) == OK)
+    struct error json = ERROR_INIT;
+    struct error yaml = ERROR_INIT;
+    enum status st = parse_json(a, text, out, &json);
+    if (st != ERR_INVALID || yaml_parse(a, text, out, NULL, &yaml) == OK)
         return st == ERR_INVALID ? OK : st;
+    /* What is wrong with it as what it looks like. */
+    struct str begin = str_trim(text);
+    bool is_json = begin.len > 0 && (begin.ptr[0] == '{' || begin.ptr[0] == '[');
     if (err != NULL)
-        *err = first;
+        *err = is_json ? json : yaml;
     return st;
 }
 

@@ -56,6 +56,8 @@ gives "a file named twice" 0 '{"inner":{"z":1}}' "$rego" eval -f raw -d tree -d 
 echo '{"d": {"k": 3}}' >other.json
 gives "two files with one place" 2 '*"message": "other.json: merge error: conflicting values at data.d.k, also defined in data.json"*' "$rego" eval -d data.json -d other.json 1
 gives "no input" 2 'open nofile: no such file or directory' "$rego" eval -i nofile 1
+printf 'a: 1\n---\nb: 2\n' >two.yaml
+gives "input of YAML that is wrong" 2 'unable to parse input: *document*' "$rego" eval -i two.yaml input
 gives "a form that is none" 1 '*invalid argument "none" for --format: must be one of {json,*,discard}*' "$rego" eval -f none 1
 gives "a time that is none" 1 '*must be a duration like "30s" or "5m"*' "$rego" eval --timeout 5 1
 gives "a bundle" 0 2 "$rego" eval -f raw -b bundle 'data.a.b.v + data.a.c.w'
