@@ -39,6 +39,9 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         (void)rego_call_error(&call, "built-in function is not available");
     else
         got = e->fn(&call, args, out);
+    /* A host that says so and gives none: {0} would be a pointer. */
+    if (UNLIKELY(e->host && got == REGO_VALUE && (out->word == 0 || !value_is_defined(*out))))
+        got = rego_call_error(&call, "the function of the host gave no value");
     if (UNLIKELY(ctx->arena.failed != OK))
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {
