@@ -106,7 +106,7 @@ static int measure(const struct tool_options *o, struct bench *b)
     struct worker workers[THREADS_MAX] = {0};
     int64_t start = clock_monotonic_ns();
     b->end_ns = start + BENCH_NS;
-    b->count = o->count;
+    b->count = o->evaluations;
     for (size_t i = 0; i < n; i++) {
         workers[i].b = b;
         if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) {
@@ -170,5 +170,10 @@ int tool_bench(struct tool_options *o)
         fputs("1 error occurred: undefined result\n", stderr);
         return EXIT_USAGE;
     }
-    return measure(o, &b);
+    for (uint64_t i = 0; i < (o->count == 0 ? 1 : o->count); i++) {
+        status = measure(o, &b);
+        if (status != EXIT_DONE)
+            return status;
+    }
+    return EXIT_DONE;
 }

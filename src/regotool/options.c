@@ -91,6 +91,7 @@ static const struct tool_option options[] = {
     {"bench", 0, FLAG, T, AT(bench), "measure each test that passes"},
     {"benchmem", 0, FLAG, T | B, AT(benchmem), "tell of memory as well (default)"},
     {"metrics", 0, FLAG, B, AT(unused_flag), "taken for OPA's sake"},
+    {"evaluations", 0, NUMBER, B, AT(evaluations), "so many, and not for a second"},
     {"threads", 0, NUMBER, B, AT(threads), "evaluate on this many threads"},
     {"write", 'w', FLAG, F, AT(write), "replace the file's text"},
     {"list", 'l', FLAG, F, AT(list), "only name the files that would change"},

@@ -47,8 +47,9 @@ struct tool_options {
     bool policies_only; /* documents are left alone */
     bool write, list, diff, rego_v1, drop_v0_imports;
     double threshold;
-    int64_t timeout_ns; /* 0: none */
-    uint64_t count;     /* of repetitions */
+    int64_t timeout_ns;   /* 0: none */
+    uint64_t count;       /* of repetitions */
+    uint64_t evaluations; /* in a benchmark; 0: for a second */
     uint64_t threads;
     bool experimental;
     bool unused_flag; /* options of OPA's that change nothing here */

@@ -188,9 +188,10 @@ gives "rego.parse_module" 0 '{"package":{"path":\[{"type":"var","value":"data"},
 gives "rego.parse_module of what is no module" 2 '*"rego.parse_module: 1 error occurred: p.rego:1: rego_parse_error*' "$rego" eval --strict-builtin-errors 'rego.parse_module("p.rego", "x")'
 gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
 gives "bench of what is undefined" 1 '*undefined result' "$rego" bench data.none
-gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
-gives "bench: a table" 0 $'┌*\n│ samples *│ *10 │\n│ ns/op *│*│ B/op *' "$rego" bench --count 10 -d a.rego -i in.json data.a.q
-gives "bench: Go's line" 0 $'BenchmarkOPAEval\t *10\t *[0-9] ns/op' "$rego" bench --count 10 -f gobench --benchmem=false -d a.rego -i in.json data.a.q
+gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --evaluations 10 -f json -d a.rego -i in.json data.a.q
+gives "bench: a table" 0 $'┌*\n│ samples *│ *10 │\n│ ns/op *│*│ B/op *' "$rego" bench --evaluations 10 -d a.rego -i in.json data.a.q
+gives "bench: twice" 0 $'BenchmarkOPAEval\t*\nBenchmarkOPAEval\t*' "$rego" bench --count 2 --evaluations 3 -f gobench 1
+gives "bench: Go's line" 0 $'BenchmarkOPAEval\t *10\t *[0-9] ns/op' "$rego" bench --evaluations 10 -f gobench --benchmem=false -d a.rego -i in.json data.a.q
 gives "repl: rules" 0 $'*re-defined in package repl*\n3\n*error occurred: repl:*var x is unsafe*\npackage repl\ny := x + 1\nx := 2' bash -c "printf 'x := 1\ny := x + 1\nx := 2\ny\nunset x\nshow\n' | '$rego' repl"
 gives "repl: lines that go on" 0 $'*\n\[\n  1,\n  2\n\]\n1 error occurred: 1:3: rego_parse_error: unexpected eof token*\n1' bash -c "printf 'p contains x if {\nsome x in [1, 2]\n}\np\n[1,\n\n1\n' | '$rego' repl"
 gives "disasm of nothing" 1 '*at least one file*' "$rego" disasm
