@@ -33,7 +33,8 @@ static int show_failure(const struct tool_options *o, struct tool_files *f,
     for (size_t i = 0; i < found.len; i++)
         tool_error_rego(&errors, &f->arena, &found.items[i]);
     for (size_t i = 0; i < errors.len; i++)
-        if (errors.items[i].file.len == 0)
+        /* Packages and imports of the command line have no lines to show. */
+        if (errors.items[i].file.len == 0 && o->package == NULL && o->imports.len == 0)
             tool_error_excerpt(&errors.items[i], query);
     return tool_show_errors(o, &errors);
 }

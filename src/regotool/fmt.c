@@ -34,7 +34,8 @@ static int format(const struct tool_options *o, const char *name, struct str tex
     if (st == OK)
         return EXIT_DONE;
     struct rego_errors found = rego_compiler_errors(c);
-    fputs("failed to format Rego source file: ", stderr);
+    if (o->arguments.len > 0) /* OPA's; nothing of standard input */
+        fputs("failed to format Rego source file: ", stderr);
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, TOOL_FILE_MAX);
     struct tool_errors errors = {.len = 0};

@@ -77,6 +77,9 @@ static bool is_wanted(struct run *r, struct str path, bool *bad)
         .strict_errors = true,
     };
     value set = VALUE_UNDEFINED;
+    struct rego_limits limits = tool_limits(r->o);
+    limits.deadline_ns = 0; /* --timeout is for tests, and the last one's may have passed */
+    rego_ctx_set_limits(r->ctx, &limits);
     rego_ctx_reset(r->ctx);
     if (rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) !=
         OK) {

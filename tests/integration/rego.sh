@@ -150,6 +150,14 @@ data.cases.test_deep: FAIL (*)
 PASS: 2/6
 FAIL: 4/6' "$rego" test cases_test.rego
 gives "test: cases as JSON" 2 '*"sub_results": {*"bad": {*"name": "bad",*"fail": true*"good": {*"name": "good"*}*' "$rego" test -f json cases_test.rego
+cat >slow_test.rego <<'E'
+package slow
+
+test_long if count([1 | numbers.range(1, 100000)[_]; numbers.range(1, 100000)[_]]) == 0
+
+test_short if true
+E
+gives "test: the time of one is not that of the next" 2 $'slow_test.rego:3:\ndata.slow.test_long: ERROR (*eval_cancel_error*PASS: 1/2\nERROR: 1/2' "$rego" test --timeout 20ms -r test_ slow_test.rego
 gives "test: a bad pattern" 1 '*error parsing regexp: missing closing )*' "$rego" test -r '(' cases_test.rego
 gives "test: nothing was run" 1 'no tests were run' "$rego" test -r none --fail-on-empty cases_test.rego
 gives "test: a threshold means coverage" 2 '*threshold not met*' "$rego" test --threshold 99 -r good a.rego a_test.rego
@@ -180,6 +188,8 @@ gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
 gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
 gives "fmt --fail" 2 'unexpected diff' "$rego" fmt --fail f.rego
 gives "fmt --write" 0 '' "$rego" fmt --write f.rego
+gives "fmt: of standard input" 1 '1 error occurred: stdin:3: rego_parse_error: unexpected eof token*' bash -c "'$rego' fmt <eof.rego"
+gives "a bad import of the query" 2 '1 error occurred: 2:8: rego_parse_error: unexpected import path*updating OPA)' "$rego" eval -f pretty --import foo 1
 gives "fmt: does not parse" 2 $'failed to format Rego source file: 1 error occurred: eof.rego:3: rego_parse_error: unexpected eof token\n\tp if { true \n\t          ^' "$rego" fmt eof.rego
 gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
