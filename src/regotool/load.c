@@ -453,12 +453,86 @@ static STATUS read_roots(struct tool_files *f, const char *dir, value *out, stru
     return OK;
 }
 
+static size_t root_count(const struct tool_bundle *b)
+{
+    return value_is_array(b->roots) ? value_len(b->roots) : 1;
+}
+
+static struct str root_at(const struct tool_bundle *b, size_t i)
+{
+    return value_is_array(b->roots) ? value_str(value_at(b->roots, i)) : STR_EMPTY;
+}
+
+static bool has_empty_root(const struct tool_bundle *b)
+{
+    bool any = false;
+    for (size_t i = 0; i < root_count(b); i++)
+        any |= root_at(b, i).len == 0;
+    return any;
+}
+
+static STATUS overlap(const struct tool_options *o, const struct tool_bundle *a,
+                      const struct tool_bundle *b, struct str x, struct str y, struct error *err)
+{
+    const char *when = strcmp(o->command, "test") == 0 || strcmp(o->command, "check") == 0
+                           ? ""
+                           : "bundle activation failed: ";
+    bool first = has_empty_root(a);
+    bool second = has_empty_root(b);
+    if (first || second)
+        error_set(err,
+                  "%sbundles [%s, %s] have overlapping roots and cannot be activated "
+                  "simultaneously because bundle(s) [%s%s%s] specify empty root paths ('') which "
+                  "overlap with any other bundle root",
+                  when, QUOTED(a->path), QUOTED(b->path), first ? QUOTED(a->path) : "",
+                  first && second ? ", " : "", second ? QUOTED(b->path) : "");
+    else
+        error_set(err,
+                  "%sdetected overlapping roots in manifests for these bundles: [%s, %s] (%s "
+                  "overlaps %s)",
+                  when, QUOTED(a->path), QUOTED(b->path), QUOTED(x), QUOTED(y));
+    return ERR_INVALID;
+}
+
+/* Nothing of data may be of two bundles: neither would have the last word on it. */
+static STATUS note_bundle(struct tool_files *f, const struct tool_options *o, const char *path,
+                          value roots, bool *again, struct error *err)
+{
+    if (f->bundle_count == TOOL_BUNDLES_MAX) {
+        error_set(err, "there are more than %d bundles", TOOL_BUNDLES_MAX);
+        return ERR_LIMIT;
+    }
+    struct tool_bundle b = {arena_str(&f->arena, str_of(path)), roots};
+    if (b.path.ptr == NULL)
+        return error_nomem(err);
+    for (size_t k = 0; k < f->bundle_count && !*again; k++)
+        *again = str_equal(f->bundles[k].path, b.path);
+    for (size_t k = 0; k < f->bundle_count && !*again; k++) {
+        const struct tool_bundle *a = &f->bundles[k];
+        for (size_t i = 0; i < root_count(a); i++)
+            for (size_t j = 0; j < root_count(&b); j++) {
+                struct str x = root_at(a, i);
+                struct str y = root_at(&b, j);
+                if (owns(x, y) || owns(y, x))
+                    return overlap(o, a, &b, x, y, err);
+            }
+    }
+    if (!*again)
+        f->bundles[f->bundle_count++] = b;
+    return OK;
+}
+
 static STATUS load_tree(struct tool_files *f, const struct tool_options *o, struct place *place,
                         const char *path, bool bundle, struct error *err)
 {
     value roots = VALUE_UNDEFINED;
     enum status st = read_roots(f, path, &roots, err);
     if (st != OK)
+        return st;
+    bool known = false;
+    if (bundle)
+        st = note_bundle(f, o, path, roots, &known, err);
+    if (st != OK || known)
         return st;
     struct walk w = {f, o, bundle};
     if (!value_is_array(roots))
@@ -519,6 +593,11 @@ STATUS tool_load(struct tool_files *f, const struct tool_options *o, const char 
     }
     if (S_ISDIR(sb.st_mode))
         return load_tree(f, o, &place, path, bundle, err);
+    if (bundle) {
+        error_set(err, "bundle %s: a bundle is a folder here, and no archive or file",
+                  QUOTED(str_of(path)));
+        return ERR_UNSUPPORTED;
+    }
     if (o->policies_only && !has_end(path, ".rego"))
         return OK;
     if (!has_end(path, ".rego") && !is_data_file(path)) {

@@ -86,6 +86,8 @@ struct tool_file {
     value doc; /* where it lies in data; undefined: it is a policy */
 };
 
+#define TOOL_BUNDLES_MAX 64
+
 /* Everything that -d, -b and -i name. */
 struct tool_files {
     struct arena arena;
@@ -94,6 +96,11 @@ struct tool_files {
     value data;              /* an object */
     struct tool_file *files; /* in the arena */
     size_t file_count, file_cap;
+    struct tool_bundle {
+        struct str path;
+        value roots; /* undefined: all of data */
+    } bundles[TOOL_BUNDLES_MAX];
+    size_t bundle_count;
     int64_t timers_ns[TIMER_COUNT];
 };
 

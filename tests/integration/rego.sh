@@ -61,6 +61,13 @@ gives "input of YAML that is wrong" 2 'unable to parse input: *document*' "$rego
 gives "a form that is none" 1 '*invalid argument "none" for --format: must be one of {json,*,discard}*' "$rego" eval -f none 1
 gives "a time that is none" 1 '*must be a duration like "30s" or "5m"*' "$rego" eval --timeout 5 1
 gives "a bundle" 0 2 "$rego" eval -f raw -b bundle 'data.a.b.v + data.a.c.w'
+mkdir -p second/a/b/c third
+echo '{"roots": ["q", "a/b/c"]}' >second/.manifest
+gives "bundles that overlap" 2 '*"bundle activation failed: detected overlapping roots in manifests for these bundles: \[bundle, second\] (a overlaps a/b/c)"*' "$rego" eval -b bundle -b second 1
+gives "bundles of everything" 1 '*bundles \[third, bundle\] have overlapping roots and * bundle(s) \[third\] specify empty root paths*' "$rego" test -b third bundle
+gives "a bundle named twice" 0 2 "$rego" eval -f raw -b bundle -b bundle 'data.a.b.v + data.a.c.w'
+gives "a bundle beside a folder" 0 '{"v":1}' "$rego" eval -f raw -b bundle -d tree/inner data.a.b
+gives "a file is no bundle" 2 '*a bundle is a folder here*' "$rego" eval -b bundle/a/c.rego 1
 echo '{"roots": ["x"]}' >bundle/.manifest
 gives "outside of a bundle's roots" 2 '*manifest roots do not permit*' "$rego" eval -b bundle data
 gives "package of the query" 0 1 "$rego" eval -f raw --package a -d a.rego -i in.json q
