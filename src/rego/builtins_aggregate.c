@@ -232,19 +232,27 @@ enum rego_outcome builtin_intersection(struct rego_call *call, const value *args
     if (!arg_set_of_sets(call, args))
         return REGO_FAILED;
 
-    struct value_builder b;
-    value_builder_init(&b, rego_call_arena(call), 0);
-    value first = value_len(args[0]) > 0 ? value_items(args[0])[0] : VALUE_NULL;
-    for (size_t i = 0; i < value_len(first); i++) {
-        value x = value_items(first)[i];
-        bool in_all = true;
-        for (size_t j = 1; j < value_len(args[0]) && in_all; j++) {
-            if (!rego_call_charge(call, 1))
-                return REGO_FATAL;
-            in_all = value_set_has(value_items(args[0])[j], x);
+    struct arena *a = rego_call_arena(call);
+    if (value_len(args[0]) == 0)
+        return give(call, args[0], out);
+    value common = value_items(args[0])[0];
+    for (size_t i = 1; i < value_len(args[0]); i++) {
+        value few = common;
+        value many = value_items(args[0])[i];
+        if (value_len(many) < value_len(few)) { /* as operator & has it */
+            few = many;
+            many = common;
         }
-        if (in_all)
-            value_builder_add(&b, x);
+        if (!rego_call_charge(call, 1 + value_len(few)))
+            return REGO_FATAL;
+        struct value_builder b;
+        value_builder_init(&b, a, value_len(few));
+        for (size_t k = 0; k < value_len(few); k++)
+            if (value_set_has(many, value_items(few)[k]))
+                value_builder_add(&b, value_items(few)[k]);
+        common = value_set_finish(&b);
+        if (!value_is_defined(common))
+            break;
     }
-    return give(call, value_set_finish(&b), out);
+    return give(call, common, out);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "rego/unicode.h"
 #include "value/number.h"
 
 bool arg_kind(struct rego_call *call, const value *args, unsigned operand, enum value_kind kind)
@@ -165,6 +166,24 @@ const char *shown(struct rego_call *call, struct str s)
         else
             buf_add(&b, str_slice(s, at, n));
         at += n == 0 ? 1 : n;
+    }
+    struct arena *a = rego_call_arena(call);
+    struct str copy = worked(a, buf_status(&b)) ? arena_str(a, buf_str(&b)) : STR_EMPTY;
+    return copy.ptr == NULL ? "" : copy.ptr;
+}
+
+const char *quoted(struct rego_call *call, struct str s)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 4 * SHOWN_MAX + 64); /* no byte takes more than four */
+    size_t end = 0;
+    uint32_t rune;
+    for (size_t n; end < s.len && end < SHOWN_MAX; end += n == 0 ? 1 : n)
+        n = utf8_decode(str_from(s, end), &rune);
+    unicode_quote(&b, str_slice(s, 0, end));
+    if (end < s.len && b.len > 0) {
+        b.len--; /* the dots stand inside of the quotes */
+        buf_add(&b, STR("...\""));
     }
     struct arena *a = rego_call_arena(call);
     struct str copy = worked(a, buf_status(&b)) ? arena_str(a, buf_str(&b)) : STR_EMPTY;

@@ -109,7 +109,11 @@ static enum rego_outcome check_numbers(struct rego_call *call, const value *args
 enum rego_outcome builtin_and(struct rego_call *call, const value *args, value *out)
 {
     enum rego_outcome ok = check_sets(call, args);
-    return ok != REGO_VALUE ? ok : select_items(call, args[0], args[1], true, out);
+    if (ok != REGO_VALUE)
+        return ok;
+    /* The smaller set is the one to go through; its numbers keep their text, as in OPA. */
+    bool second = value_len(args[1]) < value_len(args[0]);
+    return select_items(call, args[second], args[!second], true, out);
 }
 
 enum rego_outcome builtin_or(struct rego_call *call, const value *args, value *out)

@@ -78,15 +78,15 @@ static enum rego_outcome read_marshal_options(struct rego_call *call, value opti
         } else if (str_is(key, "prefix") || str_is(key, "indent")) {
             if (!value_is_string(p->val))
                 return rego_call_type_text(call,
-                                           "operand 2 key \"%s\" failed cast to string: operand "
+                                           "operand 2 key %s failed cast to string: operand "
                                            "%zu must be string but got %s",
-                                           shown(call, key), i,
+                                           quoted(call, key), i,
                                            value_kind_name(value_kind(p->val)));
             *(str_is(key, "prefix") ? &o->prefix : &o->indent) = value_str(p->val);
             o->pretty = true;
         } else {
-            return rego_call_type_text(call, "operand 2 object contained unknown key \"%s\"",
-                                       shown(call, key));
+            return rego_call_type_text(call, "operand 2 object contained unknown key %s",
+                                       quoted(call, key));
         }
     }
     if (explicit)
@@ -454,8 +454,7 @@ static enum rego_outcome query_unescape(struct rego_call *call, struct buf *out,
         int high = i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
         int low = i + 2 < s.len ? hex_digit(s.ptr[i + 2]) : -1;
         if (high < 0 || low < 0) {
-            return rego_call_error(call, "invalid URL escape \"%s\"",
-                                   shown(call, str_slice(s, i, 3)));
+            return rego_call_error(call, "invalid URL escape %s", quoted(call, str_slice(s, i, 3)));
         }
         buf_add_byte(out, (char)(high << 4 | low));
         i += 2;

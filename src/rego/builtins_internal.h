@@ -56,6 +56,9 @@ static inline enum rego_outcome give_bool(bool b, value *out)
 #define SHOWN_MAX 300
 const char *shown(struct rego_call *call, struct str s);
 
+/* The same in double quotes, with the escapes of Go's strconv.Quote(). */
+const char *quoted(struct rego_call *call, struct str s);
+
 /* A limit of ours was passed: ends the evaluation. */
 enum rego_outcome give_limit(struct rego_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -190,6 +190,9 @@ static enum rego_outcome verify(struct rego_call *call, const value *args, const
     struct token t;
     struct str key = STR_EMPTY;
     struct str signature = STR_EMPTY;
+    /* A secret comes before the token, a certificate after it (OPA). */
+    if (alg->family == FAMILY_HMAC && value_is_string(args[0]) && !arg_string(call, args, 2, &key))
+        return REGO_FAILED;
     enum rego_outcome o = split_token(call, args[0], &t);
     if (o != REGO_VALUE)
         return o;

@@ -308,16 +308,16 @@ static enum rego_outcome string_to_number(struct rego_call *call, value v, value
 
     struct float_text f;
     if (!read_float(s, &f))
-        return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": invalid syntax",
-                               shown(call, s));
+        return rego_call_error(call, "strconv.ParseFloat: parsing %s: invalid syntax",
+                               quoted(call, s));
     if (s.len > NUMBER_DIGITS_MAX)
         return give_limit(call, "number has more than %d digits", NUMBER_DIGITS_MAX);
 
     CLEANUP(buf_done) struct buf b;
     output_init(call, &b);
     if (!normal_number(s, &b))
-        return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": invalid syntax",
-                               shown(call, s));
+        return rego_call_error(call, "strconv.ParseFloat: parsing %s: invalid syntax",
+                               quoted(call, s));
     struct str text = buf_str(&b);
     buf_add_byte(&b, '\0');
     if (buf_status(&b) != OK)
@@ -326,8 +326,8 @@ static enum rego_outcome string_to_number(struct rego_call *call, value v, value
 
     /* the text is C's own syntax by now, and the locale is always "C" */
     if (isinf(strtod(text.ptr, NULL)))
-        return rego_call_error(call, "strconv.ParseFloat: parsing \"%s\": value out of range",
-                               shown(call, s));
+        return rego_call_error(call, "strconv.ParseFloat: parsing %s: value out of range",
+                               quoted(call, s));
     return give(call, value_number(rego_call_arena(call), text), out);
 }
 

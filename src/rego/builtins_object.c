@@ -129,9 +129,11 @@ static struct value_pair *all_pairs(struct rego_call *call, const value *objects
  * The union of all objects at once, which equals merging them one by one: of
  * the values of one key, the last counts, together with the objects directly
  * before it if it is an object.  So the work is n log n, whatever the shape.
+ * Of equal keys (1, 1.0) the first stays or, as OPA's union_n() has it, the last.
  * Recursive; the depth of values is bounded.
  */
-static value union_all(struct rego_call *call, const value *objects, size_t n, bool *fatal)
+static value union_all(struct rego_call *call, const value *objects, size_t n, bool last_key,
+                       bool *fatal)
 {
     struct arena *a = rego_call_arena(call);
     size_t count = 0;
@@ -157,18 +159,18 @@ static value union_all(struct rego_call *call, const value *objects, size_t n, b
                 return VALUE_UNDEFINED;
             for (size_t i = first; i < end; i++)
                 members[i - first] = pairs[i].val;
-            merged = union_all(call, members, end - first, fatal);
+            merged = union_all(call, members, end - first, last_key, fatal);
         }
-        value_builder_put(&b, pairs[from].key, merged);
+        value_builder_put(&b, pairs[last_key ? end - 1 : from].key, merged);
     }
     return *fatal ? VALUE_UNDEFINED : value_object_finish(&b, VALUE_DUP_LAST, NULL);
 }
 
 static enum rego_outcome give_union(struct rego_call *call, const value *objects, size_t n,
-                                    value *out)
+                                    bool last_key, value *out)
 {
     bool fatal = false;
-    value v = union_all(call, objects, n, &fatal);
+    value v = union_all(call, objects, n, last_key, &fatal);
     return fatal ? REGO_FATAL : give(call, v, out);
 }
 
@@ -176,7 +178,7 @@ enum rego_outcome builtin_object_union(struct rego_call *call, const value *args
 {
     if (!arg_kind(call, args, 1, VALUE_KIND_OBJECT) || !arg_kind(call, args, 2, VALUE_KIND_OBJECT))
         return REGO_FAILED;
-    return give_union(call, args, 2, out);
+    return give_union(call, args, 2, false, out);
 }
 
 enum rego_outcome builtin_object_union_n(struct rego_call *call, const value *args, value *out)
@@ -186,7 +188,7 @@ enum rego_outcome builtin_object_union_n(struct rego_call *call, const value *ar
     for (size_t i = 0; i < value_len(args[0]); i++)
         if (!value_is_object(value_items(args[0])[i]))
             return element_error(call, 1, args[0], value_items(args[0])[i], "object");
-    return give_union(call, value_items(args[0]), value_len(args[0]), out);
+    return give_union(call, value_items(args[0]), value_len(args[0]), true, out);
 }
 
 /* ---- subset ---- */

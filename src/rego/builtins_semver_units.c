@@ -135,8 +135,8 @@ enum rego_outcome builtin_semver_compare(struct rego_call *call, const value *ar
     struct version versions[2];
     for (unsigned i = 0; i < 2; i++) {
         if (!parse_version(texts[i], &versions[i]))
-            return rego_call_error(call, "operand %u: string \"%s\" is not a valid SemVer", i + 1,
-                                   shown(call, texts[i]));
+            return rego_call_error(call, "operand %u: string %s is not a valid SemVer", i + 1,
+                                   quoted(call, texts[i]));
     }
     return give_int(call, compare_versions(&versions[0], &versions[1]), out);
 }

@@ -614,7 +614,7 @@ static void print_argument(struct format *f, value v, uint32_t verb)
         add_padded(f, truncated(f, str_of(arg_type_names[arg.type])));
         return;
     }
-    if (verb == 'v') {
+    if (verb == 'v' || verb == 'w') { /* %w is bad, but its flags are those of %v */
         f->sharp_v = f->sharp;
         f->plus_v = f->plus;
         f->sharp = f->plus = false;

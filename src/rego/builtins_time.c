@@ -3,6 +3,7 @@
 #include "rego/builtins_internal.h"
 #include "rego/layout.h"
 #include "rego/tz.h"
+#include "rego/unicode.h"
 #include "value/number.h"
 
 static const struct named_layout {
@@ -210,6 +211,8 @@ enum rego_outcome builtin_time_parse_rfc3339_ns(struct rego_call *call, const va
 
 /* ---- durations ---- */
 
+#define GREEK_MICROSECOND "\xce\xbcs"
+
 static const struct duration_unit {
     const char *name;
     uint64_t ns;
@@ -217,7 +220,7 @@ static const struct duration_unit {
     {"ns", 1},
     {"us", 1000},
     {"\xc2\xb5s", 1000}, /* micro sign */
-    {"\xce\xbcs", 1000}, /* Greek mu */
+    {GREEK_MICROSECOND, 1000},
     {"ms", 1000000},
     {"s", 1000000000},
     {"m", 60 * 1000000000ull},
@@ -284,7 +287,9 @@ static enum duration_fault take_segment(struct str *s, uint64_t *total, struct s
     return DURATION_UNKNOWN_UNIT;
 }
 
-/* OPA reads texts with days, weeks or years by a grammar of its own, in which a unit is one letter.
+/*
+ * OPA reads texts with days, weeks or years by a grammar of its own, in which an unknown unit is
+ * one letter, and a microsecond has no Greek mu.
  */
 static bool is_extended(struct str s)
 {
@@ -310,7 +315,10 @@ static enum rego_outcome duration_error(struct rego_call *call, enum duration_fa
         buf_add_cstr(&b, fault == DURATION_NO_UNIT ? "time: missing unit in duration "
                                                    : "time: invalid duration ");
     }
-    layout_quote(&b, text);
+    if (is_extended(text))
+        unicode_quote(&b, text);
+    else
+        layout_quote(&b, text);
     worked(rego_call_arena(call), buf_status(&b));
     return rego_call_error(call, "%.*s", STR_ARG(buf_str(&b)));
 }
@@ -333,8 +341,11 @@ enum rego_outcome builtin_time_parse_duration_ns(struct rego_call *call, const v
     uint64_t total = 0;
     struct str unit = STR_EMPTY;
     enum duration_fault fault = s.len == 0 ? DURATION_INVALID : DURATION_OK;
-    while (fault == DURATION_OK && s.len > 0)
+    while (fault == DURATION_OK && s.len > 0) {
         fault = take_segment(&s, &total, &unit);
+        if (fault == DURATION_OK && str_is(unit, GREEK_MICROSECOND) && is_extended(text))
+            fault = DURATION_INVALID;
+    }
     if (fault == DURATION_OK && total > (1ull << 63) - !negative)
         fault = DURATION_INVALID;
     if (fault != DURATION_OK)

@@ -171,6 +171,8 @@ static bool parse_literal(struct uri_parser *p, struct str host)
     name = unescape(p, name);
     if (is_ip(AF_INET, name))
         return fail(p, "invalid IP-literal", NO_QUOTE, "");
+    if (str_find(name, '%', 0) + 1 == name.len && memchr(name.ptr, ':', name.len) != NULL)
+        return fail(p, "invalid host: ParseAddr(", name, "): zone must be a non-empty string");
     if (!is_ip(AF_INET6, name))
         return fail(p, "invalid host: ParseAddr(", name, "): unable to parse IP");
     p->uri->host = name;

@@ -107,7 +107,11 @@ static void set_node(struct tree_node *n, const struct type *t)
         p->typed = true;
 }
 
-static void check_rule(struct checker *k, struct rule *r)
+/*
+ * `replaced`: a modifier may put another value in its place.  OPA asks that of the
+ * first rule of a chain only: an empty collection of an `else` stays one.
+ */
+static void check_rule(struct checker *k, struct rule *r, bool replaced)
 {
     k->module = r->module;
     k->var_cap = r->vars == NULL ? 0 : r->vars->len;
@@ -127,7 +131,7 @@ static void check_rule(struct checker *k, struct rule *r)
         return;
     }
     const struct type *t = rule_type(k, r);
-    if (t != NULL && r->group->replaced)
+    if (t != NULL && replaced)
         t = type_relax(&k->m, t);
     if (t != NULL)
         insert_type(k, n, t);
@@ -145,7 +149,7 @@ static void check_rules(struct checker *k, struct rule_group *g)
     for (struct rule *r = g->first; r != NULL; r = r->next_in_group)
         for (struct rule *b = r; b != NULL; b = b->els) {
             b->group = g;
-            check_rule(k, b);
+            check_rule(k, b, g->replaced && b == r);
         }
 }
 
@@ -204,7 +208,7 @@ void pass_types(struct rego_compiler *c)
     check_all(&k);
     if (c->query != NULL) {
         k.in_query = true;
-        check_rule(&k, c->query);
+        check_rule(&k, c->query, false);
     }
     if (c->errors.len > 1)
         qsort(c->errors.items, c->errors.len, sizeof(*c->errors.items), by_place);

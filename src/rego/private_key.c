@@ -4,6 +4,7 @@
 #include "crypto/crypto.h"
 #include "rego/builtins_internal.h"
 #include "rego/der.h"
+#include "value/number.h"
 
 static const struct {
     const char *oid;
@@ -16,8 +17,29 @@ static const struct {
     {"1.3.132.0.35", "P-521", KEY_EC_P521, 66},
 };
 
+/* e * d = 1 (mod prime - 1) */
+static bool is_inverse(struct arena *a, value product, struct str prime)
+{
+    value order = VALUE_UNDEFINED;
+    value rest = VALUE_UNDEFINED;
+    value one = value_uint(a, 1);
+    return worked(a, number_sub(a, der_number(a, prime), one, &order, NULL)) &&
+           worked(a, number_rem(a, product, order, &rest, NULL)) && value_equal(rest, one);
+}
+
+/* Numbers that belong together: with others a signature would give the primes away. */
+static bool is_consistent(struct arena *a, const struct private_key *k)
+{
+    value n = VALUE_UNDEFINED;
+    value product = VALUE_UNDEFINED;
+    return worked(a, number_mul(a, der_number(a, k->p), der_number(a, k->q), &n, NULL)) &&
+           value_equal(n, der_number(a, k->n)) &&
+           worked(a, number_mul(a, der_number(a, k->e), der_number(a, k->d), &product, NULL)) &&
+           is_inverse(a, product, k->p) && is_inverse(a, product, k->q);
+}
+
 /* RFC 8017, A.1.2 */
-static bool parse_rsa(struct str in, struct private_key *k)
+static bool parse_rsa(struct arena *a, struct str in, struct private_key *k)
 {
     struct str seq;
     struct str version;
@@ -28,7 +50,7 @@ static bool parse_rsa(struct str in, struct private_key *k)
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (!der_take_unsigned(&seq, parts[i]) || parts[i]->len > DER_NUMBER_MAX)
             return false;
-    return true;
+    return is_consistent(a, k);
 }
 
 /* The public point or key, computed from the private number. */
@@ -84,7 +106,7 @@ static bool parse_pkcs8(struct arena *a, struct str in, struct private_key *k)
         !der_take(&seq, DER_OCTETS, &key))
         return false;
     if (der_oid_is(oid, "1.2.840.113549.1.1.1"))
-        return parse_rsa(key, k);
+        return parse_rsa(a, key, k);
     struct str curve = STR_EMPTY;
     if (der_oid_is(oid, "1.2.840.10045.2.1"))
         return der_take(&algorithm, DER_OID, &curve) && parse_ec(a, key, curve, k);
@@ -97,7 +119,7 @@ static bool parse_pkcs8(struct arena *a, struct str in, struct private_key *k)
 
 bool private_key_parse(struct arena *a, struct str der, struct private_key *out)
 {
-    return parse_rsa(der, out) || parse_pkcs8(a, der, out) || parse_ec(a, der, STR_EMPTY, out);
+    return parse_rsa(a, der, out) || parse_pkcs8(a, der, out) || parse_ec(a, der, STR_EMPTY, out);
 }
 
 /* ---- values ---- */

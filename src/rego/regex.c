@@ -10,6 +10,7 @@ struct regex {
     struct re2_expression *re;
     size_t size, groups;
     struct str required; /* bytes that every match contains; empty: not known */
+    bool inside;         /* \B: RE2 also finds it between the bytes of a character */
 };
 
 /* ---- the module ---- */
@@ -202,6 +203,7 @@ STATUS regex_new(struct str pattern, struct regex **out, struct error *err)
     if (required.len > 0)
         memcpy(copy, required.ptr, required.len);
     re->required = str_bytes(copy, required.len);
+    re->inside = memmem(pattern.ptr, pattern.len, "\\B", 2) != NULL;
     *out = TAKE(re);
     return OK;
 }
@@ -239,11 +241,36 @@ static bool may_match(const struct regex *re, struct str text, size_t start)
             memmem(text.ptr + start, text.len - start, re->required.ptr, re->required.len) != NULL);
 }
 
+static bool is_within(struct str text, size_t at)
+{
+    return at < text.len && ((unsigned char)text.ptr[at] & 0xc0) == 0x80;
+}
+
+/* What is found within a character is empty, and does not count: the next one may. */
+static bool match_between(const struct regex *re, struct str text, size_t start,
+                          struct re2_span *spans, size_t span_count)
+{
+    struct re2_span whole;
+    struct re2_span *found = span_count > 0 ? spans : &whole;
+    size_t count = span_count > 0 ? span_count : 1;
+    while (module->match(re->re, text.ptr, text.len, start, found, count) == 1) {
+        start = found[0].begin;
+        if (!is_within(text, start))
+            return true;
+        while (is_within(text, start))
+            start++;
+    }
+    return false;
+}
+
 bool regex_match(const struct regex *re, struct str text, size_t start, struct re2_span *spans,
                  size_t span_count)
 {
-    return may_match(re, text, start) &&
-           module->match(re->re, text.ptr, text.len, start, spans, span_count) == 1;
+    if (!may_match(re, text, start))
+        return false;
+    if (re->inside)
+        return match_between(re, text, start, spans, span_count);
+    return module->match(re->re, text.ptr, text.len, start, spans, span_count) == 1;
 }
 
 bool regex_full_match(const struct regex *re, struct str text)

@@ -234,6 +234,22 @@ static void outputs_of_refs(struct outputs *o, const struct term *t)
         outputs_of_refs(o, t->items[i]);
 }
 
+/*
+ * Nothing in t refers into a variable that is not known: in `x = {"a": x.b}` the
+ * reference would come first, and has nothing to refer into.
+ */
+static bool heads_known(struct outputs *o, const struct term *t)
+{
+    if (t->kind <= TERM_VAR || t->kind >= TERM_ARRAY_COMP)
+        return true;
+    if (t->kind == TERM_REF && t->items[0]->kind == TERM_VAR && !known(o, t->items[0]->var.id))
+        return false;
+    for (uint32_t i = t->kind == TERM_CALL ? 1 : 0; i < t->len; i++)
+        if (!heads_known(o, t->items[i]))
+            return false;
+    return true;
+}
+
 static bool all_known(struct outputs *o, const struct term *t);
 
 static bool all_known_list(struct outputs *o, struct term *const *items, uint32_t from,
@@ -321,7 +337,7 @@ static bool unify_round(struct outputs *o, const struct term *a, const struct te
             continue;
         if ((a->kind == TERM_ARRAY || a->kind == TERM_OBJECT) && b->kind != TERM_VAR)
             continue;
-        if (from_known && !all_known(o, b)) {
+        if (from_known && heads_known(o, a) && !all_known(o, b)) {
             mark_all(o, b);
             return true;
         }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"math/big"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -196,13 +198,37 @@ var knownCalls = []struct {
 	{regexp.MustCompile(`= strings\.render_template`), nil, "templates: words of Go's library, js, call and character constants"},
 	{regexp.MustCompile(`= crypto\.x509\.parse`), nil, "certificates that do not parse are told of after wrong options, in other words"},
 	{regexp.MustCompile(`= json\.(patch|match_schema|verify_schema|marshal_with_options)`), regexp.MustCompile(`^message|^only`), "words of a patch or schema that cannot be applied"},
+	{regexp.MustCompile(`= net\.cidr_merge\(.*"::ffff:`), regexp.MustCompile(`^result`), "OPA does not merge the two ways to write an IPv4 network"},
+	{regexp.MustCompile(`= regex\..*\\u0000`), regexp.MustCompile(`^message`), "a NUL ends what the message shows of a pattern"},
+	{regexp.MustCompile(`= crypto\.parse_private_keys`), regexp.MustCompile(`^message`), "what is wrong with a private key is not told"},
+	{regexp.MustCompile(`= uri\.parse\(.*//.*\[`), regexp.MustCompile(`^message`), "words of Go's reader of IPv6 addresses"},
 	{regexp.MustCompile(`= glob\.match`), regexp.MustCompile(`^message|^result`), "OPA tells where in a glob the mistake is; alternatives of any length, letters of any size"},
 	{regexp.MustCompile(`= regex.*\\pp`), nil, "Go 1.25 takes names of Unicode classes in any case"},
 	{regexp.MustCompile(`= io\.jwt\.`), regexp.MustCompile(`^message`), "words of the JOSE library"},
 	{regexp.MustCompile(`= (net|time)\.`), regexp.MustCompile(`^message`), "control characters in messages are escaped; words of bad time zone offsets"},
 }
 
-func knownCall(c *testCase, kind string) string {
+// Go takes the gap below such a number to be as wide as the one above it: what it writes reads as another.
+func powerOfTwo(o outcome) bool {
+	var one struct{ Bindings struct{ X json.Number } }
+	if len(o.Result) != 1 || json.Unmarshal(o.Result[0], &one) != nil {
+		return false
+	}
+	f, _, err := big.ParseFloat(one.Bindings.X.String(), 10, 64, big.ToNearestEven)
+	return err == nil && f.MinPrec() == 1
+}
+
+func knownCall(c *testCase, want, got outcome, kind string) string {
+	switch {
+	case kind == "result" && negativeZero(want) && !negativeZero(got):
+		return "OPA has a negative zero"
+	case kind == "result" && powerOfTwo(got):
+		return "OPA writes powers of two with too few digits"
+	case kind == "result" && emptyPattern(c.Query, want, got):
+		return "OPA replaces between the bytes of a letter"
+	case kind == "result" && strings.Contains(c.Query, "json.match_schema(") && sameButOrder(want, got):
+		return "OPA tells of members in the order of a hash table"
+	}
 	for _, k := range knownCalls {
 		if k.query.MatchString(c.Query) && (k.why == nil || k.why.MatchString(kind)) {
 			return k.text

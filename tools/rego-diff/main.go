@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/debug"
 	"sort"
 	"strings"
 	"time"
@@ -393,46 +394,55 @@ func main() {
 	all := flag.Bool("all", false, "also differences that are known")
 	flag.BoolVar(&onlyOneCall, "calls", false, "calls of built-in functions with odd operands instead of programs")
 	flag.StringVar(&onlyCalls, "function", "", "with -calls: only functions whose name begins so")
+	worker := flag.Bool("worker", false, "run by another rego-diff, to which each case is told")
+	first := flag.Int("first", 0, "with -worker: the first case")
 	flag.Parse()
-	fmt.Printf("seed %d\n", *seed)
+	if !*worker && !*dump {
+		os.Exit(supervise(*n, *seed, *seconds))
+	}
+	report := os.NewFile(3, "report")
+	debug.SetMaxStack(64 << 20) // what recurses without an end ends soon
 	e := &engine{path: *path}
 	ours = e
-	kinds, knownKinds := map[string]int{}, map[string]int{}
-	stats := map[string]int{}
+	shown := map[string]int{}
 	end := time.Now().Add(time.Duration(*seconds) * time.Second)
-	done := 0
-	for i := 0; i < *n && (*seconds == 0 || time.Now().Before(end)); i++ {
+	for i := *first; i < *n && (*seconds == 0 || time.Now().Before(end)); i++ {
+		if !*dump {
+			fmt.Fprintf(report, "case %d\n", i)
+		}
 		c := makeCase(rand.New(rand.NewSource(*seed + int64(i))))
 		if *dump {
 			show("case", &c, outcome{}, outcome{})
 			continue
 		}
 		want, got := runOPA(&c, true), e.run(&c)
-		done++
-		if len(want.Errors) > 0 {
-			stats[want.Errors[0].Code]++
+		kind := compare(&c, want, got)
+		if kind != "" {
+			why := known(&c, want, got, kind)
+			if onlyOneCall {
+				why = knownCall(&c, want, got, kind)
+			}
+			if why != "" && !*all {
+				fmt.Fprintf(report, "known %s\n", why)
+				kind = ""
+			}
+		}
+		switch {
+		case len(want.Errors) > 0:
+			fmt.Fprintf(report, "end %s\n", strings.ReplaceAll(want.Errors[0].Code, "\n", " "))
 			if *why {
 				fmt.Printf("OPA refuses: %s: %s\n", want.Errors[0].Code, want.Errors[0].Message)
 			}
-		} else if len(want.Result) > 0 {
-			stats["defined"]++
-		} else {
-			stats["undefined"]++
+		case len(want.Result) > 0:
+			fmt.Fprintln(report, "end defined")
+		default:
+			fmt.Fprintln(report, "end undefined")
 		}
-		kind := compare(&c, want, got)
 		if kind == "" {
 			continue
 		}
-		why := known(&c, want, got, kind)
-		if onlyOneCall {
-			why = knownCall(&c, kind)
-		}
-		if why != "" && !*all {
-			knownKinds[why]++
-			continue
-		}
-		kinds[kind]++
-		if kinds[kind] > *limit {
+		fmt.Fprintf(report, "difference %s\n", kind)
+		if shown[kind]++; shown[kind] > *limit {
 			continue
 		}
 		small := shrink(c, func(t *testCase) bool {
@@ -441,13 +451,4 @@ func main() {
 		})
 		show(fmt.Sprintf("%s (seed %d)", kind, *seed+int64(i)), &small, runOPA(&small, true), e.run(&small))
 	}
-	fmt.Printf("%d cases: %v\n", done, stats)
-	for why, n := range knownKinds {
-		fmt.Printf("%6d known: %s\n", n, why)
-	}
-	if len(kinds) > 0 {
-		fmt.Printf("differences: %v\n", kinds)
-		os.Exit(1)
-	}
-	fmt.Println("no difference")
 }

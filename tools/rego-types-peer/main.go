@@ -78,6 +78,10 @@ var programs = []string{
 	"q := 1 ⏎ p if [x | x := data.t.q; x == \"a\"] == [] with data.t.q as \"a\"", "q := 1 ⏎ p if not q == \"a\" with data.t.q as \"a\"", "q := 1 ⏎ p if { every x in [1] { q == \"a\" } } ", "q[x] := 1 if some x in [1] ⏎ p if data.t.q[\"a\"] with data.t.q as {\"a\": 1}",
 	"f(2) := 1 ⏎ p if true with upper as f", "f(x) := 1 ⏎ p if true with upper as f", "f(x) := x + 1 ⏎ p if upper(\"a\") == \"b\" with upper as f", "f([x, y]) := 0 ⏎ p if input.a with upper as f",
 	"f(x) := \"a\" ⏎ g(x) := 1 ⏎ p if f(1) with data.t.f as g", "f(x) := \"a\" ⏎ p if f(1) with data.t.f as lower",
+	"s if true with data.t.q as input ⏎ q if input.a ⏎ else := {} if input.b ⏎ r if { some k, v in q }", "s if true with data.t.q as input ⏎ q := {} if input.a ⏎ else if input.b ⏎ r if { some k, v in q }",
+	// what a rule hands on
+	"q[x] := 1 if input[x] ⏎ r := 0 if input.a ⏎ r := q if input.b ⏎ r := {x: \"s\" | input[x]} if input.c ⏎ p if { r; q.x == \"a\" }",
+	"q[x] := 1 if input[x] ⏎ r := 0 if input.a ⏎ r := {k: v | some k, v in q} if input.b ⏎ r := {x: \"s\" | input[x]} if input.c ⏎ p if { r; q.x == \"a\" }",
 	// collections of which something is not known
 	"q := [set(), \"b\", [1]] ⏎ p if {1, \"a\"} in q", "q := [set(), \"b\"] ⏎ p if 1 in q", "q := [\"b\"] ⏎ p if 1 in q", "q := {\"a\": set()} ⏎ p if \"x\", 1 in q", "p if 1 in [set(), \"b\"]", "q := [set()] ⏎ p if { some x in q; x == 1 }",
 	// comprehensions and nesting
