@@ -55,14 +55,14 @@ typedef enum crego_status {
 } crego_status;
 
 #ifndef CREGO_INTERNAL_TYPES /* the library itself has its own names for these three */
-/* A value: pass it by value, compare it with crego_compare(). */
+/* A value: pass it by value, compare it with crego_compare().  {0} is none. */
 typedef struct crego_value {
     uint64_t word;
 } crego_value;
 
 /* What a function of the host ends with. */
 typedef enum crego_outcome {
-    CREGO_GIVE_VALUE = 0,     /* *out */
+    CREGO_GIVE_VALUE = 0,     /* *out; without a value in it: like CREGO_GIVE_ERROR */
     CREGO_GIVE_UNDEFINED = 1, /* the call is undefined */
     CREGO_GIVE_ERROR = 2,     /* likewise, and crego_call_error() says why */
     CREGO_GIVE_FATAL = 3,     /* a limit, or no memory: the evaluation ends */
@@ -91,7 +91,7 @@ typedef struct crego_error {
 typedef enum crego_version { CREGO_V1_OR_V0 = 0, CREGO_V1 = 1, CREGO_V0 = 2 } crego_version;
 
 typedef struct crego_options {
-    size_t size; /* sizeof(crego_options): newer fields are zero for older callers */
+    size_t size; /* sizeof(crego_options): newer fields are zero for older callers; 0 is refused */
     crego_version version;
     bool strict;                  /* unused locals and imports are errors */
     bool keep_print;              /* keep print(); see crego_ctx_set_print() */
@@ -110,7 +110,8 @@ void crego_compiler_free(crego_compiler *c);
  * example, "(string, number) any", with null, boolean, number, string, any,
  * array[T], set[T], object[K: V], [T, U] and any<T, U>.  A pure one gives equal
  * results for equal arguments within one evaluation, and is called once for
- * them.  The strings are copied.
+ * them.  The strings are copied.  CREGO_INVALID: no such name or type can be, or it
+ * is the second of the name.  A built-in function of the name is replaced.
  */
 typedef crego_outcome (*crego_function)(crego_call *call, const crego_value *args,
                                         crego_value *out);
@@ -149,7 +150,7 @@ crego_value crego_data_value(const crego_data *d);
 /* ---- evaluating ---- */
 
 typedef struct crego_limits {
-    size_t size;         /* sizeof(crego_limits) */
+    size_t size;         /* sizeof(crego_limits); 0 is refused */
     uint64_t steps;      /* 0: 10,000,000 */
     size_t memory;       /* bytes; 0: 64 MiB */
     unsigned depth;      /* calls within calls; 0: 512 */
@@ -240,7 +241,7 @@ crego_value crego_make_string(crego_call *call, const char *s, size_t len);
 crego_value crego_make_json(crego_call *call, const char *text,
                             size_t len); /* no value: malformed */
 crego_value crego_make_array(crego_call *call, const crego_value *items, size_t len);
-/* keys and values in turn */
+/* keys and values in turn; of arrays, too: one that is no value, and the result is none */
 crego_value crego_make_object(crego_call *call, const crego_value *pairs, size_t pair_count);
 
 const char *crego_version_text(void);

@@ -157,13 +157,18 @@ struct str arena_join(struct arena *a, const struct str *parts, size_t n)
 
 struct str arena_format(struct arena *a, const char *format, ...)
 {
+    /* Where the text will most likely lie, so that it is made once. */
+    char *here = a->next;
+    size_t room = here == NULL ? 0 : (size_t)(a->end - here);
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(NULL, 0, format, ap);
+    int n = vsnprintf(here, room, format, ap);
     va_end(ap);
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (p == NULL)
         return (struct str){NULL, 0};
+    if (p == here)
+        return (struct str){p, (size_t)n};
 
     va_start(ap, format);
     vsnprintf(p, (size_t)n + 1, format, ap);

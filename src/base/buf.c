@@ -35,7 +35,7 @@ void buf_reset(struct buf *b)
     b->failed = OK;
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+bool buf_reserve_slow(struct buf *b, size_t n)
 {
     if (b->failed != OK)
         return false;
@@ -48,7 +48,7 @@ bool buf_reserve(struct buf *b, size_t n)
     if (want <= b->cap)
         return true;
 
-    size_t cap = b->cap < 64 ? 64 : b->cap;
+    size_t cap = b->cap < 256 ? 256 : b->cap;
     while (cap < want)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     if (cap < want)
@@ -85,20 +85,23 @@ void buf_add_cstr(struct buf *b, const char *s)
 
 void buf_add_format(struct buf *b, const char *format, ...)
 {
+    size_t room = b->cap - b->len;
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(NULL, 0, format, ap);
+    int n = vsnprintf(buf_end(b), room, format, ap);
     va_end(ap);
-    if (n < 0) {
-        b->failed = b->failed == OK ? ERR_INTERNAL : b->failed;
-        return;
-    }
-    if (!buf_reserve(b, (size_t)n + 1))
+    if (n < 0 && b->failed == OK)
+        b->failed = ERR_INTERNAL;
+    if (b->failed != OK)
         return;
 
-    va_start(ap, format);
-    vsnprintf(b->ptr + b->len, (size_t)n + 1, format, ap);
-    va_end(ap);
+    if ((size_t)n >= room) {
+        if (!buf_reserve(b, (size_t)n + 1))
+            return;
+        va_start(ap, format);
+        vsnprintf(buf_end(b), (size_t)n + 1, format, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
 }
 

@@ -30,7 +30,12 @@ void buf_done(struct buf *b);
 void buf_reset(struct buf *b);
 
 /* Make room for `n` more bytes; true when there is. */
-bool buf_reserve(struct buf *b, size_t n);
+bool buf_reserve_slow(struct buf *b, size_t n);
+
+static inline bool buf_reserve(struct buf *b, size_t n)
+{
+    return LIKELY(b->failed == OK && n <= b->cap - b->len) || buf_reserve_slow(b, n);
+}
 
 /* Where the next byte goes, after buf_reserve(); NULL when there never was room (C has no NULL +
  * 0). */
@@ -45,7 +50,7 @@ void buf_add_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 static inline void buf_add_byte(struct buf *b, char c)
 {
-    if (LIKELY(b->failed == OK && b->len < b->cap) || buf_reserve(b, 1))
+    if (buf_reserve(b, 1))
         b->ptr[b->len++] = c;
 }
 

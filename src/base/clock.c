@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 static int64_t system_now(void *user)
@@ -97,14 +96,11 @@ void time_write_rfc3339(int64_t s, char out[TIME_RFC3339_LEN + 1])
 void time_write_rfc3339_us(int64_t ns, char out[TIME_RFC3339_US_LEN + 1])
 {
     int64_t s = ns >= 0 ? ns / NS_PER_S : -((-ns + NS_PER_S - 1) / NS_PER_S);
-    int us = (int)((ns - s * NS_PER_S) / 1000);
     char text[TIME_RFC3339_LEN + 1];
     time_write_rfc3339(s, text);
-    char fraction[16];
-    snprintf(fraction, sizeof(fraction), ".%06dZ", us);
     memcpy(out, text, 19);
-    memcpy(out + 19, fraction, 8);
-    out[TIME_RFC3339_US_LEN] = '\0';
+    memcpy(out + 19, ".......Z", 9);
+    write_digits(out + 20, 6, (int)((ns - s * NS_PER_S) / 1000));
 }
 
 void time_write_http(int64_t s, char out[TIME_HTTP_LEN + 1])
@@ -113,11 +109,14 @@ void time_write_http(int64_t s, char out[TIME_HTTP_LEN + 1])
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct utc t = utc_from_s(clamp_s(s));
-    char text[64];
-    snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[t.weekday], t.day,
-             months[t.month - 1], t.year, t.hour, t.minute, t.second);
-    memcpy(out, text, TIME_HTTP_LEN);
-    out[TIME_HTTP_LEN] = '\0';
+    memcpy(out, "..., .. ... .... ..:..:.. GMT", TIME_HTTP_LEN + 1);
+    memcpy(out, days[t.weekday], 3);
+    write_digits(out + 5, 2, t.day);
+    memcpy(out + 8, months[t.month - 1], 3);
+    write_digits(out + 12, 4, t.year);
+    write_digits(out + 17, 2, t.hour);
+    write_digits(out + 20, 2, t.minute);
+    write_digits(out + 23, 2, t.second);
 }
 
 static bool read_digits(struct str s, size_t at, size_t n, int *out)

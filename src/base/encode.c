@@ -21,15 +21,27 @@ int hex_digit(char c)
     return hex_table[(unsigned char)c] - 1;
 }
 
-/* ---- hexadecimal, eight digits at a time: a byte of the word each ---- */
+/* ---- hexadecimal, eight or sixteen digits at a time: a byte of the word each ---- */
 
 #define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* The lower-case digits of nibbles; of greater bytes (up to 24), something else. */
-static inline uint64_t hex_digits_of(uint64_t nibbles)
+/* Vectors of the compilers': SSE2 here, and plain code where a machine has none. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+#define WORDS_ARE_LE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
+static inline bytes16 load16(const char *p)
 {
-    uint64_t letters = ((nibbles + EACH(6)) >> 4) & EACH(1);
-    return nibbles + EACH('0') + letters * ('a' - 10 - '0');
+    bytes16 v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline bool is_zero16(bytes16 v)
+{
+    uint64_t w[2];
+    memcpy(w, &v, sizeof(w));
+    return (w[0] | w[1]) == 0;
 }
 
 static void hex_encode(struct str bytes, char *out)
@@ -39,7 +51,9 @@ static void hex_encode(struct str bytes, char *out)
         uint64_t w = load_le32(bytes.ptr + i);
         w = (w | w << 16) & 0x0000ffff0000ffffu;
         w = (w | w << 8) & 0x00ff00ff00ff00ffu; /* a byte in every second one */
-        store_le64(out + 2 * i, hex_digits_of((w >> 4 | w << 8) & EACH(15)));
+        w = (w >> 4 | w << 8) & EACH(15);
+        uint64_t letters = ((w + EACH(6)) >> 4) & EACH(1);
+        store_le64(out + 2 * i, w + EACH('0') + letters * ('a' - 10 - '0'));
     }
     for (; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.ptr[i];
@@ -50,15 +64,15 @@ static void hex_encode(struct str bytes, char *out)
 
 bool hex_is_lower(struct str digits)
 {
-    uint64_t letters = 0;
+    bytes16 upper = {0};
     size_t i = 0;
-    for (; i + 8 <= digits.len; i += 8) {
-        uint64_t w = load_le64(digits.ptr + i);
-        letters |= w & ~(w << 1); /* bit 6: of letters; bit 5: of lower case */
+    for (; i + 16 <= digits.len; i += 16) {
+        bytes16 w = load16(digits.ptr + i);
+        upper |= w & ~(w + w); /* bit 6: of letters; bit 5: of lower case */
     }
     for (; i < digits.len; i++)
-        letters |= (uint64_t)(digits.ptr[i] & ~(digits.ptr[i] << 1) & 0x40);
-    return (letters & EACH(0x40)) == 0;
+        upper[0] |= (uint8_t)(digits.ptr[i] & ~(digits.ptr[i] << 1));
+    return is_zero16(upper & 0x40);
 }
 
 /* SIZE_MAX when the length does not fit. */
@@ -141,16 +155,19 @@ struct str base64_text(struct arena *a, struct str bytes, enum base64_form form)
 static enum status hex_decode(struct str text, char *out, struct error *err)
 {
     unsigned wrong = 0;
-    uint64_t differs = 0;
+    bytes16 good = ~(bytes16){0};
     size_t i = 0;
-    for (; i + 8 <= text.len; i += 8) {
-        uint64_t w = load_le64(text.ptr + i), letters = (w >> 6) & EACH(1);
-        uint64_t n = (w & EACH(15)) + letters * 9;
-        /* A digit is what its value is written as, but for the case of letters. */
-        differs |= (n & EACH(0xf0)) | (hex_digits_of(n) ^ (w | letters << 5));
-        w = (n << 4 | n >> 8) & 0x00ff00ff00ff00ffu;
-        w = (w | w >> 8) & 0x0000ffff0000ffffu;
-        store_le32(out + i / 2, (uint32_t)(w | w >> 16));
+    for (; WORDS_ARE_LE && i + 16 <= text.len; i += 16) {
+        bytes16 w = load16(text.ptr + i);
+        bytes16 digit = w - '0', letter = (w | 0x20) - 'a';
+        bytes16 is_digit = (bytes16)(digit <= 9), is_letter = (bytes16)(letter <= 5);
+        bytes16 n = (digit & is_digit) | ((letter + 10) & is_letter);
+        good &= is_digit | is_letter;
+        words2 t = (words2)n;
+        t = (t << 4 | t >> 8) & 0x00ff00ff00ff00ffu;
+        t = (t | t >> 8) & 0x0000ffff0000ffffu;
+        t |= t >> 16;
+        store_le64(out + i / 2, (t[0] & UINT32_MAX) | t[1] << 32);
     }
     for (; i < text.len; i += 2) {
         unsigned hi = hex_table[(unsigned char)text.ptr[i]] - 1u;
@@ -158,7 +175,7 @@ static enum status hex_decode(struct str text, char *out, struct error *err)
         wrong |= hi | lo; /* of what is no digit: all bits */
         out[i / 2] = (char)(hi << 4 | lo);
     }
-    if (wrong < 16 && differs == 0)
+    if (wrong < 16 && is_zero16(~good))
         return OK;
     size_t at = 0;
     while (hex_digit(text.ptr[at]) >= 0)
@@ -206,21 +223,32 @@ enum status hex_bytes(struct arena *a, struct str text, struct str *out, struct 
     return st;
 }
 
-/* Value of each digit plus one, 0 for what is none; one row for each alphabet. */
+bool hex_exact(struct str text, void *out, size_t len)
+{
+    return text.len % 2 == 0 && text.len / 2 == len && hex_decode(text, out, NULL) == OK;
+}
+
+#define BASE64_DIGIT 64u
+
+/* Value of each digit with BASE64_DIGIT set, 0 for what is none; one row for each alphabet. */
 static const uint8_t digit_table[2][256] = {
+#define D(value) (BASE64_DIGIT | (value))
 #define DIGITS                                                                                     \
-    ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8,        \
-    ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, \
-    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23,            \
-    ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,            \
-    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37,            \
-    ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44,            \
-    ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51,            \
-    ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58,            \
-    ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62
-    {DIGITS, ['+'] = 63, ['/'] = 64},
-    {DIGITS, ['-'] = 63, ['_'] = 64},
+    ['A'] = D(0), ['B'] = D(1), ['C'] = D(2), ['D'] = D(3), ['E'] = D(4), ['F'] = D(5),            \
+    ['G'] = D(6), ['H'] = D(7), ['I'] = D(8), ['J'] = D(9), ['K'] = D(10), ['L'] = D(11),          \
+    ['M'] = D(12), ['N'] = D(13), ['O'] = D(14), ['P'] = D(15), ['Q'] = D(16), ['R'] = D(17),      \
+    ['S'] = D(18), ['T'] = D(19), ['U'] = D(20), ['V'] = D(21), ['W'] = D(22), ['X'] = D(23),      \
+    ['Y'] = D(24), ['Z'] = D(25), ['a'] = D(26), ['b'] = D(27), ['c'] = D(28), ['d'] = D(29),      \
+    ['e'] = D(30), ['f'] = D(31), ['g'] = D(32), ['h'] = D(33), ['i'] = D(34), ['j'] = D(35),      \
+    ['k'] = D(36), ['l'] = D(37), ['m'] = D(38), ['n'] = D(39), ['o'] = D(40), ['p'] = D(41),      \
+    ['q'] = D(42), ['r'] = D(43), ['s'] = D(44), ['t'] = D(45), ['u'] = D(46), ['v'] = D(47),      \
+    ['w'] = D(48), ['x'] = D(49), ['y'] = D(50), ['z'] = D(51), ['0'] = D(52), ['1'] = D(53),      \
+    ['2'] = D(54), ['3'] = D(55), ['4'] = D(56), ['5'] = D(57), ['6'] = D(58), ['7'] = D(59),      \
+    ['8'] = D(60), ['9'] = D(61)
+    {DIGITS, ['+'] = D(62), ['/'] = D(63)},
+    {DIGITS, ['-'] = D(62), ['_'] = D(63)},
 #undef DIGITS
+#undef D
 };
 
 /* Take the padding off, checked against the form. */
@@ -250,11 +278,11 @@ static enum status base64_decode(struct str body, enum base64_form form, char *o
     const unsigned char *p = (const unsigned char *)body.ptr;
     size_t i = 0;
     for (; i + 4 <= body.len; i += 4) {
-        uint32_t a = table[p[i]] - 1u, b = table[p[i + 1]] - 1u, c = table[p[i + 2]] - 1u,
-                 d = table[p[i + 3]] - 1u;
-        if ((a | b | c | d) > 63) /* of what is no digit: all bits */
+        uint32_t a = table[p[i]], b = table[p[i + 1]], c = table[p[i + 2]], d = table[p[i + 3]];
+        if ((a & b & c & d & BASE64_DIGIT) == 0)
             break;
-        uint32_t v = a << 18 | b << 12 | c << 6 | d;
+        /* The marks add up to the same for any four digits. */
+        uint32_t v = (a << 18) + (b << 12) + (c << 6) + d - 0x41041u * BASE64_DIGIT;
         *out++ = (char)(v >> 16);
         *out++ = (char)(v >> 8);
         *out++ = (char)v;
@@ -266,7 +294,7 @@ static enum status base64_decode(struct str body, enum base64_form form, char *o
             error_set(err, "not a base64%s digit at offset %zu", form_is_url(form) ? "url" : "", i);
             return ERR_INVALID;
         }
-        acc = acc << 6 | (uint32_t)(table[p[i]] - 1);
+        acc = acc << 6 | (table[p[i]] ^ BASE64_DIGIT);
         bits += 6;
         if (bits >= 8) {
             bits -= 8;

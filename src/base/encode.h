@@ -36,6 +36,9 @@ STATUS hex_bytes(struct arena *a, struct str text, struct str *out, struct error
 STATUS base64_bytes(struct arena *a, struct str text, enum base64_form form, struct str *out,
                     struct error *err);
 
+/* Exactly `len` bytes: false, and `out` holds anything, if the text is not 2 * len digits. */
+bool hex_exact(struct str text, void *out, size_t len);
+
 /* No digit is an upper-case letter: it is what hex_text() writes.  Of text that was read as hex. */
 bool hex_is_lower(struct str digits);
 

@@ -156,6 +156,17 @@ static size_t add_escaped(char *line, size_t len, size_t cap, struct str s, bool
     return len;
 }
 
+/* The parts of a line that stand before and after what was said. */
+static size_t add_parts(char *line, size_t len, const char *const *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t add = strlen(parts[i]);
+        memcpy(line + len, parts[i], add);
+        len += add;
+    }
+    return len;
+}
+
 void log_write(enum log_level level, const char *target, const char *format, ...)
 {
     if (!log_enabled(level, target))
@@ -173,14 +184,16 @@ void log_write(enum log_level level, const char *target, const char *format, ...
     time_write_rfc3339_us(clock_now_ns(&clock_system), when);
 
     bool json = state.format == LOG_JSON;
+    const char *const as_json[] = {
+        "{\"timestamp\":\"", when,   "\",\"level\":\"",  level_names[level],
+        "\",\"target\":\"",  target, "\",\"message\":\""};
+    const char *const as_text[] = {when, " ", level_labels[level], " ", target, ": "};
     char line[MESSAGE_MAX * 2];
-    size_t len = (size_t)snprintf(
-        line, sizeof(line),
-        json ? "{\"timestamp\":\"%s\",\"level\":\"%s\",\"target\":\"%s\",\"message\":\""
-             : "%s %s %s: ",
-        when, json ? level_names[level] : level_labels[level], target);
+    size_t len = json ? add_parts(line, 0, as_json, ARRAY_LEN(as_json))
+                      : add_parts(line, 0, as_text, ARRAY_LEN(as_text));
     len = add_escaped(line, len, sizeof(line) - 8, str_of(message), json);
-    len += (size_t)snprintf(line + len, sizeof(line) - len, json ? "\"}\n" : "\n");
+    const char *const end[] = {json ? "\"}\n" : "\n"};
+    len = add_parts(line, len, end, 1);
 
     /* Nothing sensible can be done about a log that cannot be written. */
     ssize_t written = write(state.fd, line, len);

@@ -58,11 +58,15 @@ void check_skipped(struct checks *c, enum check_id id, const char *format, ...)
     if (c == NULL)
         return;
     char text[ERROR_TEXT_MAX];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    record(c, id, CHECK_SKIPPED, arena_str(c->arena, str_of(text)));
+    const char *why = format;
+    if (strchr(format, '%') != NULL) { /* most reasons are plain text, and printing costs */
+        va_list ap;
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        why = text;
+    }
+    record(c, id, CHECK_SKIPPED, arena_str(c->arena, str_of(why)));
 }
 
 enum status check_failed(struct checks *c, struct error *err, enum check_id id, const char *field,

@@ -95,8 +95,14 @@ static struct str decode(struct arena *a, struct str s, int flags)
     char *p = arena_alloc(a, s.len + 1);
     if (p == NULL)
         return (struct str){NULL, 0};
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i++) {
+    /* Mostly there is nothing to decode: up to the first escape all goes in at once. */
+    size_t n = str_find(s, '%', 0);
+    if ((flags & PLUS_IS_SPACE) != 0)
+        n = str_find(str_slice(s, 0, n), '+', 0);
+    n = str_find(str_slice(s, 0, n), '\0', 0);
+    if (n > 0)
+        memcpy(p, s.ptr, n);
+    for (size_t i = n; i < s.len; i++) {
         char c = s.ptr[i];
         if (c == '%') {
             int byte = escape_at(s, i);

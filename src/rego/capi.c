@@ -92,13 +92,30 @@ static void release(struct functions *f)
     free(f);
 }
 
+/*
+ * A structure whose first member says how large it is for the caller.  False: that
+ * was forgotten, which would leave limits out in silence, or something is asked for
+ * that this library does not know.
+ */
+static bool take_sized(void *to, size_t own, const void *from, size_t size)
+{
+    if (size <= sizeof(size_t))
+        return false;
+    for (size_t i = own; i < size; i++)
+        if (((const unsigned char *)from)[i] != 0)
+            return false;
+    memcpy(to, from, size < own ? size : own);
+    return true;
+}
+
 /* ---- compiling ---- */
 
 EXPORT crego_status crego_compiler_new(const crego_options *options, crego_compiler **out)
 {
     crego_options o = {0};
-    if (options != NULL)
-        memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    if (options != NULL &&
+        (!take_sized(&o, sizeof(o), options, options->size) || (unsigned)o.version > CREGO_V0))
+        return CREGO_INTERNAL;
     crego_compiler *c = calloc(1, sizeof(*c));
     if (c == NULL || (c->functions = calloc(1, sizeof(*c->functions))) == NULL) {
         free(c);
@@ -141,12 +158,110 @@ EXPORT crego_status crego_compiler_claims(crego_compiler *c, const char *json, s
     return status_of(st);
 }
 
+/* `crego_value v = {0};` that nothing was put into: no value, and no pointer. */
+static crego_value known(crego_value v)
+{
+    return v.word == 0 ? VALUE_UNDEFINED : v;
+}
+
+/* ---- functions of the host ---- */
+
+#define TYPE_DEPTH_MAX 16
+#define TYPE_ITEMS_MAX 16
+
+static bool take(const char **p, const char *text)
+{
+    size_t len = strlen(text);
+    if (strncmp(*p, text, len) != 0)
+        return false;
+    *p += len;
+    return true;
+}
+
+static bool take_type(const char **p, unsigned depth);
+
+/* "T, U]" up to `close`; `max` of them at most. */
+static bool take_types(const char **p, const char *close, size_t max, unsigned depth)
+{
+    while (take(p, " "))
+        ;
+    if (take(p, close))
+        return max > 1 && *close != '>'; /* array[], set[] and any<> need one */
+    for (size_t n = 1; n <= max; n++) {
+        if (!take_type(p, depth))
+            return false;
+        while (take(p, " "))
+            ;
+        if (take(p, close))
+            return true;
+        if (!take(p, ","))
+            return false;
+        while (take(p, " "))
+            ;
+    }
+    return false;
+}
+
+/* The notation in the header: a word that is not of it would stand for `any`. */
+static bool take_type(const char **p, unsigned depth)
+{
+    static const char *const words[] = {"null", "boolean", "number", "string"};
+    if (depth == TYPE_DEPTH_MAX)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (take(p, words[i]))
+            return true;
+    if (take(p, "["))
+        return take_types(p, "]", TYPE_ITEMS_MAX, depth + 1);
+    if (take(p, "any"))
+        return !take(p, "<") || take_types(p, ">", TYPE_ITEMS_MAX, depth + 1);
+    if (take(p, "array") || take(p, "set"))
+        return !take(p, "[") || take_types(p, "]", 1, depth + 1);
+    if (!take(p, "object"))
+        return false;
+    if (!take(p, "["))
+        return true;
+    return take_type(p, depth + 1) && take(p, ":") && (take(p, " ") || true) &&
+           take_type(p, depth + 1) && take(p, "]");
+}
+
+static bool is_function_type(const char *p)
+{
+    if (!take(&p, "(") || !take_types(&p, ")", TYPE_ITEMS_MAX, 0))
+        return false;
+    return *p == '\0' || (take(&p, " ") && take_type(&p, 0) && *p == '\0');
+}
+
+/* Names with dots between them. */
+static bool is_function_name(const char *name)
+{
+    bool begin = true;
+    for (const char *p = name; *p != '\0'; p++) {
+        bool letter = *p == '_' || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z');
+        bool digit = *p >= '0' && *p <= '9';
+        if (begin ? !letter : !letter && !digit && *p != '.')
+            return false;
+        begin = *p == '.';
+    }
+    return !begin;
+}
+
+static bool is_taken(const struct functions *f, const char *name)
+{
+    for (size_t i = 0; i < f->len; i++)
+        if (strcmp(f->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 EXPORT crego_status crego_compiler_function(crego_compiler *c, const char *name, const char *type,
                                             bool pure, crego_function fn)
 {
     struct functions *f = c->functions;
     if (c->c != NULL || f->len == FUNCTIONS_MAX || fn == NULL)
         return CREGO_INTERNAL;
+    if (!is_function_name(name) || !is_function_type(type) || is_taken(f, name))
+        return CREGO_INVALID;
     char *own_name = strdup(name);
     char *own_type = strdup(type);
     if (own_name == NULL || own_type == NULL) {
@@ -297,18 +412,21 @@ EXPORT crego_value crego_data_value(const crego_data *d)
 
 /* ---- contexts ---- */
 
-static struct rego_limits limits_of(const crego_limits *limits)
+static bool read_limits(const crego_limits *limits, struct rego_limits *out)
 {
     crego_limits l = {0};
-    if (limits != NULL)
-        memcpy(&l, limits, limits->size < sizeof(l) ? limits->size : sizeof(l));
-    return (struct rego_limits){
+    if (limits != NULL && !take_sized(&l, sizeof(l), limits, limits->size))
+        return false;
+    *out = (struct rego_limits){
         .steps = l.steps, .memory = l.memory, .depth = l.depth, .deadline_ns = l.deadline_ns};
+    return true;
 }
 
 EXPORT crego_status crego_ctx_new(const crego_limits *limits, crego_ctx **out)
 {
-    struct rego_limits l = limits_of(limits);
+    struct rego_limits l;
+    if (!read_limits(limits, &l))
+        return CREGO_INTERNAL;
     crego_ctx *x = calloc(1, sizeof(*x));
     if (x == NULL || (x->ctx = rego_ctx_new(&l)) == NULL) {
         free(x);
@@ -338,7 +456,9 @@ EXPORT void crego_ctx_reset(crego_ctx *x)
 
 EXPORT crego_status crego_ctx_set_limits(crego_ctx *x, const crego_limits *limits)
 {
-    struct rego_limits l = limits_of(limits);
+    struct rego_limits l;
+    if (!read_limits(limits, &l))
+        return CREGO_INTERNAL;
     rego_ctx_set_limits(x->ctx, &l);
     return CREGO_OK;
 }
@@ -363,7 +483,7 @@ EXPORT crego_status crego_ctx_set_input_json(crego_ctx *x, const char *text, siz
 
 EXPORT void crego_ctx_set_input(crego_ctx *x, crego_value v)
 {
-    x->params.input = v;
+    x->params.input = known(v);
 }
 
 EXPORT void crego_ctx_set_time(crego_ctx *x, int64_t ns)
@@ -488,7 +608,7 @@ EXPORT bool crego_ctx_miss(const crego_ctx *x, size_t i, crego_miss *out)
 
 EXPORT crego_kind crego_kind_of(crego_value v)
 {
-    return (crego_kind)value_kind(v);
+    return (crego_kind)value_kind(known(v));
 }
 
 EXPORT bool crego_is_true(crego_value v)
@@ -498,12 +618,14 @@ EXPORT bool crego_is_true(crego_value v)
 
 EXPORT bool crego_get_int64(crego_value v, int64_t *out)
 {
+    v = known(v);
     return value_kind(v) == VALUE_KIND_NUMBER && value_get_int64(v, out);
 }
 
 EXPORT size_t crego_number_text(crego_value v, char *out, size_t size)
 {
     char scratch[VALUE_NUMBER_SCRATCH];
+    v = known(v);
     struct str s = value_kind(v) == VALUE_KIND_NUMBER ? value_number_text(v, scratch) : STR_EMPTY;
     if (size > 0) {
         size_t n = s.len < size ? s.len : size - 1;
@@ -516,6 +638,7 @@ EXPORT size_t crego_number_text(crego_value v, char *out, size_t size)
 
 EXPORT const char *crego_string(crego_value v, size_t *len)
 {
+    v = known(v);
     struct str s = value_str(v);
     if (len != NULL)
         *len = s.len;
@@ -524,11 +647,12 @@ EXPORT const char *crego_string(crego_value v, size_t *len)
 
 EXPORT size_t crego_len(crego_value v)
 {
-    return value_len(v);
+    return value_len(known(v));
 }
 
 EXPORT crego_value crego_at(crego_value v, size_t i)
 {
+    v = known(v);
     enum value_kind k = value_kind(v);
     return (k == VALUE_KIND_ARRAY || k == VALUE_KIND_SET) && i < value_len(v) ? value_items(v)[i]
                                                                               : VALUE_UNDEFINED;
@@ -536,6 +660,7 @@ EXPORT crego_value crego_at(crego_value v, size_t i)
 
 EXPORT bool crego_pair(crego_value v, size_t i, crego_value *key, crego_value *val)
 {
+    v = known(v);
     if (!value_is_object(v) || i >= value_len(v))
         return false;
     *key = value_pairs(v)[i].key;
@@ -545,19 +670,19 @@ EXPORT bool crego_pair(crego_value v, size_t i, crego_value *key, crego_value *v
 
 EXPORT crego_value crego_get(crego_value object, const char *key, size_t len)
 {
-    return value_get_str(object, str_bytes(key, len));
+    return value_get_str(known(object), str_bytes(key, len));
 }
 
 EXPORT int crego_compare(crego_value a, crego_value b)
 {
-    return value_compare(a, b);
+    return value_compare(known(a), known(b));
 }
 
 EXPORT crego_status crego_to_json(crego_value v, char **out, size_t *len)
 {
     struct buf b;
     buf_init(&b, JSON_MAX);
-    enum status st = json_write(&b, v, JSON_COMPACT);
+    enum status st = json_write(&b, known(v), JSON_COMPACT);
     if (st == OK)
         buf_add_byte(&b, '\0');
     if (st == OK)
@@ -617,12 +742,18 @@ EXPORT crego_value crego_make_json(crego_call *call, const char *text, size_t le
 
 EXPORT crego_value crego_make_array(crego_call *call, const crego_value *items, size_t len)
 {
+    for (size_t i = 0; i < len; i++)
+        if (!value_is_defined(known(items[i])))
+            return VALUE_UNDEFINED;
     return value_array(rego_call_arena(call), items, len);
 }
 
 EXPORT crego_value crego_make_object(crego_call *call, const crego_value *pairs, size_t pair_count)
 {
     struct value_builder b;
+    for (size_t i = 0; i < 2 * pair_count; i++)
+        if (!value_is_defined(known(pairs[i])))
+            return VALUE_UNDEFINED;
     value_builder_init(&b, rego_call_arena(call), pair_count);
     for (size_t i = 0; i < pair_count; i++)
         value_builder_put(&b, pairs[2 * i], pairs[2 * i + 1]);

@@ -3,21 +3,25 @@
  */
 #include "rego/vm.h"
 
-/* A built-in error: recorded, and the call is undefined. */
+/* A built-in error: told of, the first one recorded, and the call is undefined. */
 static void record_error(struct rego_ctx *ctx, const struct prog_external *e, uint32_t pc)
 {
-    if (ctx->has_builtin_error)
+    if (ctx->has_builtin_error && ctx->params.builtin_error == NULL)
         return;
     struct prog_pos pos = vm_position(ctx->policy, pc);
-    ctx->has_builtin_error = true;
-    ctx->builtin_error = ctx->call_error;
-    if (ctx->builtin_error.code == NULL) {
-        ctx->builtin_error.code = "eval_builtin_error";
-        ctx->builtin_error.message = arena_format(&ctx->arena, "%.*s: failed", STR_ARG(e->name));
+    struct rego_error error = ctx->call_error;
+    if (error.code == NULL) {
+        error.code = "eval_builtin_error";
+        error.message = arena_format(&ctx->arena, "%.*s: failed", STR_ARG(e->name));
     }
-    ctx->builtin_error.file = pos.file;
-    ctx->builtin_error.row = pos.row;
-    ctx->builtin_error.col = pos.col;
+    error.file = pos.file;
+    error.row = pos.row;
+    error.col = pos.col;
+    if (!ctx->has_builtin_error)
+        ctx->builtin_error = error;
+    ctx->has_builtin_error = true;
+    if (ctx->params.builtin_error != NULL)
+        ctx->params.builtin_error(ctx->params.user, &error);
 }
 
 /* One call; *out is undefined when there is no result. False: the evaluation ends. */
@@ -35,6 +39,9 @@ static bool call_external(struct rego_ctx *ctx, const struct prog_external *e, c
         (void)rego_call_error(&call, "built-in function is not available");
     else
         got = e->fn(&call, args, out);
+    /* A host that says so and gives none: {0} would be a pointer. */
+    if (UNLIKELY(e->host && got == REGO_VALUE && (out->word == 0 || !value_is_defined(*out))))
+        got = rego_call_error(&call, "the function of the host gave no value");
     if (UNLIKELY(ctx->arena.failed != OK))
         got = REGO_FATAL; /* an error text or a value that memory ran out for is no answer */
     switch (got) {

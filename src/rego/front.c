@@ -42,6 +42,11 @@ static void add_error(struct rego_compiler *c, struct front_errors *list, size_t
     };
 }
 
+size_t front_errors_max(const struct rego_compiler *c)
+{
+    return c->options.errors_max != 0 ? c->options.errors_max : FRONT_ERRORS_MAX;
+}
+
 void front_error(struct rego_compiler *c, const char *code, const struct module *m, struct pos pos,
                  const char *format, ...)
 {
@@ -50,7 +55,11 @@ void front_error(struct rego_compiler *c, const char *code, const struct module 
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
-    add_error(c, &c->errors, FRONT_ERRORS_MAX, code, m, pos, text);
+    size_t max = front_errors_max(c);
+    /* As with OPA's --max-errors, which is for what comes after parsing. */
+    if (c->options.errors_max != 0 && strcmp(code, PARSE_ERROR) == 0 && max < FRONT_NOTES_MAX)
+        max = FRONT_NOTES_MAX;
+    add_error(c, &c->errors, max, code, m, pos, text);
 }
 
 void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos,
@@ -201,6 +210,11 @@ struct rego_compiler *rego_compiler_free(struct rego_compiler *c)
 struct rego_errors rego_compiler_errors(const struct rego_compiler *c)
 {
     return (struct rego_errors){c->errors.items, c->errors.len};
+}
+
+bool rego_compiler_had_more_errors(const struct rego_compiler *c)
+{
+    return c->errors.total > c->errors.len;
 }
 
 struct rego_errors rego_compiler_warnings(const struct rego_compiler *c)

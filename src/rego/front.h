@@ -7,7 +7,7 @@
 #include "rego/ast.h"
 #include "rego/rego.h"
 
-#define FRONT_ERRORS_MAX 10
+#define FRONT_ERRORS_MAX 10 /* unless the options say another number */
 #define FRONT_NOTES_MAX 1000
 
 /* Names to whatever the user keeps beside them; grows by doubling. */
@@ -31,7 +31,7 @@ struct name_entry *name_put(struct arena *a, struct name_map *m,
 struct front_errors {
     struct rego_error *items;
     size_t len, cap;
-    size_t total; /* also those past FRONT_ERRORS_MAX */
+    size_t total; /* also those past the most that are kept */
 };
 
 /* What a call calls. */
@@ -121,6 +121,7 @@ struct rego_compiler {
 #define FRONT_WORK_MAX 200000000ull
 
 /* Report; the text is formatted into the compiler's arena. */
+size_t front_errors_max(const struct rego_compiler *c);
 void front_error(struct rego_compiler *c, const char *code, const struct module *m, struct pos pos,
                  const char *format, ...) PRINTF_LIKE(5, 6);
 void front_warning(struct rego_compiler *c, const struct module *m, struct pos pos,

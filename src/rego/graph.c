@@ -207,7 +207,7 @@ void pass_graph(struct rego_compiler *c)
     struct step *stack = arena_new_array(&c->arena, struct step, c->group_count + 1);
     if (stack == NULL || is_acyclic(c, stack))
         return;
-    for (struct rule_group *g = c->groups; g != NULL && c->errors.total < FRONT_ERRORS_MAX;
+    for (struct rule_group *g = c->groups; g != NULL && c->errors.total < front_errors_max(c);
          g = g->next) {
         uint32_t n = find_cycle(&k, g, stack);
         if (n > 0)

@@ -283,6 +283,7 @@ void lexer_next(struct lexer *lx, struct token_at *out)
     int ch = peek(lx, 0);
     if (ch < 0) {
         out->kind = TOK_EOF;
+        out->pos.col--; /* as OPA counts: the end is no character of its own */
     } else if (is_letter(ch)) {
         scan_ident(lx);
         out->kind = token_keyword(str_slice(lx->text, start, lx->off - start), lx->keywords);

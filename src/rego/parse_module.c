@@ -339,8 +339,7 @@ static void value_expected(struct parser *p, const struct head *h, bool is_defau
                            STR_ARG(name))
             : arena_format(p->a, "expected rule value term (e.g., %.*s := <VALUE> { ... })",
                            STR_ARG(name));
-    if (p->s.tok.kind == TOK_EOF || p->s.errors == 0)
-        parser_illegal(p, note.ptr);
+    parser_illegal(p, note.ptr);
 }
 
 static bool parse_head(struct parser *p, struct head *h, bool is_default)
@@ -372,8 +371,12 @@ static bool parse_head(struct parser *p, struct head *h, bool is_default)
         parser_scan(p);
         h->uses_contains = true;
         h->key = parse_infix(p);
-        if (h->key == NULL && p->s.errors == 0)
-            parser_illegal(p, "expected rule key term");
+        if (h->key == NULL)
+            parser_illegal(
+                p,
+                arena_format(p->a, "expected rule key term (e.g., %.*s contains <VALUE> { ... })",
+                             STR_ARG(ast_text(p->a, h->ref)))
+                    .ptr);
         h->pos = parser_span(p, pos);
         return h->key != NULL;
     }
@@ -509,19 +512,19 @@ static bool parse_chained(struct parser *p, struct rule *first)
 }
 
 /* Constants and comprehensions only. */
-static bool check_default_value(struct parser *p, const struct term *t)
+static bool check_default_value(struct parser *p, const struct rule *r, const struct term *t)
 {
     const char *what = t->kind == TERM_VAR    ? "var"
                        : t->kind == TERM_REF  ? "ref"
                        : t->kind == TERM_CALL ? "call"
                                               : NULL;
     if (what != NULL) {
-        parser_error(p, t->pos, "illegal default rule (value cannot contain %s)", what);
+        parser_error(p, r->pos, "illegal default rule (value cannot contain %s)", what);
         return false;
     }
     if (t->kind == TERM_ARRAY || t->kind == TERM_SET || t->kind == TERM_OBJECT)
         for (uint32_t i = 0; i < t->len; i++)
-            if (!check_default_value(p, t->items[i]))
+            if (!check_default_value(p, r, t->items[i]))
                 return false;
     return true;
 }
@@ -532,19 +535,18 @@ static bool check_default(struct parser *p, struct rule *r)
         parser_error(p, r->pos, "illegal default rule (must have a value)");
         return false;
     }
-    if (!check_default_value(p, r->head.val))
+    if (!check_default_value(p, r, r->head.val))
         return false;
     for (uint32_t i = 0; i < r->head.arg_count; i++) {
         const struct term *arg = r->head.args[i];
         if (arg->kind != TERM_VAR) {
-            parser_error(p, arg->pos, "illegal default rule (arguments cannot contain %s)",
+            parser_error(p, r->pos, "illegal default rule (arguments cannot contain %s)",
                          ast_kind_name(arg));
             return false;
         }
         for (uint32_t k = 0; k < i && !arg->wildcard; k++) {
             if (str_equal(r->head.args[k]->var.name, arg->var.name)) {
-                parser_error(p, arg->pos,
-                             "illegal default rule (arguments cannot be repeated %.*s)",
+                parser_error(p, r->pos, "illegal default rule (arguments cannot be repeated %.*s)",
                              STR_ARG(arg->var.name));
                 return false;
             }
@@ -857,7 +859,7 @@ struct module *parse_module(struct rego_compiler *c, struct str file, struct str
     if (check_text(&p, text)) {
         parser_scan(&p);
         if (p.s.tok.kind == TOK_EOF && p.s.errors == 0)
-            parser_error(&p, parser_pos(&p), "empty module");
+            parser_error(&p, (struct pos){0}, "empty module");
         while (p.s.tok.kind != TOK_EOF && !p.failed) {
             p.memo = NULL;
             p.s.depth = 0;

@@ -54,8 +54,7 @@ void parser_illegal(struct parser *p, const char *note)
 {
     enum token t = p->s.tok.kind;
     if (t == TOK_ILLEGAL) {
-        if (p->s.tok.error == NULL)
-            parser_error(p, parser_pos(p), "illegal token");
+        parser_error(p, parser_pos(p), "illegal token");
         return;
     }
     const char *type = token_is_keyword(t) ? "keyword" : "token";

@@ -389,11 +389,27 @@ static STATUS query_program(struct rego_ctx *ctx, const struct rego_eval *params
     return OK;
 }
 
+STATUS rego_prepare_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
+                          struct rego_policy **out)
+{
+    rego_ctx_begin(ctx, params);
+    ctx->query_prepared = false;
+    enum status st = query_program(ctx, params, query);
+    if (st != OK)
+        return st;
+    ctx->query_prepared = true;
+    *out = ctx->query_policy;
+    return OK;
+}
+
 STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
                        value *out)
 {
     rego_ctx_begin(ctx, params);
-    enum status st = query_program(ctx, params, query);
+    enum status st = OK;
+    if (!ctx->query_prepared || !str_equal(ctx->query_text, query))
+        st = query_program(ctx, params, query);
+    ctx->query_prepared = false;
     if (st != OK)
         return st;
     struct rego_eval own = *params;

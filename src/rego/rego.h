@@ -107,6 +107,7 @@ struct rego_options {
     /* Gets each warning of rego_compile_text(); NULL: they are dropped. */
     void (*warn)(void *user, const struct rego_error *warning);
     void *warn_user;
+    size_t errors_max;   /* that are kept; 0: 10.  Set, it does not count parse errors */
     size_t source_max;   /* bytes a module; 0: 1 MiB */
     int64_t deadline_ns; /* of compiling, CLOCK_MONOTONIC; 0: none.  Past it: ERR_CANCELLED */
 };
@@ -127,8 +128,11 @@ STATUS rego_compiler_add_version(struct rego_compiler *c, struct str file, struc
 /* Everything that was added, as one policy; a compiler compiles once. */
 STATUS rego_compiler_finish(struct rego_compiler *c, struct rego_policy **out);
 
-/* Errors and warnings so far; live as long as the compiler.  At most 10 errors, OPA's default. */
+/* Errors and warnings so far; live as long as the compiler.  At most `errors_max` of its options.
+ */
 struct rego_errors rego_compiler_errors(const struct rego_compiler *c);
+/* There were more of them. */
+bool rego_compiler_had_more_errors(const struct rego_compiler *c);
 struct rego_errors rego_compiler_warnings(const struct rego_compiler *c);
 
 /*
@@ -257,6 +261,8 @@ struct rego_eval {
     void *user;                                 /* for host functions */
     void (*print)(void *user, struct str line); /* print() and trace(); NULL: dropped */
     void (*test_case)(void *user, value names); /* an array, which lives as long as the result */
+    /* Each error of a built-in function; its texts live as long as the result.  NULL: dropped. */
+    void (*builtin_error)(void *user, const struct rego_error *e);
     /* For rego_eval_query(): whose rules the query may name, "a.b"; and "data.c as d". */
     struct str query_package;
     const struct str *query_imports;
@@ -279,6 +285,14 @@ STATUS rego_eval_path(struct rego_ctx *ctx, const struct rego_eval *params, stru
  */
 STATUS rego_eval_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
                        value *out);
+
+/*
+ * The first half of rego_eval_query(): compile the query.  A call of that with equal
+ * parameters, next on this context, then only runs it.  *out, borrowed from the context,
+ * is the program that will run, which holds the policy: for rego_ctx_cover().
+ */
+STATUS rego_prepare_query(struct rego_ctx *ctx, const struct rego_eval *params, struct str query,
+                          struct rego_policy **out);
 
 /* Why the last evaluation failed. */
 const struct rego_error *rego_ctx_error(const struct rego_ctx *ctx);

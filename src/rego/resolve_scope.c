@@ -147,7 +147,7 @@ static void check_unused(struct resolver *r)
                      " unused");
         first->uses = 1;
         r->c->unused_total++;
-        if (r->c->errors.total >= FRONT_ERRORS_MAX)
+        if (r->c->errors.total >= front_errors_max(r->c))
             return;
     }
 }

@@ -139,6 +139,7 @@ struct rego_ctx {
     struct rego_error error;
     struct rego_errors errors; /* of a query's compiler; empty: `error` is the only one */
     enum status status;
+    bool query_prepared;             /* query_policy is what rego_eval_query() is to run */
     struct rego_error builtin_error; /* the first one recorded */
     bool has_builtin_error;
     struct rego_error call_error; /* of the call that is being made */

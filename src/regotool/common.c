@@ -3,27 +3,41 @@
  */
 #include "regotool/regotool_internal.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+
+static void add(struct tool_errors *e, struct arena *a, struct tool_error one)
+{
+    if (e->len == e->cap) {
+        size_t cap = e->cap == 0 ? 16 : e->cap * 2;
+        struct tool_error *more = arena_new_array(a, struct tool_error, cap);
+        if (more == NULL)
+            return;
+        if (e->len > 0)
+            memcpy(more, e->items, e->len * sizeof(*more));
+        e->items = more;
+        e->cap = cap;
+    }
+    e->items[e->len++] = one;
+}
 
 void tool_error_text(struct tool_errors *e, struct arena *a, const char *text)
 {
-    if (e->len == ARRAY_LEN(e->items))
-        return;
-    e->items[e->len++] = (struct tool_error){.message = arena_str(a, str_of(text))};
+    add(e, a, (struct tool_error){.message = arena_str(a, str_of(text))});
 }
 
 void tool_error_rego(struct tool_errors *e, struct arena *a, const struct rego_error *r)
 {
-    if (e->len == ARRAY_LEN(e->items))
-        return;
-    e->items[e->len++] = (struct tool_error){
+    struct tool_error one = {
         .code = r->code,
         .message = arena_str(a, r->message),
         .file = arena_str(a, r->file),
         .row = r->row,
         .col = r->col,
-        .has_location = r->row > 0,
+        .has_location = r->row > 0 || r->file.len > 0,
     };
+    add(e, a, one);
 }
 
 struct rego_options tool_rego_options(const struct tool_options *o)
@@ -34,21 +48,67 @@ struct rego_options tool_rego_options(const struct tool_options *o)
     options.keep_print = true;
     options.experimental_keywords = o->experimental;
     options.source_max = TOOL_SOURCE_MAX;
+    options.errors_max = o->max_errors == 0 ? SIZE_MAX : (size_t)o->max_errors;
     return options;
 }
 
-static struct str source_line(const struct tool_files *f, const struct tool_error *e)
+/* Rules that are no rules are told of without the line, as OPA does. */
+static bool has_excerpt(struct str message)
 {
-    for (size_t i = 0; i < f->module_count; i++) {
-        if (!str_equal(f->modules[i].file, e->file))
-            continue;
-        struct str text = f->modules[i].text;
-        size_t at = 0;
-        for (uint32_t row = 1; row < e->row && at < text.len; row++)
-            at = str_find(text, '\n', at) + 1;
-        return at > text.len ? STR_EMPTY : str_slice(text, at, str_find(text, '\n', at) - at);
-    }
-    return (struct str){NULL, 0};
+    static const char *const without[] = {
+        "empty module",
+        "package expected",
+        " cannot be used for rule name",
+        " cannot be used for rule head",
+        " must have value assignment and/or body declaration",
+        "`if` keyword is required before",
+        "`contains` keyword is required for",
+        "expected METADATA block",
+        "invalid annotation scope",
+        "yaml: ",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(without); i++)
+        if (memmem(message.ptr, message.len, without[i], strlen(without[i])) != NULL)
+            return false;
+    return message.len > 0;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+void tool_error_excerpt(struct tool_error *e, struct str text)
+{
+    if (e->code == NULL || !str_is(str_of(e->code), "rego_parse_error") || !has_excerpt(e->message))
+        return;
+    size_t at = 0;
+    for (uint32_t row = 1; row < e->row && at < text.len; row++)
+        at = str_find(text, '\n', at) + 1;
+    for (uint32_t col = 1; col < e->col && at < text.len; col++)
+        do
+            at++; /* columns count characters */
+        while (at < text.len && ((unsigned char)text.ptr[at] & 0xc0) == 0x80);
+    /* At the end of the text, or in white space: what stands before. */
+    at = at < text.len ? at : text.len > 0 ? text.len - 1 : 0;
+    while (at > 0 && is_space(text.ptr[at]))
+        at--;
+    size_t begin = at;
+    while (begin > 0 && text.ptr[begin - 1] != '\n' && text.ptr[begin - 1] != '\r')
+        begin--;
+    e->line = str_slice(text, begin, str_find(text, '\n', begin) - begin);
+    if (str_has_suffix(e->line, STR("\r")))
+        e->line.len--;
+    e->line_at = (uint32_t)(at - begin);
+}
+
+static void add_excerpt(const struct tool_files *f, struct tool_error *e)
+{
+    for (size_t i = 0; i < f->module_count; i++)
+        if (str_equal(f->modules[i].file, e->file)) {
+            tool_error_excerpt(e, f->modules[i].text);
+            return;
+        }
 }
 
 static void add_compiler_errors(struct tool_errors *errors, struct tool_files *f,
@@ -58,8 +118,13 @@ static void add_compiler_errors(struct tool_errors *errors, struct tool_files *f
     for (size_t i = 0; i < found.len; i++) {
         size_t at = errors->len;
         tool_error_rego(errors, &f->arena, &found.items[i]);
-        if (errors->len > at && str_is(str_of(found.items[i].code), "rego_parse_error"))
-            errors->items[at].line = source_line(f, &errors->items[at]);
+        if (errors->len > at)
+            add_excerpt(f, &errors->items[at]);
+    }
+    if (rego_compiler_had_more_errors(c)) {
+        struct tool_error limit = {.code = "rego_compile_error",
+                                   .message = STR("error limit reached")};
+        add(errors, &f->arena, limit);
     }
     if (found.len == 0)
         tool_error_text(errors, &f->arena,
@@ -84,14 +149,22 @@ STATUS tool_compile(struct tool_files *f, const struct rego_options *options,
         return ERR_NOMEM;
     }
     enum status st = OK;
+    int64_t start = clock_monotonic_ns();
     for (size_t i = 0; i < f->module_count; i++) {
         enum status one = rego_compiler_add(c, f->modules[i].file, f->modules[i].text);
         if (st == OK)
             st = one;
     }
+    f->timers_ns[TIMER_MODULE_PARSE] = clock_monotonic_ns() - start;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
+    if (st == OK && errors->len > 0)
+        return ERR_INVALID; /* something could not be loaded: what was has been parsed */
     if (st == OK)
         st = rego_compiler_finish(c, &policy);
+    else
+        errors->loading = true;
+    f->timers_ns[TIMER_MODULE_COMPILE] =
+        clock_monotonic_ns() - start - f->timers_ns[TIMER_MODULE_PARSE];
     show_warnings(c);
     if (st != OK) {
         add_compiler_errors(errors, f, c, st);

@@ -5,6 +5,10 @@
 
 int tool_disasm(struct tool_options *o)
 {
+    if (o->arguments.len + o->data.len + o->bundles.len == 0) {
+        fputs("rego disasm: specify at least one file\n", stderr);
+        return EXIT_USAGE;
+    }
     CLEANUP(tool_files_done) struct tool_files f;
     tool_files_init(&f);
     struct tool_errors errors = {.len = 0};

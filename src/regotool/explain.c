@@ -217,9 +217,9 @@ static void tell(const struct miss *misses, size_t len, bool found, struct str p
         const struct miss *m = &misses[i];
         printf("%.*s  %.*s:%u:%u\n    %.*s\n", STR_ARG(m->rule), STR_ARG(m->file), (unsigned)m->row,
                (unsigned)m->col, STR_ARG(m->expression));
-        if (m->relation == REGO_REL_OTHER && !value_is_defined(m->left) &&
-            !value_is_defined(m->right))
-            continue;
+        if (!value_is_defined(m->left) && !value_is_defined(m->right) && m->left_path.len == 0 &&
+            m->right_path.len == 0)
+            continue; /* a loop over nothing, a call */
         put_side("left: ", m->left, m->left_path);
         if (m->relation != REGO_REL_DEFINED && m->relation != REGO_REL_NOT)
             put_side("right:", m->right, m->right_path);

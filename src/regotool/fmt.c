@@ -34,11 +34,27 @@ static int format(const struct tool_options *o, const char *name, struct str tex
     if (st == OK)
         return EXIT_DONE;
     struct rego_errors found = rego_compiler_errors(c);
-    if (found.len == 0)
-        fprintf(stderr, "failed to format Rego source file: %s: %s\n", name, status_name(st));
-    for (size_t i = 0; i < found.len; i++)
-        fprintf(stderr, "failed to format Rego source file: %s:%u: %s: %.*s\n", name,
-                (unsigned)found.items[i].row, found.items[i].code, STR_ARG(found.items[i].message));
+    if (o->arguments.len > 0) /* OPA's; nothing of standard input */
+        fputs("failed to format Rego source file: ", stderr);
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, TOOL_FILE_MAX);
+    struct tool_errors errors = {.len = 0};
+    for (size_t i = 0; i < found.len; i++) {
+        tool_error_rego(&errors, &a, &found.items[i]);
+        if (errors.len > i)
+            tool_error_excerpt(&errors.items[i], text);
+    }
+    if (errors.len == 0)
+        tool_error_text(&errors, &a, status_name(st));
+    if (errors.len == 1 && errors.items[0].row == 0 &&
+        found.len > 0) { /* not in a list, with OPA */
+        CLEANUP(buf_done) struct buf b;
+        buf_init(&b, 65536);
+        rego_error_write(&b, &found.items[0]);
+        fprintf(stderr, "%.*s\n", STR_ARG(buf_str(&b)));
+        return EXIT_FAILED;
+    }
+    tool_write_errors_text(stderr, &errors);
     return EXIT_FAILED;
 }
 
@@ -154,7 +170,8 @@ static int format_path(const struct tool_options *o, const char *path, bool name
 {
     struct stat sb;
     if ((named ? stat(path, &sb) : lstat(path, &sb)) != 0) {
-        fprintf(stderr, "rego fmt: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "lstat %s: %s\n", path,
+                errno == ENOENT ? "no such file or directory" : strerror(errno));
         return EXIT_USAGE;
     }
     if (S_ISDIR(sb.st_mode))

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <fnmatch.h>
@@ -72,12 +73,16 @@ static STATUS parse_json(struct arena *a, struct str text, value *out, struct er
 
 STATUS tool_parse_document(struct arena *a, struct str text, value *out, struct error *err)
 {
-    struct error first = ERROR_INIT;
-    enum status st = parse_json(a, text, out, &first);
-    if (st != ERR_INVALID || yaml_parse(a, text, out, NULL, NULL) == OK)
+    struct error json = ERROR_INIT;
+    struct error yaml = ERROR_INIT;
+    enum status st = parse_json(a, text, out, &json);
+    if (st != ERR_INVALID || yaml_parse(a, text, out, NULL, &yaml) == OK)
         return st == ERR_INVALID ? OK : st;
+    /* What is wrong with it as what it looks like. */
+    struct str begin = str_trim(text);
+    bool is_json = begin.len > 0 && (begin.ptr[0] == '{' || begin.ptr[0] == '[');
     if (err != NULL)
-        *err = first;
+        *err = is_json ? json : yaml;
     return st;
 }
 
@@ -109,6 +114,27 @@ static bool merge(struct arena *a, value base, value more, value *out, struct bu
     return value_is_defined(*out);
 }
 
+/* Which of the earlier files has the place that `v` wants: the first that does not go with it. */
+static STATUS conflict(const struct tool_files *f, value v, const char *path, struct str at,
+                       struct error *err)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, TOOL_LOAD_MEMORY);
+    CLEANUP(buf_done) struct buf ignored;
+    buf_init(&ignored, 4096);
+    for (size_t i = 0; i < f->file_count; i++) {
+        value out = VALUE_UNDEFINED;
+        if (value_is_defined(f->files[i].doc) && !merge(&a, f->files[i].doc, v, &out, &ignored)) {
+            error_set(err, "%s: merge error: conflicting values at data.%s, also defined in %s",
+                      QUOTED(str_of(path)), QUOTED(at), QUOTED(f->files[i].path));
+            return ERR_INVALID;
+        }
+    }
+    error_set(err, "%s: merge error: conflicting values at data.%s", QUOTED(str_of(path)),
+              QUOTED(at));
+    return ERR_INVALID;
+}
+
 static STATUS add_data(struct tool_files *f, const struct place *place, value v, const char *path,
                        struct error *err)
 {
@@ -126,11 +152,10 @@ static STATUS add_data(struct tool_files *f, const struct place *place, value v,
     if (!merge(&f->arena, f->data, v, &merged, &at)) {
         if (arena_status(&f->arena) != OK)
             return error_nomem(err);
-        error_set(err, "%s: merge error: %s is there already", QUOTED(str_of(path)),
-                  QUOTED(buf_str(&at)));
-        return ERR_INVALID;
+        return conflict(f, v, path, buf_str(&at), err);
     }
     f->data = merged;
+    f->files[f->file_count - 1].doc = v;
     return OK;
 }
 
@@ -174,9 +199,63 @@ static bool is_data_file(const char *path)
     return has_end(path, ".json") || has_end(path, ".yaml") || has_end(path, ".yml");
 }
 
+/* Without "./" and doubled slashes. */
+static void add_clean_path(struct buf *out, struct str path)
+{
+    size_t start = out->len;
+    for (size_t i = 0; i < path.len; i++) {
+        bool first = out->len == start || out->ptr[out->len - 1] == '/';
+        if (first && path.ptr[i] == '/' && out->len > start)
+            continue;
+        if (first && path.ptr[i] == '.' && i + 1 < path.len && path.ptr[i + 1] == '/') {
+            while (i + 1 < path.len && path.ptr[i + 1] == '/')
+                i++;
+            continue;
+        }
+        buf_add_byte(out, (uint8_t)path.ptr[i]);
+    }
+}
+
+/* A file that is named again, or lies in a folder that is named as well, counts once. */
+static STATUS note_file(struct tool_files *f, const struct place *place, const char *path,
+                        bool *again, struct error *err)
+{
+    CLEANUP(buf_done) struct buf key;
+    buf_init(&key, 65536);
+    for (size_t i = 0; i < place->len; i++)
+        buf_add_format(&key, "%.*s\n", STR_ARG(place->parts[i]));
+    add_clean_path(&key, str_of(path));
+    for (size_t i = 0; i < f->file_count; i++)
+        if (str_equal(f->files[i].key, buf_str(&key))) {
+            *again = true;
+            return OK;
+        }
+    if (f->file_count == f->file_cap) {
+        size_t cap = f->file_cap == 0 ? 16 : f->file_cap * 2;
+        struct tool_file *more = arena_new_array(&f->arena, struct tool_file, cap);
+        if (more == NULL)
+            return error_nomem(err);
+        if (f->file_count > 0)
+            memcpy(more, f->files, f->file_count * sizeof(*more));
+        f->files = more;
+        f->file_cap = cap;
+    }
+    struct tool_file file = {.key = arena_str(&f->arena, buf_str(&key)),
+                             .path = arena_str(&f->arena, str_of(path)),
+                             .doc = VALUE_UNDEFINED};
+    if (buf_status(&key) != OK || file.key.ptr == NULL || file.path.ptr == NULL)
+        return error_nomem(err);
+    f->files[f->file_count++] = file;
+    return OK;
+}
+
 static STATUS load_file(struct tool_files *f, const struct place *place, const char *path,
                         struct error *err)
 {
+    bool again = false;
+    enum status noted = note_file(f, place, path, &again, err);
+    if (noted != OK || again)
+        return noted;
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, TOOL_FILE_MAX);
     enum status st = tool_read(path, &b, err);
@@ -250,7 +329,7 @@ static STATUS load_entry(struct walk *w, struct place *place, const char *dir, c
     bool data = w->bundle ? strcmp(name, "data.json") == 0 || strcmp(name, "data.yaml") == 0 ||
                                 strcmp(name, "data.yml") == 0
                           : is_data_file(name);
-    if (!data && !has_end(name, ".rego"))
+    if (!has_end(name, ".rego") && (!data || w->o->policies_only))
         return OK;
     return load_file(w->f, place, b.ptr, err);
 }
@@ -374,12 +453,86 @@ static STATUS read_roots(struct tool_files *f, const char *dir, value *out, stru
     return OK;
 }
 
+static size_t root_count(const struct tool_bundle *b)
+{
+    return value_is_array(b->roots) ? value_len(b->roots) : 1;
+}
+
+static struct str root_at(const struct tool_bundle *b, size_t i)
+{
+    return value_is_array(b->roots) ? value_str(value_at(b->roots, i)) : STR_EMPTY;
+}
+
+static bool has_empty_root(const struct tool_bundle *b)
+{
+    bool any = false;
+    for (size_t i = 0; i < root_count(b); i++)
+        any |= root_at(b, i).len == 0;
+    return any;
+}
+
+static STATUS overlap(const struct tool_options *o, const struct tool_bundle *a,
+                      const struct tool_bundle *b, struct str x, struct str y, struct error *err)
+{
+    const char *when = strcmp(o->command, "test") == 0 || strcmp(o->command, "check") == 0
+                           ? ""
+                           : "bundle activation failed: ";
+    bool first = has_empty_root(a);
+    bool second = has_empty_root(b);
+    if (first || second)
+        error_set(err,
+                  "%sbundles [%s, %s] have overlapping roots and cannot be activated "
+                  "simultaneously because bundle(s) [%s%s%s] specify empty root paths ('') which "
+                  "overlap with any other bundle root",
+                  when, QUOTED(a->path), QUOTED(b->path), first ? QUOTED(a->path) : "",
+                  first && second ? ", " : "", second ? QUOTED(b->path) : "");
+    else
+        error_set(err,
+                  "%sdetected overlapping roots in manifests for these bundles: [%s, %s] (%s "
+                  "overlaps %s)",
+                  when, QUOTED(a->path), QUOTED(b->path), QUOTED(x), QUOTED(y));
+    return ERR_INVALID;
+}
+
+/* Nothing of data may be of two bundles: neither would have the last word on it. */
+static STATUS note_bundle(struct tool_files *f, const struct tool_options *o, const char *path,
+                          value roots, bool *again, struct error *err)
+{
+    if (f->bundle_count == TOOL_BUNDLES_MAX) {
+        error_set(err, "there are more than %d bundles", TOOL_BUNDLES_MAX);
+        return ERR_LIMIT;
+    }
+    struct tool_bundle b = {arena_str(&f->arena, str_of(path)), roots};
+    if (b.path.ptr == NULL)
+        return error_nomem(err);
+    for (size_t k = 0; k < f->bundle_count && !*again; k++)
+        *again = str_equal(f->bundles[k].path, b.path);
+    for (size_t k = 0; k < f->bundle_count && !*again; k++) {
+        const struct tool_bundle *a = &f->bundles[k];
+        for (size_t i = 0; i < root_count(a); i++)
+            for (size_t j = 0; j < root_count(&b); j++) {
+                struct str x = root_at(a, i);
+                struct str y = root_at(&b, j);
+                if (owns(x, y) || owns(y, x))
+                    return overlap(o, a, &b, x, y, err);
+            }
+    }
+    if (!*again)
+        f->bundles[f->bundle_count++] = b;
+    return OK;
+}
+
 static STATUS load_tree(struct tool_files *f, const struct tool_options *o, struct place *place,
                         const char *path, bool bundle, struct error *err)
 {
     value roots = VALUE_UNDEFINED;
     enum status st = read_roots(f, path, &roots, err);
     if (st != OK)
+        return st;
+    bool known = false;
+    if (bundle)
+        st = note_bundle(f, o, path, roots, &known, err);
+    if (st != OK || known)
         return st;
     struct walk w = {f, o, bundle};
     if (!value_is_array(roots))
@@ -400,7 +553,9 @@ static STATUS load_tree(struct tool_files *f, const struct tool_options *o, stru
     if (st != OK)
         return st;
     struct place root = {.len = 0};
-    return add_data(f, &root, own, path, err);
+    bool again = false;
+    st = note_file(f, &root, path, &again, err);
+    return st != OK || again ? st : add_data(f, &root, own, path, err);
 }
 
 /* ---- the command line's words ---- */
@@ -438,6 +593,13 @@ STATUS tool_load(struct tool_files *f, const struct tool_options *o, const char 
     }
     if (S_ISDIR(sb.st_mode))
         return load_tree(f, o, &place, path, bundle, err);
+    if (bundle) {
+        error_set(err, "bundle %s: a bundle is a folder here, and no archive or file",
+                  QUOTED(str_of(path)));
+        return ERR_UNSUPPORTED;
+    }
+    if (o->policies_only && !has_end(path, ".rego"))
+        return OK;
     if (!has_end(path, ".rego") && !is_data_file(path)) {
         error_set(err, "%s: unrecognized file", QUOTED(str_of(path)));
         return ERR_UNSUPPORTED;
@@ -467,6 +629,8 @@ STATUS tool_load_input(struct tool_files *f, const struct tool_options *o, value
     if (path != NULL && strncmp(path, "file://", 7) == 0)
         path += 7;
     enum status st = o->stdin_input ? tool_read_stdin(&b, err) : tool_read(path, &b, err);
+    if (st == ERR_NOT_FOUND)
+        error_set(err, "open %s: no such file or directory", QUOTED(str_of(path)));
     if (st != OK)
         return st;
     st = tool_parse_document(&f->arena, buf_str(&b), out, err);

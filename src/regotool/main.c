@@ -50,7 +50,8 @@ int regotool_main(int argc, char **argv, const char *version)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
-        CLEANUP(tool_options_done) struct tool_options o = {.command = commands[i].name};
+        CLEANUP(tool_options_done)
+        struct tool_options o = {.command = commands[i].name, .max_errors = 10, .benchmem = true};
         o.fail = strcmp(o.command, "bench") == 0; /* OPA's default there */
         int status = tool_options_read(argc - 1, argv + 1, &o);
         return status >= 0 ? status : commands[i].run(&o);

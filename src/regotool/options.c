@@ -21,7 +21,7 @@ enum {
     R = 128, /* repl */
 };
 
-enum option_kind { FLAG, LIST, TEXT, NUMBER, REAL, DURATION, FORMAT };
+enum option_kind { FLAG, LIST, TEXT, NUMBER, REAL, DURATION, FORMAT, WORD };
 
 #define AT(member) offsetof(struct tool_options, member)
 
@@ -32,6 +32,7 @@ struct tool_option {
     unsigned commands;
     size_t at;
     const char *what;
+    const char *words; /* of a WORD: what it may be, apart by spaces */
 };
 
 static const struct tool_option options[] = {
@@ -52,6 +53,16 @@ static const struct tool_option options[] = {
     {"strict", 'S', FLAG, E | C | D, AT(strict), "unused locals and imports are errors"},
     {"disable-indexing", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
     {"disable-early-exit", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
+    {"optimize", 'O', NUMBER, E, AT(unused_number), "taken for OPA's sake"},
+    {"entrypoint", 'e', TEXT, E, AT(unused_text), "taken for OPA's sake"},
+    {"unknowns", 'u', TEXT, E | B, AT(unused_text), "taken for OPA's sake"},
+    {"pretty-limit", 0, NUMBER, E, AT(unused_number), "taken for OPA's sake"},
+    {"var-values", 0, FLAG, E | T, AT(unused_flag), "taken for OPA's sake"},
+    {"nondeterminstic-builtins", 0, FLAG, E, AT(unused_flag), "taken for OPA's sake"},
+    {"target", 't', WORD, E | T | B, 0, "rego: there is no other", "rego"},
+    {"explain", 0, WORD, E, 0, "off: see rego explain", "off"},
+    {"explain", 0, WORD, T, 0, "taken for OPA's sake: -v tells why tests failed",
+     "fails full notes debug"},
     {"optimize-store-for-read-speed", 0, FLAG, E | B, AT(unused_flag), "taken for OPA's sake"},
     {"strict-builtin-errors", 0, FLAG, E | X | B, AT(strict_builtin_errors),
      "a built-in function's error ends the evaluation"},
@@ -62,17 +73,25 @@ static const struct tool_option options[] = {
      "allow import future.keywords.and and .or"},
     {"timeout", 0, DURATION, E | T | X | B, AT(timeout_ns),
      "end the evaluation after, e.g., 5s or 100ms"},
+    {"max-errors", 'm', NUMBER, C | T, AT(max_errors), "errors of compiling to tell of; 0: all"},
     {"claims", 0, TEXT, E | C, AT(schema), "claims that exist, JSON: others get a warning"},
     {"verbose", 'v', FLAG, T, AT(verbose), "show passing tests, and why others failed"},
     {"run", 'r', TEXT, T, AT(run), "only tests whose name holds this regular expression"},
+    {"coverage", 0, FLAG, E, AT(coverage), "report the lines that were evaluated"},
+    {"metrics", 0, FLAG, E, AT(metrics), "report how long each step took"},
+    {"instrument", 0, FLAG, E, AT(metrics), "the same"},
+    {"show-builtin-errors", 0, FLAG, E, AT(show_builtin_errors),
+     "go on after errors of built-in functions, and tell of them"},
     {"coverage", 'c', FLAG, T, AT(coverage), "report the lines that were evaluated"},
     {"threshold", 0, REAL, T, AT(threshold), "fail when coverage is less than this percentage"},
     {"exit-zero-on-skipped", 'z', FLAG, T, AT(exit_zero), "skipped tests are no failures"},
     {"fail-on-empty", 0, FLAG, T, AT(fail_on_empty), "status 1 when no test was run"},
     {"parallel", 'p', NUMBER, T, AT(unused_number), "taken for OPA's sake: tests run one by one"},
     {"count", 0, NUMBER, T | B, AT(count), "repetitions"},
-    {"benchmem", 0, FLAG, B, AT(unused_flag), "taken for OPA's sake"},
+    {"bench", 0, FLAG, T, AT(bench), "measure each test that passes"},
+    {"benchmem", 0, FLAG, T | B, AT(benchmem), "tell of memory as well (default)"},
     {"metrics", 0, FLAG, B, AT(unused_flag), "taken for OPA's sake"},
+    {"evaluations", 0, NUMBER, B, AT(evaluations), "so many, and not for a second"},
     {"threads", 0, NUMBER, B, AT(threads), "evaluate on this many threads"},
     {"write", 'w', FLAG, F, AT(write), "replace the file's text"},
     {"list", 'l', FLAG, F, AT(list), "only name the files that would change"},
@@ -80,6 +99,7 @@ static const struct tool_option options[] = {
     {"diff", 'd', FLAG, F, AT(diff), "show what would change"},
     {"rego-v1", 0, FLAG, F, AT(rego_v1), "make v0 policies good for both versions"},
     {"v0-v1", 0, FLAG, F, AT(rego_v1), "the same"},
+    {"v0-v1", 0, FLAG, C, AT(rego_v1), "policies must be good for both versions"},
     {"check-result", 0, FLAG, F, AT(unused_flag), "taken for OPA's sake"},
     {"drop-v0-imports", 0, FLAG, F, AT(drop_v0_imports), "leave out imports that v1 does not need"},
 };
@@ -95,9 +115,9 @@ static const struct {
 };
 
 static const char *const format_names[] = {
-    [FORMAT_JSON] = "json",     [FORMAT_VALUES] = "values", [FORMAT_BINDINGS] = "bindings",
-    [FORMAT_PRETTY] = "pretty", [FORMAT_RAW] = "raw",       [FORMAT_DISCARD] = "discard",
-    [FORMAT_TEXT] = "text",
+    [FORMAT_JSON] = "json",     [FORMAT_VALUES] = "values",   [FORMAT_BINDINGS] = "bindings",
+    [FORMAT_PRETTY] = "pretty", [FORMAT_RAW] = "raw",         [FORMAT_DISCARD] = "discard",
+    [FORMAT_TEXT] = "text",     [FORMAT_GOBENCH] = "gobench",
 };
 
 /* Forms that a command has; the first is its default. */
@@ -110,9 +130,9 @@ static const struct {
      {FORMAT_JSON, FORMAT_VALUES, FORMAT_BINDINGS, FORMAT_PRETTY, FORMAT_RAW, FORMAT_DISCARD},
      6},
     {C, {FORMAT_PRETTY, FORMAT_JSON}, 2},
-    {T, {FORMAT_PRETTY, FORMAT_JSON}, 2},
+    {T, {FORMAT_PRETTY, FORMAT_JSON, FORMAT_GOBENCH}, 3},
     {X, {FORMAT_TEXT, FORMAT_JSON}, 2},
-    {B, {FORMAT_PRETTY, FORMAT_JSON}, 2},
+    {B, {FORMAT_PRETTY, FORMAT_JSON, FORMAT_GOBENCH}, 3},
 };
 
 static unsigned letter_of(const char *command, const char **arguments)
@@ -126,10 +146,33 @@ static unsigned letter_of(const char *command, const char **arguments)
     return 0;
 }
 
-static int wrong(const struct tool_options *o, const char *what, const char *arg)
+static void put_forms(FILE *out, unsigned command)
 {
-    fprintf(stderr, "rego %s: %s: %s\ntry `rego %s --help`\n", o->command, what,
-            QUOTED(str_of(arg)), o->command);
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        for (size_t k = 0; forms[i].command == command && k < forms[i].count; k++)
+            fprintf(out, "%s%s%s", k == 0 ? "one of {" : ",", format_names[forms[i].formats[k]],
+                    k + 1 == forms[i].count ? "}" : "");
+}
+
+/* Why it is no value of the option. */
+static int wrong(const struct tool_options *o, unsigned command, const struct tool_option *x,
+                 const char *arg)
+{
+    static const char *const wanted[] = {
+        [FLAG] = "true or false",
+        [NUMBER] = "a number",
+        [REAL] = "a number",
+        [DURATION] = "a duration like \"30s\" or \"5m\"",
+    };
+    fprintf(stderr, "rego %s: invalid argument \"%s\" for --%s: must be ", o->command,
+            QUOTED(str_of(arg)), x->name);
+    if (x->kind == WORD)
+        fprintf(stderr, "one of {%s}", x->words);
+    else if (x->kind == FORMAT)
+        put_forms(stderr, command);
+    else
+        fputs(wanted[x->kind], stderr);
+    fprintf(stderr, "\ntry `rego %s --help`\n", o->command);
     return EXIT_USAGE;
 }
 
@@ -140,7 +183,8 @@ static void help(const struct tool_options *o, unsigned command, const char *arg
         const struct tool_option *x = &options[i];
         if ((x->commands & command) == 0)
             continue;
-        static const char *const arg[] = {"", " ARG", " ARG", " N", " N", " TIME", " FORM"};
+        static const char *const arg[] = {"",   " ARG",  " ARG",  " N",
+                                          " N", " TIME", " FORM", " WORD"};
         char left[64];
         snprintf(left, sizeof(left), "%c%c%s --%s%s", x->letter ? '-' : ' ',
                  x->letter ? x->letter : ' ', x->letter ? "," : " ", x->name, arg[x->kind]);
@@ -212,6 +256,18 @@ static bool read_format(struct tool_options *o, unsigned command, const char *te
     return false;
 }
 
+static bool is_one_of(const char *words, const char *arg)
+{
+    struct str all = str_of(words);
+    for (size_t at = 0; at <= all.len;) {
+        size_t end = str_find(all, ' ', at);
+        if (str_equal(str_slice(all, at, end - at), str_of(arg)))
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
 static bool set(struct tool_options *o, unsigned command, const struct tool_option *x,
                 const char *arg)
 {
@@ -235,6 +291,8 @@ static bool set(struct tool_options *o, unsigned command, const struct tool_opti
         return end != arg && *end == '\0';
     case DURATION:
         return read_duration(arg, at);
+    case WORD: /* what changes nothing: the one thing that there is */
+        return is_one_of(x->words, arg);
     case FORMAT:
         return read_format(o, command, arg);
     }
@@ -281,11 +339,11 @@ int tool_options_read(int argc, char **argv, struct tool_options *o)
             return EXIT_USAGE;
         }
         if (!set(o, command, &options[i], optarg))
-            return wrong(o, options[i].name, optarg == NULL ? "" : optarg);
+            return wrong(o, command, &options[i], optarg == NULL ? "" : optarg);
     }
     for (int i = optind; i < argc; i++)
         if (!add_item(&o->arguments, argv[i]))
-            return wrong(o, "out of memory", argv[i]);
+            return EXIT_FAILED;
     return -1;
 }
 

@@ -7,6 +7,7 @@
 #include "regotool/regotool_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "value/json.h"
 
@@ -107,11 +108,23 @@ void tool_write_json(FILE *out, value v, bool pretty)
 
 /* ---- errors ---- */
 
+/* A string as Go writes it, with < > & as escapes. */
+static void add_text(struct json_writer *w, struct str s)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, TOOL_FILE_MAX);
+    value v = value_string(&a, s);
+    if (value_is_defined(v))
+        add_value(w, v);
+    else
+        w->failed = ERR_NOMEM;
+}
+
 static void add_error(struct json_writer *w, const struct tool_error *e)
 {
     json_object_begin(w);
     json_key(w, "message");
-    json_string(w, e->message);
+    add_text(w, e->message);
     if (e->code != NULL) {
         json_key(w, "code");
         json_cstring(w, e->code);
@@ -131,12 +144,21 @@ static void add_error(struct json_writer *w, const struct tool_error *e)
         json_key(w, "details");
         json_object_begin(w);
         json_key(w, "line");
-        json_string(w, e->line);
+        add_text(w, e->line);
         json_key(w, "idx");
-        json_int(w, (int64_t)e->col - 1);
+        json_int(w, e->line_at);
         json_object_end(w);
     }
     json_object_end(w);
+}
+
+static void add_errors(struct json_writer *w, const struct tool_errors *errors)
+{
+    json_key(w, "errors");
+    json_array_begin(w);
+    for (size_t i = 0; i < errors->len; i++)
+        add_error(w, &errors->items[i]);
+    json_array_end(w);
 }
 
 void tool_write_errors_json(FILE *out, const struct tool_errors *errors)
@@ -146,11 +168,7 @@ void tool_write_errors_json(FILE *out, const struct tool_errors *errors)
     struct json_writer w;
     json_begin(&w, &b);
     json_object_begin(&w);
-    json_key(&w, "errors");
-    json_array_begin(&w);
-    for (size_t i = 0; i < errors->len; i++)
-        add_error(&w, &errors->items[i]);
-    json_array_end(&w);
+    add_errors(&w, errors);
     json_object_end(&w);
     finish_json(out, &w, &b);
 }
@@ -159,17 +177,18 @@ void tool_write_errors_json(FILE *out, const struct tool_errors *errors)
 static void put_excerpt(FILE *out, const struct tool_error *e)
 {
     fprintf(out, "\t%.*s\n\t", STR_ARG(e->line));
-    for (uint32_t i = 1; i < e->col; i++)
-        fputc(i <= e->line.len && e->line.ptr[i - 1] == '\t' ? '\t' : ' ', out);
+    for (uint32_t i = 0; i < e->line_at; i++)
+        fputc(e->line.ptr[i] == '\t' ? '\t' : ' ', out);
     fputs("^\n", out);
 }
 
 void tool_write_errors_text(FILE *out, const struct tool_errors *errors)
 {
+    const char *when = errors->loading ? " during loading" : "";
     if (errors->len == 1)
-        fputs("1 error occurred: ", out);
+        fprintf(out, "1 error occurred%s: ", when);
     else
-        fprintf(out, "%zu errors occurred:\n", errors->len);
+        fprintf(out, "%zu errors occurred%s:\n", errors->len, when);
     for (size_t i = 0; i < errors->len; i++) {
         const struct tool_error *e = &errors->items[i];
         if (e->has_location && e->file.len > 0)
@@ -214,34 +233,81 @@ static void add_expression(struct json_writer *w, value e)
     json_object_end(w);
 }
 
-static void write_result_json(FILE *out, value set)
+static const char *const timer_names[TIMER_COUNT] = {
+    [TIMER_LOAD] = "timer_rego_load_files_ns",
+    [TIMER_MODULE_COMPILE] = "timer_rego_module_compile_ns",
+    [TIMER_MODULE_PARSE] = "timer_rego_module_parse_ns",
+    [TIMER_QUERY_COMPILE] = "timer_rego_query_compile_ns",
+    [TIMER_QUERY_EVAL] = "timer_rego_query_eval_ns",
+};
+
+static void add_metrics(struct json_writer *w, const int64_t *timers_ns)
+{
+    if (timers_ns == NULL)
+        return;
+    json_key(w, "metrics");
+    json_object_begin(w);
+    for (size_t i = 0; i < TIMER_COUNT; i++) {
+        json_key(w, timer_names[i]);
+        json_int(w, timers_ns[i]);
+    }
+    json_object_end(w);
+}
+
+static void add_coverage(struct json_writer *w, struct str coverage)
+{
+    if (coverage.len == 0)
+        return;
+    json_key(w, "coverage");
+    json_raw(w, coverage);
+}
+
+static void add_results(struct json_writer *w, value set)
+{
+    json_key(w, "result");
+    json_array_begin(w);
+    for (size_t i = 0; i < value_len(set); i++) {
+        value result = value_at(set, i);
+        value bindings = value_get_lit(result, "bindings");
+        json_object_begin(w);
+        json_key(w, "expressions");
+        json_array_begin(w);
+        for (size_t k = 0; k < expression_count(result); k++)
+            add_expression(w, value_at(value_get_lit(result, "expressions"), k));
+        json_array_end(w);
+        if (value_len(bindings) > 0) {
+            json_key(w, "bindings");
+            add_value(w, bindings);
+        }
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+/* OPA's orders of members: those of its report, and of the names when the result is discarded. */
+static void write_report_json(FILE *out, value set, const struct tool_report *r, bool discard)
 {
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, OUTPUT_MAX);
     struct json_writer w;
     json_begin(&w, &b);
     json_object_begin(&w);
-    if (value_len(set) > 0) {
+    if (discard)
+        add_coverage(&w, r->coverage);
+    if (r->errors != NULL && r->errors->len > 0)
+        add_errors(&w, r->errors);
+    if (discard)
+        add_metrics(&w, r->timers_ns);
+    if (value_len(set) > 0 && discard) {
         json_key(&w, "result");
-        json_array_begin(&w);
+        json_cstring(&w, "discarded");
+    } else if (value_len(set) > 0) {
+        add_results(&w, set);
     }
-    for (size_t i = 0; i < value_len(set); i++) {
-        value result = value_at(set, i);
-        value bindings = value_get_lit(result, "bindings");
-        json_object_begin(&w);
-        json_key(&w, "expressions");
-        json_array_begin(&w);
-        for (size_t k = 0; k < expression_count(result); k++)
-            add_expression(&w, value_at(value_get_lit(result, "expressions"), k));
-        json_array_end(&w);
-        if (value_len(bindings) > 0) {
-            json_key(&w, "bindings");
-            add_value(&w, bindings);
-        }
-        json_object_end(&w);
+    if (!discard) {
+        add_metrics(&w, r->timers_ns);
+        add_coverage(&w, r->coverage);
     }
-    if (value_len(set) > 0)
-        json_array_end(&w);
     json_object_end(&w);
     finish_json(out, &w, &b);
 }
@@ -363,6 +429,49 @@ static void write_table(FILE *out, value set)
     rule_line(out, columns, n, (const char *const[]){"└", "┴", "┘"});
 }
 
+void tool_write_pairs(FILE *out, const struct tool_pair *title, const struct tool_pair *rows,
+                      size_t n, bool right)
+{
+    struct column columns[2] = {{.width = 0}, {.width = 0}};
+    for (size_t i = 0; i < n + (title != NULL); i++) {
+        const struct tool_pair *p = i < n ? &rows[i] : title;
+        size_t widths[2] = {strlen(p->name), strlen(p->value)};
+        for (size_t c = 0; c < 2; c++)
+            columns[c].width = widths[c] > columns[c].width ? widths[c] : columns[c].width;
+    }
+    rule_line(out, columns, 2, (const char *const[]){"┌", "┬", "┐"});
+    if (title != NULL) {
+        write_cell(out, str_of(title->name), columns[0].width, true);
+        write_cell(out, str_of(title->value), columns[1].width, true);
+        fputs("│\n", out);
+        rule_line(out, columns, 2, (const char *const[]){"├", "┼", "┤"});
+    }
+    for (size_t i = 0; i < n; i++) {
+        write_cell(out, str_of(rows[i].name), columns[0].width, false);
+        if (right)
+            fprintf(out, "│ %*s │\n", (int)columns[1].width, rows[i].value);
+        else
+            fprintf(out, "│ %-*s │\n", (int)columns[1].width, rows[i].value);
+    }
+    rule_line(out, columns, 2, (const char *const[]){"└", "┴", "┘"});
+}
+
+static void write_tables(FILE *out, const struct tool_report *r)
+{
+    struct tool_pair rows[TIMER_COUNT];
+    for (size_t i = 0; r->timers_ns != NULL && i < TIMER_COUNT; i++) {
+        rows[i].name = timer_names[i];
+        snprintf(rows[i].value, sizeof(rows[i].value), "%lld", (long long)r->timers_ns[i]);
+    }
+    if (r->timers_ns != NULL)
+        tool_write_pairs(out, &(struct tool_pair){"Metric", "Value"}, rows, TIMER_COUNT, false);
+    if (r->coverage.len > 0) {
+        rows[0].name = "Overall Coverage";
+        snprintf(rows[0].value, sizeof(rows[0].value), "%.2f", r->covered);
+        tool_write_pairs(out, NULL, rows, 1, false);
+    }
+}
+
 static bool all_boolean(value result)
 {
     for (size_t i = 0; i < expression_count(result); i++)
@@ -387,16 +496,28 @@ static void write_pretty(FILE *out, value set)
 
 void tool_write_results(FILE *out, value set, enum tool_format format)
 {
+    tool_write_report(out, set, format, &(struct tool_report){.errors = NULL});
+}
+
+void tool_write_report(FILE *out, value set, enum tool_format format, const struct tool_report *r)
+{
+    if (format == FORMAT_JSON || format == FORMAT_DISCARD) {
+        write_report_json(out, set, r, format == FORMAT_DISCARD);
+        return;
+    }
+    if (r->errors != NULL && r->errors->len > 0) {
+        tool_write_errors_text(stderr, r->errors); /* in the place of the result */
+        return;
+    }
     switch (format) {
     case FORMAT_PRETTY:
     case FORMAT_TEXT:
         write_pretty(out, set);
+        write_tables(out, r);
         return;
     case FORMAT_DISCARD:
-        fputs(value_len(set) == 0 ? "{}\n" : "{\n  \"result\": \"discarded\"\n}\n", out);
-        return;
     case FORMAT_JSON:
-        write_result_json(out, set);
+    case FORMAT_GOBENCH:
         return;
     case FORMAT_VALUES:
     case FORMAT_BINDINGS:

@@ -22,6 +22,7 @@ enum tool_format {
     FORMAT_RAW,
     FORMAT_DISCARD,
     FORMAT_TEXT,
+    FORMAT_GOBENCH,
 };
 
 struct tool_list {
@@ -41,16 +42,22 @@ struct tool_options {
     bool strict, strict_builtin_errors;
     bool v0, v1;
     bool verbose, coverage, exit_zero, fail_on_empty;
+    bool metrics, show_builtin_errors;
     bool bundle_mode;
+    bool policies_only; /* documents are left alone */
     bool write, list, diff, rego_v1, drop_v0_imports;
     double threshold;
-    int64_t timeout_ns; /* 0: none */
-    uint64_t count;     /* of repetitions */
+    int64_t timeout_ns;   /* 0: none */
+    uint64_t count;       /* of repetitions */
+    uint64_t evaluations; /* in a benchmark; 0: for a second */
     uint64_t threads;
     bool experimental;
     bool unused_flag; /* options of OPA's that change nothing here */
     uint64_t unused_number;
-    const char *schema; /* claims that exist: --claims */
+    const char *unused_text;
+    bool bench, benchmem;
+    const char *schema;  /* claims that exist: --claims */
+    uint64_t max_errors; /* 0: all */
 };
 
 /* -1: go on; else the exit status. */
@@ -63,12 +70,38 @@ struct tool_module {
     value roots; /* of its bundle; undefined: anything is permitted */
 };
 
+/* What --metrics tells of, in the order of the names. */
+enum tool_timer {
+    TIMER_LOAD,
+    TIMER_MODULE_COMPILE,
+    TIMER_MODULE_PARSE,
+    TIMER_QUERY_COMPILE,
+    TIMER_QUERY_EVAL,
+    TIMER_COUNT,
+};
+
+/* A file that was loaded, or a bundle with roots. */
+struct tool_file {
+    struct str key, path;
+    value doc; /* where it lies in data; undefined: it is a policy */
+};
+
+#define TOOL_BUNDLES_MAX 64
+
 /* Everything that -d, -b and -i name. */
 struct tool_files {
     struct arena arena;
     struct tool_module *modules;
     size_t module_count, module_cap;
-    value data; /* an object */
+    value data;              /* an object */
+    struct tool_file *files; /* in the arena */
+    size_t file_count, file_cap;
+    struct tool_bundle {
+        struct str path;
+        value roots; /* undefined: all of data */
+    } bundles[TOOL_BUNDLES_MAX];
+    size_t bundle_count;
+    int64_t timers_ns[TIMER_COUNT];
 };
 
 void tool_files_init(struct tool_files *f);
@@ -81,14 +114,19 @@ struct tool_error {
     struct str file;
     uint32_t row, col;
     bool has_location;
-    struct str line; /* of a parse error: the text of its line; ptr NULL: none */
+    struct str line;  /* of a parse error: the text of its line; ptr NULL: none */
+    uint32_t line_at; /* of that line, where the error is; 0: at its beginning */
 };
 
-/* As many as the compiler reports, and one. */
+/* The list grows in the arena that its texts are in. */
 struct tool_errors {
-    struct tool_error items[16];
-    size_t len;
+    struct tool_error *items;
+    size_t len, cap;
+    bool loading; /* met before compiling: OPA's heading says so */
 };
+
+/* Text and place of a parse error's line; `text` is where it was found, and outlives `e`. */
+void tool_error_excerpt(struct tool_error *e, struct str text);
 
 /* Texts are copied into the arena; what finds no room is dropped. */
 void tool_error_text(struct tool_errors *e, struct arena *a, const char *text);
@@ -137,6 +175,38 @@ void tool_write_errors_text(FILE *out, const struct tool_errors *errors);
 void tool_write_json(FILE *out, value v, bool pretty);
 /* A result set in one of OPA's forms. */
 void tool_write_results(FILE *out, value set, enum tool_format format);
+
+struct json_writer;
+/* What `eval` may add to a result set. */
+struct tool_report {
+    const struct tool_errors *errors; /* of built-in functions; NULL or empty: none */
+    const int64_t *timers_ns;         /* NULL: none */
+    struct str coverage;              /* JSON text; empty: none */
+    double covered;                   /* per cent */
+};
+/* A result set with that, in the forms that have a place for it. */
+void tool_write_report(FILE *out, value set, enum tool_format format, const struct tool_report *r);
+
+/* Two columns, the second to the left, or to the right when it is of numbers alone. */
+struct tool_pair {
+    const char *name;
+    char value[32];
+};
+void tool_write_pairs(FILE *out, const struct tool_pair *title, const struct tool_pair *rows,
+                      size_t n, bool right);
+
+/* Lines that `ctx` reached of `policy`, as OPA's JSON, and how many per cent they are. */
+STATUS tool_write_coverage(struct json_writer *w, const struct rego_ctx *ctx,
+                           const struct rego_policy *policy, double *percent);
+
+/* Go's line of a benchmark, as OPA prints it; `extra_ns` under the name of OPA's metric, 0: none.
+ */
+struct tool_measured {
+    uint64_t count;
+    double total_ns, extra_ns;
+    size_t bytes; /* an evaluation */
+};
+void tool_write_gobench(FILE *out, struct str name, const struct tool_measured *m, bool benchmem);
 
 /* JSON text, laid out. */
 void tool_write_compact(FILE *out, struct str json);

@@ -2,19 +2,30 @@
  * rego repl - evaluate line by line.
  *
  * A line is a query, or the definition of a rule, which joins the module
- * `repl`, or a command: package P, import P, show, unset, help, exit.
+ * `repl`, or a command: package P, import P, show, unset, help, exit.  What
+ * ends too soon goes on in the next line, up to an empty one; a rule with :=
+ * takes the place of those of its name, as OPA has it.
  */
 #include "regotool/regotool_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#define RULES_MAX 256
+
+struct rule {
+    struct str name, text; /* in the arena of the files */
+};
 
 struct repl {
     struct tool_options *o;
     struct tool_files *f;
     value input;
-    size_t loaded;    /* modules from files; ours comes behind them */
-    struct buf rules; /* of the module repl */
+    size_t loaded; /* modules from files; ours comes behind them */
+    struct rule rules[RULES_MAX];
+    size_t rule_count;
+    struct buf pending; /* lines of what did not end yet */
     char package[1024];
     const char *imports[64];
     size_t import_count;
@@ -26,7 +37,7 @@ static const char help_text[] =
     "  package a.b      queries see the rules of data.a.b\n"
     "  import data.a    queries see it as a\n"
     "  show             the rules that were defined here\n"
-    "  unset            forget them\n"
+    "  unset [NAME]     forget them, or those of a name\n"
     "  exit             end\n";
 
 static bool is_rule(struct str line)
@@ -37,14 +48,61 @@ static bool is_rule(struct str line)
            str_has_prefix(line, STR("default "));
 }
 
-static struct rego_policy *compile(struct repl *r, struct str extra, struct tool_errors *errors)
+/* The name that a rule begins with: f of "f(x) := 1". */
+static struct str rule_name(struct str line)
+{
+    if (str_has_prefix(line, STR("default ")))
+        line = str_trim(str_from(line, 8));
+    size_t n = 0;
+    while (n < line.len && (line.ptr[n] == '_' || (line.ptr[n] >= '0' && line.ptr[n] <= '9') ||
+                            ((line.ptr[n] | 0x20) >= 'a' && (line.ptr[n] | 0x20) <= 'z')))
+        n++;
+    return str_slice(line, 0, n);
+}
+
+/* x := 1 and f(a) := b, but no default and no set: there is only one of them. */
+static bool replaces(struct str line)
+{
+    const char *assign = memmem(line.ptr, line.len, ":=", 2);
+    const char *cond = memmem(line.ptr, line.len, " if ", 4);
+    return assign != NULL && (cond == NULL || assign < cond) &&
+           !str_has_prefix(line, STR("default "));
+}
+
+/* True: there was one. */
+static bool forget(struct repl *r, struct str name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->rule_count; i++)
+        if (!str_equal(r->rules[i].name, name))
+            r->rules[n++] = r->rules[i];
+    bool any = n < r->rule_count;
+    r->rule_count = n;
+    return any;
+}
+
+/* Something of the text is not complete, and nothing else is wrong with it. */
+static bool ends_too_soon(const struct tool_errors *errors)
+{
+    for (size_t i = 0; i < errors->len; i++)
+        if (memmem(errors->items[i].message.ptr, errors->items[i].message.len,
+                   "unexpected eof token", 20) != NULL)
+            return true;
+    return false;
+}
+
+/* Without the rules of the name `without`. */
+static struct rego_policy *compile(struct repl *r, struct str without, struct str extra,
+                                   struct tool_errors *errors)
 {
     CLEANUP(buf_done) struct buf text;
     buf_init(&text, TOOL_SOURCE_MAX);
     buf_add_format(&text, "package %s\n", r->package);
     for (size_t i = 0; i < r->import_count; i++)
         buf_add_format(&text, "import %s\n", r->imports[i]);
-    buf_add(&text, buf_str(&r->rules));
+    for (size_t i = 0; i < r->rule_count; i++)
+        if (without.len == 0 || !str_equal(r->rules[i].name, without))
+            buf_add_format(&text, "%.*s\n", STR_ARG(r->rules[i].text));
     buf_add(&text, extra);
     buf_add_byte(&text, '\n');
     r->f->modules[r->loaded] = (struct tool_module){
@@ -52,7 +110,7 @@ static struct rego_policy *compile(struct repl *r, struct str extra, struct tool
         .text = arena_str(&r->f->arena, buf_str(&text)),
         .roots = VALUE_UNDEFINED,
     };
-    bool own = r->rules.len > 0 || extra.len > 0;
+    bool own = r->rule_count > 0 || extra.len > 0;
     r->f->module_count = r->loaded + own;
     struct rego_options options = tool_rego_options(r->o);
     struct rego_policy *policy = NULL;
@@ -60,27 +118,38 @@ static struct rego_policy *compile(struct repl *r, struct str extra, struct tool
     return policy;
 }
 
-static bool define(struct repl *r, struct str line)
+enum said { DONE, NO_RULE, NOT_YET };
+
+static enum said define(struct repl *r, struct str line)
 {
     struct tool_errors errors = {.len = 0};
-    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = compile(r, line, &errors);
+    struct str name = rule_name(line);
+    struct str without = replaces(line) ? name : STR_EMPTY;
+    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = compile(r, without, line, &errors);
     if (policy == NULL)
-        return false;
-    buf_add(&r->rules, line);
-    buf_add_byte(&r->rules, '\n');
-    printf("Rule defined in package %s.\n", r->package);
-    return true;
+        return ends_too_soon(&errors) ? NOT_YET : NO_RULE;
+    bool again = without.len > 0 && forget(r, name);
+    struct rule rule = {arena_str(&r->f->arena, name), arena_str(&r->f->arena, line)};
+    if (r->rule_count == RULES_MAX || rule.name.ptr == NULL || rule.text.ptr == NULL) {
+        puts("There is no room for more rules.");
+        return DONE;
+    }
+    r->rules[r->rule_count++] = rule;
+    printf("Rule '%.*s' %s in package %s. Type 'show' to see rules.\n", STR_ARG(name),
+           again ? "re-defined" : "defined", r->package);
+    return DONE;
 }
 
-static void evaluate(struct repl *r, struct str line)
+static enum said evaluate(struct repl *r, struct str line, bool last)
 {
     struct tool_errors errors = {.len = 0};
-    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = compile(r, STR_EMPTY, &errors);
+    CLEANUP(rego_policy_cleanup)
+    struct rego_policy *policy = compile(r, STR_EMPTY, STR_EMPTY, &errors);
     struct rego_limits limits = tool_limits(r->o);
     CLEANUP(rego_ctx_cleanup) struct rego_ctx *ctx = policy == NULL ? NULL : rego_ctx_new(&limits);
     if (ctx == NULL) {
         tool_write_errors_text(stdout, &errors);
-        return;
+        return DONE;
     }
     struct str imports[64];
     struct rego_eval params = {
@@ -97,12 +166,38 @@ static void evaluate(struct repl *r, struct str line)
     value set = VALUE_UNDEFINED;
     if (rego_eval_query(ctx, &params, line, &set) == OK) {
         tool_write_results(stdout, set, FORMAT_PRETTY);
-        return;
+        return DONE;
     }
     struct rego_errors found = rego_ctx_errors(ctx);
-    for (size_t i = 0; i < found.len; i++)
+    for (size_t i = 0; i < found.len; i++) {
         tool_error_rego(&errors, &r->f->arena, &found.items[i]);
+        if (errors.len > i && found.items[i].file.len == 0)
+            tool_error_excerpt(&errors.items[i], line);
+    }
+    if (!last && ends_too_soon(&errors))
+        return NOT_YET;
     tool_write_errors_text(stdout, &errors);
+    return DONE;
+}
+
+static void show(const struct repl *r)
+{
+    printf("package %s\n", r->package);
+    for (size_t i = 0; i < r->import_count; i++)
+        printf("import %s\n", r->imports[i]);
+    for (size_t i = 0; i < r->rule_count; i++)
+        printf("%.*s\n", STR_ARG(r->rules[i].text));
+}
+
+/* Unless the others need it. */
+static void unset(struct repl *r, struct str name)
+{
+    struct tool_errors errors = {.len = 0};
+    CLEANUP(rego_policy_cleanup) struct rego_policy *policy = compile(r, name, STR_EMPTY, &errors);
+    if (policy == NULL)
+        tool_write_errors_text(stdout, &errors);
+    else if (!forget(r, name))
+        printf("There is no rule '%.*s' of yours.\n", STR_ARG(name));
 }
 
 /* True: the line was a command. */
@@ -114,9 +209,12 @@ static bool command(struct repl *r, struct str line, bool *end)
     if (str_is(line, "help")) {
         fputs(help_text, stdout);
     } else if (str_is(line, "show")) {
-        printf("package %s\n%.*s", r->package, STR_ARG(buf_str(&r->rules)));
+        show(r);
     } else if (str_is(line, "unset")) {
-        buf_reset(&r->rules);
+        r->rule_count = 0;
+    } else if (str_has_prefix(line, STR("unset "))) {
+        struct str name = str_trim(str_from(line, 6));
+        unset(r, name);
     } else if (str_has_prefix(line, STR("package "))) {
         struct str name = str_trim(str_from(line, 8));
         snprintf(r->package, sizeof(r->package), "%.*s", STR_ARG(name));
@@ -130,6 +228,27 @@ static bool command(struct repl *r, struct str line, bool *end)
     return true;
 }
 
+/* One line: `last` when nothing may follow that completes it. */
+static void take(struct repl *r, struct str line, bool last, bool *end)
+{
+    if (r->pending.len == 0 && command(r, line, end))
+        return;
+    if (line.len == 0)
+        last = true; /* an empty line ends what is not complete */
+    buf_add(&r->pending, line);
+    struct str text = arena_str(&r->f->arena, str_trim(buf_str(&r->pending)));
+    if (text.len == 0)
+        return;
+    enum said said = is_rule(text) ? define(r, text) : NO_RULE;
+    if (said == NO_RULE || (said == NOT_YET && last))
+        said = evaluate(r, text, last);
+    if (said == NOT_YET) {
+        buf_add_byte(&r->pending, '\n');
+        return;
+    }
+    buf_reset(&r->pending);
+}
+
 static void loop(struct repl *r)
 {
     char *line = NULL;
@@ -137,17 +256,12 @@ static void loop(struct repl *r)
     bool tty = isatty(STDIN_FILENO);
     for (;;) {
         if (tty)
-            fputs("> ", stdout);
+            fputs(r->pending.len > 0 ? "| " : "> ", stdout);
         fflush(stdout);
         ssize_t n = getline(&line, &cap, stdin);
-        if (n < 0)
-            break;
-        struct str s = str_trim(str_bytes(line, (size_t)n));
-        bool end = false;
-        if (s.len == 0)
-            continue;
-        if (!command(r, s, &end) && !(is_rule(s) && define(r, s)))
-            evaluate(r, s);
+        bool end = n < 0;
+        if (!end || r->pending.len > 0)
+            take(r, end ? STR_EMPTY : str_trim(str_bytes(line, (size_t)n)), end, &end);
         if (end)
             break;
     }
@@ -176,8 +290,8 @@ int tool_repl(struct tool_options *o)
     r.loaded = f.module_count;
     if (o->package != NULL)
         snprintf(r.package, sizeof(r.package), "%s", o->package);
-    buf_init(&r.rules, TOOL_SOURCE_MAX);
+    buf_init(&r.pending, TOOL_SOURCE_MAX);
     loop(&r);
-    buf_done(&r.rules);
+    buf_done(&r.pending);
     return EXIT_DONE;
 }

@@ -16,6 +16,7 @@
 
 #define TESTS_MAX 100000
 #define TEST_TIMEOUT_NS (5 * NS_PER_S)
+#define BENCH_TIMEOUT_NS (30 * NS_PER_S)
 
 struct test {
     struct str path, file;
@@ -25,26 +26,19 @@ struct test {
     bool cases; /* the name is followed by keys: test_p[note] */
 };
 
-struct line {
-    struct str file;
-    uint32_t row;
-    bool covered;
-};
-
 struct run {
     const struct tool_options *o;
     struct arena *arena;
     struct rego_policy *policy;
     struct rego_ctx *ctx;
     value data;
+    struct rego_indexes *indexes; /* of --bench */
     struct test *tests;
     size_t len, cap;
     size_t passed, failed, skipped, errors;
     bool dirty;
     struct str last_file;
     struct buf json;
-    struct line *lines;
-    size_t line_count, line_cap;
     value *cases; /* of the present test, as it goes: each an array of names */
     size_t case_count, case_cap;
     struct buf printed; /* by the present test */
@@ -83,11 +77,16 @@ static bool is_wanted(struct run *r, struct str path, bool *bad)
         .strict_errors = true,
     };
     value set = VALUE_UNDEFINED;
+    struct rego_limits limits = tool_limits(r->o);
+    limits.deadline_ns = 0; /* --timeout is for tests, and the last one's may have passed */
+    rego_ctx_set_limits(r->ctx, &limits);
     rego_ctx_reset(r->ctx);
     if (rego_eval_query(r->ctx, &params, STR("regex.match(input.p, input.s) == true"), &set) !=
         OK) {
         struct str why = rego_ctx_error(r->ctx)->message;
-        fprintf(stderr, "rego test: --run: %.*s\n", STR_ARG(why));
+        if (str_has_prefix(why, STR("regex.match: ")))
+            why = str_from(why, 13);
+        fprintf(stderr, "%.*s\n", STR_ARG(why));
         *bad = true;
         return false;
     }
@@ -266,6 +265,52 @@ static struct verdict run_test(struct run *r, const struct test *t)
     return v;
 }
 
+/* ---- measuring ---- */
+
+#define BENCH_NS (1 * NS_PER_S)
+
+/* --bench: a test that passed, again and again for a second. */
+static bool measure(struct run *r, const struct test *t, struct tool_measured *m)
+{
+    struct rego_eval params = {
+        .policy = r->policy, .input = VALUE_UNDEFINED, .data = r->data, .indexes = r->indexes};
+    struct rego_limits limits = tool_limits(r->o);
+    *m = (struct tool_measured){0};
+    int64_t start = clock_monotonic_ns();
+    limits.deadline_ns = start + (r->o->timeout_ns > 0 ? r->o->timeout_ns : BENCH_TIMEOUT_NS);
+    rego_ctx_set_limits(r->ctx, &limits);
+    while (m->total_ns < (double)BENCH_NS) {
+        value v = VALUE_UNDEFINED;
+        rego_ctx_reset(r->ctx);
+        int64_t before = clock_monotonic_ns();
+        if (rego_eval_path(r->ctx, &params, t->path, &v) != OK)
+            return false;
+        int64_t now = clock_monotonic_ns();
+        m->extra_ns += (double)(now - before);
+        m->total_ns = (double)(now - start);
+        m->count++;
+    }
+    m->bytes = rego_ctx_bytes(r->ctx);
+    return true;
+}
+
+/* "data.a_test.test_x" as Go's "BenchmarkDataATestTestX". */
+static struct str gobench_name(struct arena *a, struct str path)
+{
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 65536);
+    buf_add_cstr(&b, "Benchmark");
+    bool upper = true;
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.ptr[i];
+        bool part = c == '.' || c == '_';
+        if (!part)
+            buf_add_byte(&b, (uint8_t)(upper && c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c));
+        upper = part;
+    }
+    return buf_status(&b) == OK ? arena_str(a, buf_str(&b)) : path;
+}
+
 /* ---- telling ---- */
 
 static void duration(int64_t ns, char out[32])
@@ -386,7 +431,39 @@ static void json_cases(struct json_writer *w, struct arena *a, value v)
     json_object_end(w);
 }
 
-static void add_json(struct run *r, const struct test *t, const struct verdict *v)
+static void show_measured(struct run *r, const struct test *t, const struct tool_measured *m)
+{
+    struct str name = r->o->format == FORMAT_GOBENCH ? gobench_name(r->arena, t->path) : t->path;
+    tool_write_gobench(stdout, name, m, r->o->benchmem);
+    r->dirty = true;
+}
+
+static void json_measured(struct json_writer *w, const struct tool_measured *m)
+{
+    char text[32];
+    json_key(w, "benchmark_result");
+    json_object_begin(w);
+    json_key(w, "N");
+    json_int(w, (int64_t)m->count);
+    json_key(w, "T");
+    json_int(w, (int64_t)m->total_ns);
+    json_key(w, "Bytes");
+    json_int(w, 0);
+    json_key(w, "MemAllocs");
+    json_int(w, 0);
+    json_key(w, "MemBytes");
+    json_int(w, (int64_t)(m->count * m->bytes));
+    json_key(w, "Extra");
+    json_object_begin(w);
+    json_key(w, "timer_rego_query_eval_ns/op");
+    snprintf(text, sizeof(text), "%.3f", m->extra_ns / (double)m->count);
+    json_raw(w, str_of(text));
+    json_object_end(w);
+    json_object_end(w);
+}
+
+static void add_json(struct run *r, const struct test *t, const struct verdict *v,
+                     const struct tool_measured *m)
 {
     struct json_writer w;
     char again[16] = "";
@@ -430,118 +507,28 @@ static void add_json(struct run *r, const struct test *t, const struct verdict *
     }
     if (t->cases && value_is_object(v->result) && value_len(v->result) > 0)
         json_cases(&w, r->arena, v->result);
+    if (m != NULL)
+        json_measured(&w, m);
     json_object_end(&w);
     status_ignore(json_finish(&w));
-}
-
-/* ---- coverage ---- */
-
-static void add_line(void *user, struct str file, uint32_t row, bool covered)
-{
-    struct run *r = user;
-    if (r->line_count == r->line_cap) {
-        size_t cap = r->line_cap == 0 ? 256 : r->line_cap * 2;
-        struct line *more = realloc(r->lines, cap * sizeof(*more));
-        if (more == NULL) {
-            r->no_memory = true;
-            return;
-        }
-        r->lines = more;
-        r->line_cap = cap;
-    }
-    r->lines[r->line_count++] = (struct line){file, row, covered};
-}
-
-static int by_line(const void *x, const void *y)
-{
-    const struct line *a = x;
-    const struct line *b = y;
-    int c = str_compare(a->file, b->file);
-    return c != 0 ? c : a->row < b->row ? -1 : a->row > b->row;
-}
-
-/* Each line once, covered when anything of it was. */
-static void merge_lines(struct run *r)
-{
-    size_t n = 0;
-    if (r->line_count > 0)
-        qsort(r->lines, r->line_count, sizeof(*r->lines), by_line);
-    for (size_t i = 0; i < r->line_count; i++) {
-        if (n > 0 && by_line(&r->lines[n - 1], &r->lines[i]) == 0)
-            r->lines[n - 1].covered |= r->lines[i].covered;
-        else
-            r->lines[n++] = r->lines[i];
-    }
-    r->line_count = n;
-}
-
-static double percent(size_t part, size_t whole)
-{
-    return whole == 0 ? 100.0 : (double)part * 100.0 / (double)whole;
-}
-
-static void put_ranges(const struct line *lines, size_t len, bool covered, const char *key)
-{
-    bool any = false;
-    for (size_t i = 0; i < len; i++) {
-        if (lines[i].covered != covered)
-            continue;
-        size_t end = i;
-        while (end + 1 < len && lines[end + 1].covered == covered &&
-               lines[end + 1].row == lines[end].row + 1)
-            end++;
-        if (!any)
-            printf("      \"%s\": [\n", key);
-        printf("%s        {\n          \"start\": {\n            \"row\": %u\n          },\n"
-               "          \"end\": {\n            \"row\": %u\n          }\n        }",
-               any ? ",\n" : "", (unsigned)lines[i].row, (unsigned)lines[end].row);
-        any = true;
-        i = end;
-    }
-    if (any)
-        fputs("\n      ],\n", stdout);
-}
-
-static void put_counts(size_t covered, size_t all, const char *indent)
-{
-    printf("%s\"covered_lines\": %zu,\n", indent, covered);
-    if (all > covered)
-        printf("%s\"not_covered_lines\": %zu,\n", indent, all - covered);
-    printf("%s\"coverage\": %.4g\n", indent, percent(covered, all));
-}
-
-static size_t covered_in(const struct line *lines, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += lines[i].covered;
-    return n;
 }
 
 /* OPA's JSON of `opa test --coverage`. */
 static double report_coverage(struct run *r)
 {
-    rego_ctx_coverage(r->ctx, r->policy, add_line, r);
-    merge_lines(r);
-    fputs("{\n  \"files\": {", stdout);
-    for (size_t i = 0; i < r->line_count;) {
-        size_t end = i;
-        while (end < r->line_count && str_equal(r->lines[end].file, r->lines[i].file))
-            end++;
-        printf("%s\n    ", i > 0 ? "," : "");
-        tool_write_json(stdout, value_string(r->arena, r->lines[i].file), false);
-        fputs(": {\n", stdout);
-        put_ranges(r->lines + i, end - i, true, "covered");
-        put_ranges(r->lines + i, end - i, false, "not_covered");
-        put_counts(covered_in(r->lines + i, end - i), end - i, "      ");
-        fputs("    }", stdout);
-        i = end;
-    }
-    fputs(r->line_count > 0 ? "\n  },\n" : "},\n", stdout);
-    size_t covered = covered_in(r->lines, r->line_count);
-    put_counts(covered, r->line_count, "  ");
-    fputs("}\n", stdout);
-    return percent(covered, r->line_count);
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, TOOL_FILE_MAX);
+    struct json_writer w;
+    double percent = 0;
+    json_begin(&w, &b);
+    enum status st = tool_write_coverage(&w, r->ctx, r->policy, &percent);
+    if (st == OK)
+        st = json_finish(&w);
+    if (st == OK)
+        tool_write_compact(stdout, buf_str(&b));
+    else
+        fprintf(stderr, "rego test: could not write the coverage: %s\n", status_name(st));
+    return percent;
 }
 
 /* ---- all of them ---- */
@@ -573,10 +560,18 @@ static int run_all(struct run *r)
             if (!is_wanted(r, r->tests[i].path, &bad))
                 continue;
             struct verdict v = run_test(r, &r->tests[i]);
-            if (!quiet || (r->o->coverage && (v.outcome == FAIL || v.outcome == ERROR)))
+            struct tool_measured m = {0};
+            if (r->o->bench && v.outcome == PASS && !measure(r, &r->tests[i], &m)) {
+                v.outcome = ERROR;
+                r->passed--;
+                r->errors++;
+            }
+            if (m.count > 0 && !quiet)
+                show_measured(r, &r->tests[i], &m);
+            else if (!quiet || (r->o->coverage && (v.outcome == FAIL || v.outcome == ERROR)))
                 show(r, &r->tests[i], &v);
             if (r->o->format == FORMAT_JSON)
-                add_json(r, &r->tests[i], &v);
+                add_json(r, &r->tests[i], &v, m.count > 0 ? &m : NULL);
         }
     if (bad)
         return EXIT_USAGE;
@@ -615,7 +610,13 @@ static int run_policy(struct tool_options *o, struct tool_files *f, struct rego_
         fputs("rego test: out of memory\n", stderr);
         return EXIT_FAILED;
     }
-    struct run r = {.o = o, .arena = &f->arena, .policy = policy, .ctx = ctx, .data = f->data};
+    CLEANUP(rego_indexes_cleanup) struct rego_indexes *indexes = rego_indexes_new(f->data, 0);
+    struct run r = {.o = o,
+                    .arena = &f->arena,
+                    .policy = policy,
+                    .ctx = ctx,
+                    .data = f->data,
+                    .indexes = indexes};
     buf_init(&r.json, TOOL_FILE_MAX);
     buf_init(&r.printed, TOOL_FILE_MAX);
     int status = run_all(&r);
@@ -623,7 +624,6 @@ static int run_policy(struct tool_options *o, struct tool_files *f, struct rego_
     buf_done(&r.printed);
     free(r.cases);
     free(r.tests);
-    free(r.lines);
     return status;
 }
 
@@ -637,19 +637,25 @@ int tool_test(struct tool_options *o)
         fputs("Code coverage threshold must be between 0 and 100\n", stderr);
         return EXIT_USAGE;
     }
+    if (o->format == FORMAT_GOBENCH && !o->bench) {
+        fputs("cannot use output format gobench without running benchmarks (--bench)\n", stderr);
+        return EXIT_USAGE;
+    }
     o->coverage |= o->threshold > 0;
     CLEANUP(tool_files_done) struct tool_files f;
     tool_files_init(&f);
     struct tool_errors errors = {.len = 0};
     struct error err = ERROR_INIT;
-    for (size_t i = 0; i < o->arguments.len && errors.len == 0; i++)
-        if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK)
+    for (size_t i = 0; i < o->arguments.len; i++)
+        if (tool_load(&f, o, o->arguments.items[i], o->bundle_mode, &err) != OK) {
             tool_error_text(&errors, &f.arena, err.text);
+            errors.loading = true;
+        }
     struct rego_options options = tool_rego_options(o);
     options.coverage = o->coverage;
     options.test_cases = true;
     CLEANUP(rego_policy_cleanup) struct rego_policy *policy = NULL;
-    if (errors.len == 0 && tool_compile(&f, &options, &policy, &errors) == OK)
+    if (tool_compile(&f, &options, &policy, &errors) == OK)
         return run_policy(o, &f, policy);
     tool_write_errors_text(stderr, &errors);
     return EXIT_USAGE; /* OPA's: 2 is for tests that failed */

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -156,11 +157,17 @@ static enum status files_set(struct storage *s, struct str key, struct str bytes
 static enum status files_get(struct storage *s, struct str key, struct buf *out, struct error *err)
 {
     struct files *f = (struct files *)s;
-    char path[NAME_MAX_ESCAPED];
+    char path[NAME_MAX_ESCAPED], whole[PATH_MAX];
     key_name(f, key, path);
 
+    /* In one step; if there is nothing, then once more to know what is missing. */
+    int n = snprintf(whole, sizeof(whole), "%s/%s", f->dir, path);
+    enum status st =
+        n > 0 && (size_t)n < sizeof(whole) ? file_read(whole, out, err) : ERR_NOT_FOUND;
+    if (st != ERR_NOT_FOUND)
+        return st;
     CLEANUP(close_cleanup) int root = -1;
-    enum status st = open_root(f, &root, err);
+    st = open_root(f, &root, err);
     if (st != OK)
         return st;
     st = file_read_at(root, path, out, err);

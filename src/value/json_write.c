@@ -10,40 +10,51 @@
 #include "value/json.h"
 #include "value/value_internal.h"
 
-#define HIGHS 0x8080808080808080u
-#define ONES 0x0101010101010101u
-
-/* ---- strings ---- */
-
-static inline uint64_t zero_bytes(uint64_t w)
-{
-    return (w - ONES) & ~w & HIGHS;
-}
-
-static inline uint64_t equal_bytes(uint64_t w, char c)
-{
-    return zero_bytes(w ^ ONES * (unsigned char)c);
-}
-
 static bool is_special(unsigned char c, bool go)
 {
     return c < 0x20 || c >= 0x80 || c == '"' || c == '\\' ||
            (go && (c == '<' || c == '>' || c == '&'));
 }
 
+/* Sixteen bytes at once, in GNU C's vectors. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+
+static inline bool any_special(words2 words, bool go)
+{
+    bytes16 v = (bytes16)words;
+    bytes16 stop =
+        (bytes16)(v < 0x20) | (bytes16)(v >= 0x80) | (bytes16)(v == '"') | (bytes16)(v == '\\');
+    if (go)
+        stop |= (bytes16)(v == '<') | (bytes16)(v == '>') | (bytes16)(v == '&');
+    words2 w = (words2)stop;
+    return (w[0] | w[1]) != 0;
+}
+
+static inline words2 load16(const char *p)
+{
+    return (words2){load_le64(p), load_le64(p + 8)};
+}
+
+/* The ends of fewer than 16 bytes, at least 4, which meet or overlap. */
+static inline words2 load_ends(struct str s)
+{
+    if (s.len >= 8)
+        return (words2){load_le64(s.ptr), load_le64(s.ptr + s.len - 8)};
+    uint64_t both = load_le32(s.ptr) | (uint64_t)load_le32(s.ptr + s.len - 4) << 32;
+    return (words2){both, both};
+}
+
 /* Length of the part that needs no attention: ASCII without escapes. */
-static size_t plain_prefix(struct str s, bool go)
+static inline size_t plain_prefix(struct str s, bool go)
 {
     size_t i = 0;
-    for (; s.len - i >= 8; i += 8) {
-        uint64_t w = load_le64(s.ptr + i);
-        uint64_t stop = equal_bytes(w, '"') | equal_bytes(w, '\\') | (w & HIGHS) |
-                        ((w - ONES * 0x20) & ~w & HIGHS);
-        if (go)
-            stop |= equal_bytes(w, '<') | equal_bytes(w, '>') | equal_bytes(w, '&');
-        if (stop != 0)
-            return i + (size_t)__builtin_ctzll(stop) / 8;
-    }
+    while (s.len - i >= 16 && !any_special(load16(s.ptr + i), go))
+        i += 16;
+    /* What is left, together with bytes that were seen before. */
+    if (s.len - i < 16 && s.len >= 4 &&
+        !any_special(s.len >= 16 ? load16(s.ptr + s.len - 16) : load_ends(s), go))
+        return s.len;
     while (i < s.len && !is_special((unsigned char)s.ptr[i], go))
         i++;
     return i;
@@ -67,9 +78,17 @@ static void write_escaped(struct buf *out, uint32_t rune)
 
 static void write_string(struct buf *out, struct str s, bool go)
 {
+    size_t n = plain_prefix(s, go);
+    if (LIKELY(n == s.len && n > 0 && buf_reserve(out, n + 2))) {
+        char *p = buf_end(out);
+        *p = '"';
+        memcpy(p + 1, s.ptr, n);
+        p[n + 1] = '"';
+        out->len += n + 2;
+        return;
+    }
     buf_add_byte(out, '"');
     while (s.len > 0) {
-        size_t n = plain_prefix(s, go);
         buf_add(out, str_slice(s, 0, n));
         s = str_from(s, n);
         if (s.len == 0)
@@ -86,6 +105,7 @@ static void write_string(struct buf *out, struct str s, bool go)
             buf_add(out, str_slice(s, 0, n));
         }
         s = str_from(s, n);
+        n = plain_prefix(s, go);
     }
     buf_add_byte(out, '"');
 }

@@ -124,17 +124,19 @@ value value_string_counted(struct arena *a, struct str s, size_t runes)
     return value_string_seal(h, s.len, runes);
 }
 
-static bool is_ascii(struct str s)
+static inline bool is_ascii(struct str s)
 {
-    size_t i = 0;
     uint64_t seen = 0;
-    for (; s.len - i >= 8; i += 8) {
-        uint64_t w;
-        memcpy(&w, s.ptr + i, 8);
-        seen |= w;
+    if (s.len >= 8) {
+        for (size_t i = 0; s.len - i > 8; i += 8)
+            seen |= load_le64(s.ptr + i);
+        seen |= load_le64(s.ptr + s.len - 8); /* overlaps the word before */
+    } else if (s.len >= 4) {
+        seen = load_le32(s.ptr) | load_le32(s.ptr + s.len - 4);
+    } else {
+        for (size_t i = 0; i < s.len; i++)
+            seen |= (unsigned char)s.ptr[i];
     }
-    for (; i < s.len; i++)
-        seen |= (unsigned char)s.ptr[i];
     return (seen & 0x8080808080808080u) == 0;
 }
 
@@ -273,6 +275,7 @@ static void merge_sort(struct value_pair *p, struct value_pair *scratch, size_t 
         memcpy(p, from, n * sizeof(*p));
 }
 
+/* Each key is above the one before: sorted, and none of them twice. */
 static bool is_ascending(const struct value_pair *p, size_t n)
 {
     for (size_t i = 1; i < n; i++)
@@ -284,8 +287,6 @@ static bool is_ascending(const struct value_pair *p, size_t n)
 /* The scratch space lies in the arena only while it is needed. */
 static bool sort_pairs(struct arena *a, struct value_pair *p, size_t n)
 {
-    if (is_ascending(p, n))
-        return true;
     if (n <= SORT_RUN) {
         insertion_sort(p, n);
         return true;
@@ -434,7 +435,8 @@ static void merge_items(struct value_heap *h)
 static value finish_object(struct arena *a, struct value_heap *h, enum value_duplicates dup,
                            value *duplicate)
 {
-    if (!sort_pairs(a, pairs_of(h), h->len) || !merge_pairs(h, dup, duplicate))
+    if (!is_ascending(pairs_of(h), h->len) &&
+        (!sort_pairs(a, pairs_of(h), h->len) || !merge_pairs(h, dup, duplicate)))
         return VALUE_UNDEFINED;
     return seal(a, h);
 }

@@ -155,10 +155,9 @@ STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_reque
 {
     *out = (struct verifier_result){.len = 0};
     struct verify v = {a, req, checks, out, err};
-    value name = checks == NULL ? VALUE_UNDEFINED : value_string(checks->arena, tee);
-
     const struct verifier *vf = verifier_find(tee);
     if (vf == NULL) {
+        value name = checks == NULL ? VALUE_UNDEFINED : value_string(checks->arena, tee);
         const char *feature = feature_name(tee);
         if (feature == NULL)
             return FAIL(&v, CHECK_TEE_NAME, "/input/tee", VALUE_UNDEFINED, name,
@@ -170,7 +169,7 @@ STATUS verifier_run(struct arena *a, struct str tee, const struct verifier_reque
     /* spec/README.md 6: evidence that anybody can make is verified only on demand. */
     if (vf->needs_config != NULL &&
         !value_is_object(value_get_str(req->config, str_of(vf->needs_config))))
-        return FAIL(&v, CHECK_TEE_ENABLED, "/input/tee", VALUE_UNDEFINED, name,
+        return FAIL(&v, CHECK_TEE_ENABLED, "/input/tee", VALUE_UNDEFINED, value_string(a, tee),
                     "evidence of %s is verified only if the configuration has the table "
                     "verifier_config.%s",
                     vf->tee, vf->needs_config);

@@ -84,10 +84,15 @@ static uint64_t uint_load(const void *p, unsigned size)
     }
 }
 
+static size_t data_max(const struct field *f)
+{
+    return f->size == UINT16_MAX ? UINT16_MAX : FIELD_DATA_MAX;
+}
+
 static STATUS set_bytes(const struct field *f, void *to, struct str text, struct error *err)
 {
     CLEANUP(buf_done) struct buf b;
-    buf_init(&b, f->type == FIELD_DATA ? FIELD_DATA_MAX : f->size);
+    buf_init(&b, f->type == FIELD_DATA ? data_max(f) : f->size);
     enum status st = hex_read(text, &b, err);
     if (st == ERR_LIMIT)
         error_set(err, "field \"%s\" has room for %zu bytes", f->name, b.max);
@@ -99,8 +104,8 @@ static STATUS set_bytes(const struct field *f, void *to, struct str text, struct
     if (f->type == FIELD_DATA) {
         struct field_data *d = to;
         d->set = true;
-        d->len = (uint8_t)b.len;
-        memcpy(d->bytes, buf_str(&b).ptr, b.len);
+        d->len = (uint16_t)b.len;
+        memcpy((uint8_t *)to + offsetof(struct field_data, bytes), buf_str(&b).ptr, b.len);
     } else {
         memset(to, 0, f->size);
         memcpy(to, buf_str(&b).ptr, b.len);
@@ -214,7 +219,7 @@ void field_write(const struct field *f, const void *machine, struct buf *out)
         return;
     case FIELD_DATA:
         if (data->set)
-            hex_write(out, str_bytes(data->bytes, data->len));
+            hex_write(out, str_bytes(from + offsetof(struct field_data, bytes), data->len));
         return;
     case FIELD_TEXT:
         buf_add_cstr(out, from);
@@ -250,7 +255,7 @@ void field_write_type(const struct field *f, struct buf *out)
         buf_add_format(out, "hex, %u bytes", f->size);
         return;
     case FIELD_DATA:
-        buf_add_format(out, "hex, up to %d bytes", FIELD_DATA_MAX);
+        buf_add_format(out, "hex, up to %zu bytes", data_max(f));
         return;
     case FIELD_TEXT:
         buf_add_cstr(out, "text");

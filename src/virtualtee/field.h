@@ -18,16 +18,25 @@
 /* Bytes of a length that varies; `set` false: the machine chooses. */
 struct field_data {
     bool set;
-    uint8_t len;
+    uint16_t len;
     uint8_t bytes[FIELD_DATA_MAX];
 };
+
+/* The same with room for whatever a 16-bit length can say. */
+struct field_long_data {
+    bool set;
+    uint16_t len;
+    uint8_t bytes[UINT16_MAX];
+};
+_Static_assert(offsetof(struct field_data, bytes) == offsetof(struct field_long_data, bytes),
+               "fields of both are set by the same code");
 
 enum field_type {
     FIELD_BOOL,   /* bool */
     FIELD_UINT,   /* uint8_t to uint64_t: `size` bytes */
     FIELD_BITS,   /* `size` bits of a uint64_t, from bit `shift` */
     FIELD_BYTES,  /* uint8_t[size] */
-    FIELD_DATA,   /* struct field_data, at most FIELD_DATA_MAX bytes */
+    FIELD_DATA,   /* struct field_data, or field_long_data if `size` is UINT16_MAX */
     FIELD_TEXT,   /* char[FIELD_TEXT_MAX], printable ASCII without quotes */
     FIELD_TIME,   /* int64_t, Unix seconds */
     FIELD_FOLLOW, /* int16_t: a byte, or -1: as the field that it follows */

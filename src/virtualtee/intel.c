@@ -118,7 +118,7 @@ const struct field intel_fields[] = {
     QE("qe_mr_signer", 128, 32, "quoting enclave"),
     QE16("qe_isv_prod_id", 256, "quoting enclave: 1 SGX, 2 TDX"),
     QE16("qe_isv_svn", 258, "quoting enclave"),
-    BYTES("qe_auth_data", qe_auth, 32, "quoting enclave"),
+    {"qe_auth_data", FIELD_DATA, AT(qe_auth), UINT16_MAX, 0, "quoting enclave", NULL},
 };
 const size_t intel_field_count = ARRAY_LEN(intel_fields);
 
@@ -234,8 +234,10 @@ void intel_machine_init(struct intel_machine *m, bool tdx)
     pki_qe_signer(tdx, m->qe_body + 128);
     store_le16(m->qe_body + 256, tdx ? PKI_QE_PROD_ID_TDX : PKI_QE_PROD_ID_SGX);
     store_le16(m->qe_body + 258, 8);
-    for (size_t i = 0; i < sizeof(m->qe_auth); i++)
-        m->qe_auth[i] = (uint8_t)i;
+    m->qe_auth.set = true;
+    m->qe_auth.len = 32; /* as Intel's */
+    for (uint8_t i = 0; i < 32; i++)
+        m->qe_auth.bytes[i] = i;
 }
 
 size_t intel_body_len(const struct intel_machine *m)
@@ -412,7 +414,7 @@ static STATUS make_qe_report(struct intel_build *b, struct error *err)
         return st;
     }
     const struct str parts[] = {str_bytes(b->key, sizeof(b->key)),
-                                str_bytes(b->m.qe_auth, sizeof(b->m.qe_auth))};
+                                str_bytes(b->m.qe_auth.bytes, b->m.qe_auth.len)};
     struct digest d;
     digest_parts(DIGEST_SHA256, parts, 2, &d);
     memcpy(b->qe_report, b->m.qe_body, SGX_BODY_LEN);
@@ -432,8 +434,8 @@ static void write_qe_part(const struct intel_build *b, struct buf *out)
 {
     buf_add(out, str_bytes(b->qe_report, sizeof(b->qe_report)));
     buf_add(out, buf_str(&b->qe_signature));
-    add_le(out, sizeof(b->m.qe_auth), 2);
-    buf_add(out, str_bytes(b->m.qe_auth, sizeof(b->m.qe_auth)));
+    add_le(out, b->m.qe_auth.len, 2);
+    buf_add(out, str_bytes(b->m.qe_auth.bytes, b->m.qe_auth.len));
     add_le(out, b->qe_certification, 2);
     add_le(out, (uint32_t)b->pck_chain.len, 4);
     buf_add(out, buf_str(&b->pck_chain));

@@ -15,7 +15,7 @@
 #define SGX_BODY_LEN 384
 #define TD10_BODY_LEN 584
 #define TD15_BODY_LEN 648
-#define INTEL_QUOTE_MAX (32 * 1024)
+#define INTEL_QUOTE_MAX (32 * 1024 + UINT16_MAX)
 #define SGX_REPORT_DATA 320 /* offsets of report data */
 #define TD_REPORT_DATA 520
 
@@ -39,7 +39,7 @@ struct intel_machine {
 
     /* Its quoting enclave. */
     uint8_t qe_body[SGX_BODY_LEN];
-    uint8_t qe_auth[32];
+    struct field_long_data qe_auth;
 };
 
 extern const struct field intel_fields[], sgx_fields[], tdx_fields[];

@@ -52,7 +52,22 @@ gives "a table" 0 '*│ x │ y │*' "$rego" eval -f pretty 'x = 1; y := [1, 2]
 gives "discarded" 0 '*"result": "discarded"*' "$rego" eval -f discard 1
 gives "a folder" 0 1 "$rego" eval -f raw -d tree data.inner.z
 gives "a file below a path" 0 2 "$rego" eval -f raw -d e.f:data.json 'count(data.e.f.d.k)'
+gives "a file named twice" 0 '{"inner":{"z":1}}' "$rego" eval -f raw -d tree -d ./tree//a.rego -d tree '{k: v | v := data[k]; k != "a"}'
+echo '{"d": {"k": 3}}' >other.json
+gives "two files with one place" 2 '*"message": "other.json: merge error: conflicting values at data.d.k, also defined in data.json"*' "$rego" eval -d data.json -d other.json 1
+gives "no input" 2 'open nofile: no such file or directory' "$rego" eval -i nofile 1
+printf 'a: 1\n---\nb: 2\n' >two.yaml
+gives "input of YAML that is wrong" 2 'unable to parse input: *document*' "$rego" eval -i two.yaml input
+gives "a form that is none" 1 '*invalid argument "none" for --format: must be one of {json,*,discard}*' "$rego" eval -f none 1
+gives "a time that is none" 1 '*must be a duration like "30s" or "5m"*' "$rego" eval --timeout 5 1
 gives "a bundle" 0 2 "$rego" eval -f raw -b bundle 'data.a.b.v + data.a.c.w'
+mkdir -p second/a/b/c third
+echo '{"roots": ["q", "a/b/c"]}' >second/.manifest
+gives "bundles that overlap" 2 '*"bundle activation failed: detected overlapping roots in manifests for these bundles: \[bundle, second\] (a overlaps a/b/c)"*' "$rego" eval -b bundle -b second 1
+gives "bundles of everything" 1 '*bundles \[third, bundle\] have overlapping roots and * bundle(s) \[third\] specify empty root paths*' "$rego" test -b third bundle
+gives "a bundle named twice" 0 2 "$rego" eval -f raw -b bundle -b bundle 'data.a.b.v + data.a.c.w'
+gives "a bundle beside a folder" 0 '{"v":1}' "$rego" eval -f raw -b bundle -d tree/inner data.a.b
+gives "a file is no bundle" 2 '*a bundle is a folder here*' "$rego" eval -b bundle/a/c.rego 1
 echo '{"roots": ["x"]}' >bundle/.manifest
 gives "outside of a bundle's roots" 2 '*manifest roots do not permit*' "$rego" eval -b bundle data
 gives "package of the query" 0 1 "$rego" eval -f raw --package a -d a.rego -i in.json q
@@ -70,6 +85,21 @@ printf 'package a\np := [1,\nq := 2\n' >bad.rego
 gives "a policy that does not parse" 2 '*"code": "rego_parse_error"*"line": "q := 2"*' "$rego" eval -d bad.rego 1
 gives "check: fine" 0 '' "$rego" check a.rego
 gives "check: refused" 1 '*bad.rego:3: rego_parse_error*' "$rego" check bad.rego
+printf 'package a\np if { true \n' >eof.rego
+gives "check: an end that comes too soon" 1 $'1 error occurred during loading: eof.rego:3: rego_parse_error: unexpected eof token\n\tp if { true \n\t          ^' "$rego" check eof.rego
+gives "check: a line and what was expected" 1 $'2 errors occurred during loading:\nbad.rego:3: rego_parse_error: unexpected assign token: expected "," or "]"\n\tq := 2\n\t  ^\nbad.rego:3: *: expected rule value term (e.g., p := <VALUE> { ... })\n\tq := 2\n\t  ^' "$rego" check bad.rego
+gives "check: what is no rule has no line" 1 $'1 error occurred during loading: half.rego:1: rego_parse_error: package expected' bash -c "echo 'p := 1' >half.rego; '$rego' check half.rego"
+gives "check: text of JSON as Go writes it" 1 '*"message": "unexpected assign token: expected rule value term (e.g., p := \\u003cVALUE\\u003e { ... })"*' "$rego" check -f json bad.rego
+gives "check: all that does not load" 1 $'3 errors occurred during loading:\nstat nofile: no such file or directory\nbad.rego:3: *' "$rego" check nofile bad.rego
+echo '{"x": }' >broken.json
+gives "check: documents are left alone" 0 '' "$rego" check a.rego broken.json
+{ echo "package a" && for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "p$i := none$i(1)"; done; } >many.rego
+gives "check: ten errors" 1 $'11 errors occurred:\nmany.rego:2: *none10\nrego_compile_error: error limit reached' "$rego" check many.rego
+gives "check: three" 1 $'4 errors occurred:*none3\nrego_compile_error: error limit reached' "$rego" check -m 3 many.rego
+gives "check: all" 1 $'12 errors occurred:*none12' "$rego" check --max-errors 0 many.rego
+gives "test: three errors" 1 $'4 errors occurred:*none3\nrego_compile_error: error limit reached' "$rego" test -m 3 many.rego
+gives "a query's line" 2 $'1 error occurred: 1:8: rego_parse_error: unexpected eof token\n\tinput.x[\n\t       ^' "$rego" eval -f pretty 'input.x['
+gives "a query's line as JSON" 2 '*"details": {*"line": "input.x\[",*"idx": 7*' "$rego" eval 'input.x['
 printf 'package v0\n\np[x] { x := 1 }\n' >v0.rego
 gives "v0 is refused by default" 1 '*' "$rego" check v0.rego
 gives "--v0-compatible" 0 '\[1\]' "$rego" eval -f raw --v0-compatible -d v0.rego data.v0.p
@@ -127,6 +157,14 @@ data.cases.test_deep: FAIL (*)
 PASS: 2/6
 FAIL: 4/6' "$rego" test cases_test.rego
 gives "test: cases as JSON" 2 '*"sub_results": {*"bad": {*"name": "bad",*"fail": true*"good": {*"name": "good"*}*' "$rego" test -f json cases_test.rego
+cat >slow_test.rego <<'E'
+package slow
+
+test_long if count([1 | numbers.range(1, 100000)[_]; numbers.range(1, 100000)[_]]) == 0
+
+test_short if true
+E
+gives "test: the time of one is not that of the next" 2 $'slow_test.rego:3:\ndata.slow.test_long: ERROR (*eval_cancel_error*PASS: 1/2\nERROR: 1/2' "$rego" test --timeout 20ms -r test_ slow_test.rego
 gives "test: a bad pattern" 1 '*error parsing regexp: missing closing )*' "$rego" test -r '(' cases_test.rego
 gives "test: nothing was run" 1 'no tests were run' "$rego" test -r none --fail-on-empty cases_test.rego
 gives "test: a threshold means coverage" 2 '*threshold not met*' "$rego" test --threshold 99 -r good a.rego a_test.rego
@@ -137,11 +175,29 @@ gives "a list of names to leave out" 0 '{"inner":{"z":1}}' "$rego" eval -f raw -
 printf 'package u\n\nimport data.foo\n\nx if { y := 1; true }\n' >unused.rego
 gives "strict: variables and imports" 1 '*assigned var y unused*import data.foo unused*' "$rego" check -S unused.rego
 
+gives "eval: coverage" 0 '{*"result": \[*"coverage": {*"files": {*"a.rego": {*"covered": \[*"row": 5*"coverage": *' "$rego" eval --coverage -d a.rego -i in.json data.a.q
+gives "eval: coverage within a package" 0 $'1\n*│ Overall Coverage │ [1-9]*' "$rego" eval --coverage -f pretty --package a -d a.rego -i in.json q
+gives "eval: metrics" 0 '{*"metrics": {*"timer_rego_load_files_ns": [1-9]*"timer_rego_module_compile_ns": [1-9]*"timer_rego_query_eval_ns": [1-9]*' "$rego" eval --metrics -d a.rego -i in.json data.a.q
+gives "eval: metrics of what is discarded" 0 $'{\n  "metrics": {*  "result": "discarded"\n}' "$rego" eval --metrics -f discard -d a.rego -i in.json data.a.q
+gives "eval: errors of built-in functions" 0 $'{\n  "errors": [*"message": "to_number: *"message": "div: divide by zero"*"result": [*"x": *' "$rego" eval --show-builtin-errors 'x := [y | some n in ["b"]; y := to_number(n)]; z := {y | y := 1 / 0}'
+gives "eval: and none without" 0 $'{\n  "result": [*' "$rego" eval 'x := [y | some n in ["b"]; y := to_number(n)]'
+gives "eval: they are not fatal as well" 1 '*but not both' "$rego" eval --show-builtin-errors --strict-builtin-errors 1
+gives "options that change nothing" 0 1 "$rego" eval -f raw -t rego -O 1 -e a/q -u input --pretty-limit 10 --explain off --var-values 1
+gives "another target" 1 '*must be one of {rego}*' "$rego" eval -t wasm 1
+printf 'package b\n\nimport rego.v1\n\np if input.x\n' >both.rego
+gives "check: both versions" 0 '' "$rego" check --v0-v1 both.rego
+gives "check: not both" 1 '*keyword is required*' "$rego" check --v0-v1 v0.rego
+gives "test: a benchmark" 0 $'BenchmarkDataATestTestGood\t *[0-9] ns/op\t *timer_rego_query_eval_ns/op\t *B/op\t *allocs/op\n---*PASS: 1/1' "$rego" test --bench -f gobench -r good a.rego a_test.rego
+gives "test: a benchmark of what fails" 2 $'a_test.rego:7:\ndata.a_test.test_bad: FAIL (*' "$rego" test --bench -r bad a.rego a_test.rego
+gives "test: gobench without one" 1 '*--bench*' "$rego" test -f gobench a.rego
 printf 'package f\np:=1\n' >f.rego
 gives "fmt" 0 $'package f\n\np := 1' "$rego" fmt f.rego
 gives "fmt --list" 0 f.rego "$rego" fmt --list f.rego
 gives "fmt --fail" 2 'unexpected diff' "$rego" fmt --fail f.rego
 gives "fmt --write" 0 '' "$rego" fmt --write f.rego
+gives "fmt: of standard input" 1 '1 error occurred: stdin:3: rego_parse_error: unexpected eof token*' bash -c "'$rego' fmt <eof.rego"
+gives "a bad import of the query" 2 '1 error occurred: 2:8: rego_parse_error: unexpected import path*updating OPA)' "$rego" eval -f pretty --import foo 1
+gives "fmt: does not parse" 2 $'failed to format Rego source file: 1 error occurred: eof.rego:3: rego_parse_error: unexpected eof token\n\tp if { true \n\t          ^' "$rego" fmt eof.rego
 gives "fmt of what is laid out" 0 '' "$rego" fmt --fail f.rego
 gives "explain" 0 '*left:  1   (/input/x)*would hold with /input/x = *' bash -c "echo '{\"x\": 1}' >one.json; '$rego' explain -d a.rego -i one.json data.a.q"
 gives "explain: it holds" 0 holds "$rego" explain -d a.rego -i in.json data.a.q
@@ -149,6 +205,12 @@ gives "rego.parse_module" 0 '{"package":{"path":\[{"type":"var","value":"data"},
 gives "rego.parse_module of what is no module" 2 '*"rego.parse_module: 1 error occurred: p.rego:1: rego_parse_error*' "$rego" eval --strict-builtin-errors 'rego.parse_module("p.rego", "x")'
 gives "disasm" 0 '*data.a.q*JUMP*' "$rego" disasm a.rego
 gives "bench of what is undefined" 1 '*undefined result' "$rego" bench data.none
-gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --count 10 -f json -d a.rego -i in.json data.a.q
-gives "repl" 0 $'Rule defined in package repl.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
+gives "bench" 0 '*"ns_per_evaluation": *' "$rego" bench --evaluations 10 -f json -d a.rego -i in.json data.a.q
+gives "bench: a table" 0 $'┌*\n│ samples *│ *10 │\n│ ns/op *│*│ B/op *' "$rego" bench --evaluations 10 -d a.rego -i in.json data.a.q
+gives "bench: twice" 0 $'BenchmarkOPAEval\t*\nBenchmarkOPAEval\t*' "$rego" bench --count 2 --evaluations 3 -f gobench 1
+gives "bench: Go's line" 0 $'BenchmarkOPAEval\t *10\t *[0-9] ns/op' "$rego" bench --evaluations 10 -f gobench --benchmem=false -d a.rego -i in.json data.a.q
+gives "repl: rules" 0 $'*re-defined in package repl*\n3\n*error occurred: repl:*var x is unsafe*\npackage repl\ny := x + 1\nx := 2' bash -c "printf 'x := 1\ny := x + 1\nx := 2\ny\nunset x\nshow\n' | '$rego' repl"
+gives "repl: lines that go on" 0 $'*\n\[\n  1,\n  2\n\]\n1 error occurred: 1:3: rego_parse_error: unexpected eof token*\n1' bash -c "printf 'p contains x if {\nsome x in [1, 2]\n}\np\n[1,\n\n1\n' | '$rego' repl"
+gives "disasm of nothing" 1 '*at least one file*' "$rego" disasm
+gives "repl" 0 $'Rule \'x\' defined in package repl. Type \'show\' to see rules.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
 finish

@@ -2,7 +2,9 @@
  * tpm - a TPM whose attestation key a policy knows: verifiers-azure-vtpm.md 7.
  * The key is not authenticated here: the claim `ak_public` is for the policy.
  */
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "verifier/deny_check.h"
 #include "verifier/tpm/quote.h"
@@ -12,13 +14,79 @@
 
 #define AK_PUBLIC_MAX 4096
 
+/*
+ * An attestation key under the text that it came in.  The text is compared, not
+ * its digest: a machine's key is the same each time, and a third of all bytes
+ * that would be hashed.
+ */
+struct known_ak {
+    _Atomic unsigned refs;
+    struct pubkey *key;
+    size_t len;
+    char text[];
+};
+
+static void *known_ak_ref(void *object)
+{
+    struct known_ak *k = object;
+    atomic_fetch_add_explicit(&k->refs, 1, memory_order_relaxed);
+    return k;
+}
+
+static void known_ak_unref(void *object)
+{
+    struct known_ak *k = object;
+    if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    pubkey_unref(k->key);
+    free(k);
+}
+
+static const struct cache_kind known_aks = {known_ak_ref, known_ak_unref};
+
+/* Not a digest, but where to look: the hash is keyed, and whoever collides is only not remembered.
+ */
+static struct digest known_ak_place(value text)
+{
+    struct digest place = {.len = 32, .bytes = "ak_public"};
+    store_le32(place.bytes, value_hash(text));
+    store_le64(place.bytes + 16, value_str(text).len);
+    return place;
+}
+
+static struct pubkey *known_ak_get(struct verify *v, value text)
+{
+    struct digest place = known_ak_place(text), ignored;
+    void *found = NULL;
+    if (!verifier_cache_get(v->req->cache, &place, v->req->now_s, &ignored, &known_aks, &found))
+        return NULL;
+    struct known_ak *k = found;
+    bool same = str_equal((struct str){k->text, k->len}, value_str(text));
+    struct pubkey *key = same ? pubkey_ref(k->key) : NULL;
+    known_ak_unref(k);
+    return key;
+}
+
+static void known_ak_put(struct verify *v, value text, struct pubkey *key)
+{
+    struct str s = value_str(text);
+    struct known_ak *k = v->req->cache == NULL ? NULL : malloc(sizeof(*k) + s.len);
+    if (k == NULL)
+        return; /* it works without */
+    *k = (struct known_ak){.refs = 1, .key = pubkey_ref(key), .len = s.len};
+    memcpy(k->text, s.ptr, s.len);
+    struct digest place = known_ak_place(text);
+    verifier_cache_put(v->req->cache, &place, INT64_MAX, &place, &known_aks, k);
+    known_ak_unref(k);
+}
+
 static const char convert_failed[] = "Failed to convert quote from string format: ";
 
 struct tpm_run {
     struct verify *v;
     value ak, pcr_texts[TPM_PCR_COUNT]; /* of the evidence */
-    struct str signature, message, pcrs[TPM_PCR_COUNT];
-    size_t pcr_count;
+    struct str signature, message;
+    uint8_t pcrs[TPM_PCR_COUNT][TPM_PCR_LEN];
     struct tpm_quote quote;
     struct digest ak_spki; /* SHA-256 of the AK's SubjectPublicKeyInfo; with a deny list only */
 };
@@ -26,15 +94,13 @@ struct tpm_run {
 static enum status read_pcr(struct tpm_run *r, value item, size_t i)
 {
     struct verify *v = r->v;
-    struct str bytes = STR_EMPTY;
+    uint8_t surplus[TPM_PCR_LEN]; /* of evidence that holds too many: each is looked at */
     bool fits = value_is_string(item) && value_str(item).len == 2 * TPM_PCR_LEN;
-    enum status st = fits ? evidence_hex(v->a, item, TPM_PCR_LEN, &bytes) : ERR_INVALID;
-    if (st == OK && i < TPM_PCR_COUNT) {
-        r->pcrs[i] = bytes;
-        r->pcr_texts[i] = item;
+    if (fits && hex_exact(value_str(item), i < TPM_PCR_COUNT ? r->pcrs[i] : surplus, TPM_PCR_LEN)) {
+        if (i < TPM_PCR_COUNT)
+            r->pcr_texts[i] = item;
+        return OK;
     }
-    if (st != ERR_INVALID)
-        return st;
 
     char field[48];
     snprintf(field, sizeof(field), "/evidence/tpm_quote/pcrs/%zu", i);
@@ -60,10 +126,10 @@ static enum status read_pcrs(struct tpm_run *r, value list)
         if (st != OK)
             return st;
     }
-    r->pcr_count = value_len(list);
-    if (r->pcr_count != TPM_PCR_COUNT) /* fewer than nine make upstream panic */
+    if (value_len(list) != TPM_PCR_COUNT) /* fewer than nine make upstream panic */
         return FAIL(v, CHECK_PCR_VALUES, "/evidence/tpm_quote/pcrs", value_small_int(TPM_PCR_COUNT),
-                    value_small_int((int64_t)r->pcr_count), "evidence does not hold 24 PCR values");
+                    value_small_int((int64_t)value_len(list)),
+                    "evidence does not hold 24 PCR values");
     PASS(v, CHECK_PCR_VALUES);
     return OK;
 }
@@ -160,20 +226,16 @@ static enum status import_ak(struct tpm_run *r, struct pubkey **out)
 static enum status check_signature(struct tpm_run *r)
 {
     struct verify *v = r->v;
-    CLEANUP(pubkey_cleanup) struct pubkey *ak = NULL;
-    struct digest text, ignored;
-    void *known = NULL;
-    digest_compute(DIGEST_SHA256, value_str(r->ak), &text);
+    CLEANUP(pubkey_cleanup) struct pubkey *ak = known_ak_get(v, r->ak);
     enum status st = OK;
-    if (verifier_cache_get(v->req->cache, &text, v->req->now_s, &ignored, &cache_keys, &known))
-        ak = known;
-    else
+    if (ak == NULL) { /* importing costs five times what verifying does */
         st = import_ak(r, &ak);
+        if (st == OK)
+            known_ak_put(v, r->ak, ak);
+    }
     if (st != OK)
         return st;
     PASS(v, CHECK_ATTESTATION_KEY);
-    if (known == NULL) /* importing costs five times what verifying does */
-        verifier_cache_put(v->req->cache, &text, INT64_MAX, &text, &cache_keys, ak);
     st = pubkey_verify(ak, SIG_RSA_PKCS1, DIGEST_SHA256, r->message, r->signature, NULL);
     if (st == ERR_NOMEM)
         return error_nomem(v->err);
@@ -206,7 +268,7 @@ static enum status check_quote(struct tpm_run *r)
     PASS(v, CHECK_PCR_SELECTION);
 
     struct digest digest;
-    tpm_pcrs_digest(r->pcrs, TPM_PCR_COUNT, &digest);
+    digest_compute(DIGEST_SHA256, str_bytes(r->pcrs, sizeof(r->pcrs)), &digest);
     return verify_same(v, CHECK_PCR_DIGEST, "/evidence/tpm_quote/pcrs",
                        str_bytes(r->quote.pcr_digest, r->quote.pcr_digest_len), digest_str(&digest),
                        "Digest of PCRs does not match digest in Quote");
@@ -228,7 +290,7 @@ static enum status check_binding(struct tpm_run *r)
     }
     if (st != OK)
         return st;
-    return verify_pcr8(v, "/evidence/tpm_quote/pcrs/8", r->pcrs[8],
+    return verify_pcr8(v, "/evidence/tpm_quote/pcrs/8", str_bytes(r->pcrs[8], TPM_PCR_LEN),
                        "TPM PCR[8] doesn't match expected initdata hash");
 }
 
@@ -245,7 +307,7 @@ static enum status check_deny(struct tpm_run *r)
 static value pcr_claim(const struct tpm_run *r, size_t i)
 {
     bool same = hex_is_lower(value_str(r->pcr_texts[i]));
-    return same ? r->pcr_texts[i] : claim_hex(r->v->a, r->pcrs[i]);
+    return same ? r->pcr_texts[i] : claim_hex(r->v->a, str_bytes(r->pcrs[i], TPM_PCR_LEN));
 }
 
 static enum status tpm_evaluate(struct arena *a, const struct verifier_request *req,

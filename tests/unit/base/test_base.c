@@ -325,19 +325,56 @@ static void test_encode(void)
     CHECK_STR(bytes, STR("\x00\xab"));
     CHECK(hex_bytes(&a, STR("00A"), &bytes, NULL) == ERR_INVALID);
     CHECK(hex_bytes(&a, STR("0g"), &bytes, NULL) == ERR_INVALID);
+
+    char two[2];
+    CHECK(hex_exact(STR("1aF0"), two, 2) && memcmp(two, "\x1a\xf0", 2) == 0);
+    CHECK(!hex_exact(STR("1aF"), two, 2) && !hex_exact(STR("1aF0"), two, 1));
+    CHECK(!hex_exact(STR("1aF00"), two, 2) && !hex_exact(STR("1ax0"), two, 2));
 }
 
-/* Words of eight digits and what is left: each byte at each place of texts of each length. */
+/* Each byte at each place of base64 of two groups and a rest. */
+static void test_base64_digits(void)
+{
+    static const char alphabets[2][65] = {
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+    bool right = true;
+    for (size_t form = 0; form < 2; form++)
+        for (size_t at = 0; at < 10; at++) /* the eleventh has bits that must be zero */
+            for (unsigned c = 0; c < 256; c++) {
+                CLEANUP(arena_done) struct arena a;
+                arena_init(&a, 1000);
+                char text[] = "Zm9vYmFyYmE";
+                text[at] = (char)c;
+                struct str bytes = STR_EMPTY;
+                enum status st =
+                    base64_bytes(&a, (struct str){text, sizeof(text) - 1},
+                                 form == 0 ? BASE64_STD_ANY : BASE64_URL, &bytes, NULL);
+                const char *digit = c == 0 ? NULL : strchr(alphabets[form], (int)c);
+                right &= (st == OK) == (digit != NULL);
+                if (st != OK || digit == NULL)
+                    continue;
+                uint32_t group = 0; /* of 24 bits, around the digit */
+                for (size_t i = 0; i < 3; i++) {
+                    size_t byte = at / 4 * 3 + i;
+                    group = group << 8 | (byte < bytes.len ? (unsigned char)bytes.ptr[byte] : 0);
+                }
+                right &= (group >> (18 - 6 * (at % 4)) & 63) == (uint32_t)(digit - alphabets[form]);
+            }
+    CHECK(right);
+}
+
+/* Blocks of sixteen digits and what is left: each byte at each place of texts of each length. */
 static void test_hex_words(void)
 {
-    static const char digits[] = "9f8E7d6C5b4A3012fedcba9876543210";
+    static const char digits[] = "9f8E7d6C5b4A3012fedcba98765432101f";
     bool refused = true, read = true, written = true, place = true, lower = true;
-    for (size_t len = 0; len <= 20; len += 2)
+    for (size_t len = 0; len <= 34; len += 2)
         for (size_t at = 0; at < len; at++)
             for (unsigned c = 0; c < 256; c++) {
                 CLEANUP(arena_done) struct arena a;
                 arena_init(&a, 1000);
-                char text[20], again[20];
+                char text[34], again[34];
                 memcpy(text, digits, len);
                 text[at] = (char)c;
                 struct str bytes = STR_EMPTY;
@@ -582,6 +619,7 @@ int main(void)
     test_clock();
     test_encode();
     test_hex_words();
+    test_base64_digits();
     test_file();
     test_file_state();
     test_can_make_dirs();

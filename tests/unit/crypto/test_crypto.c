@@ -267,6 +267,34 @@ static void test_ecdh(void)
     CHECK(z.len == 32);
 }
 
+/* Keys that are read again are found again, those that push each other out as well. */
+static void test_recent_keys(void)
+{
+    struct {
+        struct pubkey *made;
+        struct str x, y;
+    } keys[150];
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        CLEANUP(privkey_cleanup) struct privkey *pair = NULL;
+        CHECK(privkey_generate(KEY_EC_P256, 0, &pair, NULL) == OK);
+        keys[i].made = pubkey_ref(privkey_public(pair));
+        CHECK(pubkey_ec_xy(keys[i].made, &memory, &keys[i].x, &keys[i].y) == OK);
+    }
+    bool same = true, once = true;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(keys); i++) {
+        size_t at = i / 2 * 7 % ARRAY_LEN(keys);
+        CLEANUP(pubkey_cleanup) struct pubkey *k = NULL, *again = NULL;
+        CHECK(pubkey_from_ec(KEY_EC_P256, keys[at].x, keys[at].y, &k, NULL) == OK);
+        CHECK(pubkey_from_ec(KEY_EC_P256, keys[at].x, keys[at].y, &again, NULL) == OK);
+        same = same && pubkey_equal(k, keys[at].made) && pubkey_equal(again, k);
+        once = once && again == k;
+    }
+    CHECK(same);
+    CHECK(once);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        pubkey_unref(keys[i].made);
+}
+
 static void test_key_refusals(void)
 {
     struct str gx = hex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296");
@@ -754,6 +782,7 @@ int main(void)
     test_keywrap();
     test_aead();
     test_ecdh();
+    test_recent_keys();
     test_key_refusals();
     test_sign();
     test_ed25519();

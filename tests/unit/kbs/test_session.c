@@ -1,5 +1,7 @@
 /* Sealed challenges and sessions: what opens, for whom, until when. */
 #include "kbs/session.h"
+
+#include "base/encode.h"
 #include "value/json.h"
 #include "tap.h"
 
@@ -90,6 +92,22 @@ static void test_challenge(void)
     teardown(&w);
 }
 
+/* Digests of all lengths, in other text that has digits too. */
+static value digest_claims(struct arena *a, size_t n)
+{
+    struct value_builder b;
+    value_builder_init(&b, a, n);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t noise[300];
+        random_bytes(noise, sizeof(noise));
+        struct str digits = hex_text(a, str_bytes(noise, i % 7 == 0 ? 290 : i));
+        digits = str_slice(digits, 0, digits.len - (i % 3 == 1));
+        value_builder_add(&b, value_string(a, arena_format(a, "%.*s\xc3\xbf A%zuF\n%s",
+                                                           STR_ARG(digits), i, "ABCDEF0123456")));
+    }
+    return value_array_finish(&b);
+}
+
 static value big_claims(struct arena *a, size_t n, bool compressible)
 {
     struct value_builder b;
@@ -112,15 +130,20 @@ static void test_session(void)
     const struct {
         const char *name;
         size_t items;
-        bool compressible, stored;
+        bool compressible, stored, digests;
     } rows[] = {
-        {"small", 3, true, false},
-        {"compressed", 2000, true, false},
-        {"too large for a cookie", 2000, false, true},
+        {"small", 3, true, false, false},
+        {"digests", 28, true, false, true}, /* 2.8 KiB */
+        {"compressed", 2000, true, false, false},
+        {"too large for a cookie", 2000, false, true, false},
+        {"too many digests", 60, false, true, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct session s = {STR("0.4.0"), STR("0123456789abcdef0123456789abcdef"),
-                            big_claims(&w.arena, rows[i].items, rows[i].compressible), NOW + 300};
+                            rows[i].digests
+                                ? digest_claims(&w.arena, rows[i].items)
+                                : big_claims(&w.arena, rows[i].items, rows[i].compressible),
+                            NOW + 300};
         struct str cookie;
         CHECK_ROW(
             session_seal(&w.arena, w.sealer, w.store, &s, NOW, &random_system, &cookie, NULL) == OK,
@@ -138,6 +161,42 @@ static void test_session(void)
         CHECK_STR_ROW(back.version, s.version, rows[i].name);
         CHECK_ROW(open_cookie(&w, cookie, NOW + 301, &kind, &c, &back) == ERR_CANCELLED,
                   rows[i].name);
+    }
+    teardown(&w);
+}
+
+/* What a key of ours sealed, but nobody here wrote: refused, and nothing beyond it is read. */
+static void test_malformed_session(void)
+{
+    struct world w;
+    setup(&w, 1 << 20);
+    static const struct {
+        struct str plain;
+        enum status status;
+    } rows[] = {
+        {STR("P0.4.0\0\0{}"), OK},
+        {STR("H0.4.0\0\0{\"a\":\"\xff\x04\x01\x23\xab\xcd\"}"), OK},
+        {STR("H0.4.0\0\0{\"a\":\"\xff\x05\x01\x23\xab\xcd"), ERR_INVALID},
+        {STR("H0.4.0\0\0{\"a\":\"\xff"), ERR_INVALID},
+        {STR("H0.4.0\0{}"), ERR_INVALID},
+        {STR("H"), ERR_INVALID},
+        {STR("Z\0\0"), ERR_INVALID},
+        {STR("Z\0\0\0\xff"
+             "0.4.0\0\0{}"),
+         ERR_INVALID},
+        {STR("Q0.4.0\0\0{}"), ERR_INVALID},
+        {STR(""), ERR_INVALID},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_done) struct buf sealed;
+        buf_init(&sealed, 4096);
+        enum cookie_kind kind;
+        struct challenge c;
+        struct session back;
+        CHECK(seal_write(w.sealer, STR("session"), NOW + 1, rows[i].plain, &random_system,
+                         &sealed) == OK);
+        CHECK(open_cookie(&w, buf_str(&sealed), NOW, &kind, &c, &back) == rows[i].status);
+        CHECK(kind == COOKIE_SESSION);
     }
     teardown(&w);
 }
@@ -201,6 +260,7 @@ int main(void)
 {
     test_challenge();
     test_session();
+    test_malformed_session();
     test_store_is_bounded();
     test_large_sessions_leave_small_ones();
     return tap_done();

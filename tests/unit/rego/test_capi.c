@@ -183,6 +183,117 @@ static void *work(void *user)
     return NULL;
 }
 
+static crego_outcome gives_nothing(crego_call *call, const crego_value *args, crego_value *out)
+{
+    (void)args;
+    *out = crego_make_json(call, "{", 1);
+    return CREGO_GIVE_VALUE;
+}
+
+static crego_outcome gives_zero(crego_call *call, const crego_value *args, crego_value *out)
+{
+    (void)args;
+    crego_value zero = {0};
+    *out = crego_make_array(call, &zero, 1);
+    if (crego_kind_of(*out) == CREGO_KIND_NONE)
+        *out = zero;
+    return CREGO_GIVE_VALUE;
+}
+
+static void test_registering(void)
+{
+    static const struct {
+        const char *name, *type;
+        crego_status want;
+    } rows[] = {
+        {"f", "(number) number", CREGO_OK},
+        {"f", "(string) number", CREGO_INVALID}, /* there is one */
+        {"a.b_1.c", "(string, any<null, boolean>) [number, string]", CREGO_OK},
+        {"count", "(object[string: array[number]]) set[any]", CREGO_OK},
+        {"none", "()", CREGO_OK},
+        {"g", "number", CREGO_INVALID},
+        {"g", "(nubmer) number", CREGO_INVALID},
+        {"g", "(number) number x", CREGO_INVALID},
+        {"g", "(number", CREGO_INVALID},
+        {"g", "(array[]) any", CREGO_INVALID},
+        {"g", "(any<>) any", CREGO_INVALID},
+        {"g", "(set[number, string]) any", CREGO_INVALID},
+        {"g", "([[[[[[[[[[[[[[[[[[[[any]]]]]]]]]]]]]]]]]]]]) any", CREGO_INVALID},
+        {"", "() any", CREGO_INVALID},
+        {"a b", "() any", CREGO_INVALID},
+        {"a.", "() any", CREGO_INVALID},
+        {".a", "() any", CREGO_INVALID},
+        {"1a", "() any", CREGO_INVALID},
+    };
+    crego_compiler *c = NULL;
+    CHECK(crego_compiler_new(NULL, &c) == CREGO_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        CHECK_ROW(crego_compiler_function(c, rows[i].name, rows[i].type, true, twice) ==
+                      rows[i].want,
+                  rows[i].type);
+    crego_compiler_free(c);
+}
+
+/* What a host forgets to set is no value, and no pointer that is followed. */
+static void test_no_values(void)
+{
+    static const char text[] = "package p\n\na := nothing()\n\nb := zero()\n\nc := input\n";
+    static const char *const paths[] = {"data.p.a", "data.p.b", "data.p.c"};
+    crego_compiler *c = NULL;
+    crego_policy *p = NULL;
+    crego_ctx *ctx = NULL;
+    crego_value v = {0};
+    crego_value key, val;
+    crego_error e;
+    char number[8];
+    int64_t n;
+    CHECK(crego_kind_of(v) == CREGO_KIND_NONE && crego_len(v) == 0 && !crego_is_true(v));
+    CHECK(!crego_get_int64(v, &n) && crego_number_text(v, number, sizeof(number)) == 0);
+    CHECK(crego_string(v, NULL) == NULL && crego_kind_of(crego_at(v, 0)) == CREGO_KIND_NONE);
+    CHECK(!crego_pair(v, 0, &key, &val) && crego_compare(v, v) == 0);
+    CHECK(crego_kind_of(crego_get(v, "x", 1)) == CREGO_KIND_NONE);
+    CHECK(crego_compiler_new(NULL, &c) == CREGO_OK);
+    CHECK(crego_compiler_function(c, "nothing", "() any", false, gives_nothing) == CREGO_OK);
+    CHECK(crego_compiler_function(c, "zero", "() any", false, gives_zero) == CREGO_OK);
+    CHECK(crego_compiler_add(c, "p.rego", text, strlen(text)) == CREGO_OK);
+    CHECK(crego_compiler_finish(c, &p) == CREGO_OK);
+    crego_compiler_free(c);
+    CHECK(crego_ctx_new(NULL, &ctx) == CREGO_OK);
+    crego_ctx_set_input(ctx, v);
+    for (size_t i = 0; i < 3; i++)
+        CHECK_ROW(crego_eval(ctx, p, paths[i], &v) == CREGO_UNDEFINED, paths[i]);
+    crego_ctx_set_strict_errors(ctx, true);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_ROW(crego_eval(ctx, p, paths[i], &v) == CREGO_INVALID, paths[i]);
+        crego_ctx_error(ctx, &e);
+        CHECK_ROW(strcmp(e.code, "eval_builtin_error") == 0, paths[i]);
+    }
+    crego_ctx_free(ctx);
+    crego_policy_unref(p);
+}
+
+/* A forgotten size would leave the limits out, and nobody would know. */
+static void test_sizes(void)
+{
+    struct {
+        crego_limits known;
+        size_t newer;
+    } more = {{.size = sizeof(more), .steps = 5}, 0};
+    const crego_limits forgotten = {.steps = 5};
+    const crego_options options = {.strict = true};
+    const crego_options version = {.size = sizeof(version), .version = (crego_version)7};
+    crego_compiler *c = NULL;
+    crego_ctx *ctx = NULL;
+    CHECK(crego_ctx_new(&forgotten, &ctx) == CREGO_INTERNAL && ctx == NULL);
+    CHECK(crego_compiler_new(&options, &c) == CREGO_INTERNAL && c == NULL);
+    CHECK(crego_compiler_new(&version, &c) == CREGO_INTERNAL && c == NULL);
+    CHECK(crego_ctx_new(&more.known, &ctx) == CREGO_OK);
+    CHECK(crego_ctx_set_limits(ctx, &forgotten) == CREGO_INTERNAL);
+    more.newer = 1; /* a newer host wants what this library does not have */
+    CHECK(crego_ctx_set_limits(ctx, &more.known) == CREGO_INTERNAL);
+    crego_ctx_free(ctx);
+}
+
 static void test_threads(void)
 {
     struct worker workers[4] = {0};
@@ -205,6 +316,9 @@ int main(void)
     test_errors();
     test_claims();
     test_threads();
+    test_registering();
+    test_sizes();
+    test_no_values();
     CHECK(crego_version_text()[0] != '\0');
     return tap_done();
 }

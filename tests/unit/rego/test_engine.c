@@ -113,7 +113,10 @@ static void test_errors(void)
         uint32_t row, col;
         bool strict;
     } rows[] = {
-        {"syntax", "package p\n\nx := {", "rego_parse_error", "unexpected eof token", 3, 7, false},
+        {"syntax", "package p\n\nx := {", "rego_parse_error", "unexpected eof token", 3, 6, false},
+        {"no module", "# a comment\n", "rego_parse_error", "empty module", 0, 0, false},
+        {"a default's place is its rule's", "package p\ndefault x := input.y", "rego_parse_error",
+         "illegal default rule (value cannot contain ref)", 2, 1, false},
         {"a call of a template string", "package p\n$\"a{b}\"(1)", "rego_parse_error",
          "illegal ref (head cannot be templatestring)", 2, 1, false},
         {"columns count characters", "package p\nx := \"\u00e9\" + $", "rego_parse_error",

@@ -222,6 +222,36 @@ static void test_init_data(void)
     }
 }
 
+/*
+ * The quoting enclave's authentication data: any length that its 16 bits can
+ * say is made; what makes the quote longer than QUOTE_LEN_MAX is refused unread.
+ */
+static void test_qe_auth_data(void)
+{
+    static const char *const tees[] = {"sgx", "tdx", "az-tdx-vtpm"};
+    static const size_t lengths[] = {0, 1, 33, 4096, 56000, UINT16_MAX, UINT16_MAX + 1};
+    static char text[64 + 2 * (UINT16_MAX + 1)];
+    const struct str name = STR("qe_auth_data=");
+    memcpy(text, name.ptr, name.len);
+    for (size_t i = 0; i < 2 * (UINT16_MAX + 1); i++)
+        text[name.len + i] = "0123456789abcdef"[i % 13];
+    for (size_t t = 0; t < ARRAY_LEN(tees); t++)
+        for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+            CLEANUP(machine_cleanup) struct machine *m = machine(tees[t]);
+            struct error err = ERROR_INIT;
+            char row[64];
+            snprintf(row, sizeof(row), "%s, %zu bytes", tees[t], lengths[i]);
+            struct str assignment = {text, name.len + 2 * lengths[i]};
+            enum status st = machine_set(m, assignment, &err);
+            CHECK_STATUS_ROW(st, lengths[i] <= UINT16_MAX ? OK : ERR_LIMIT, &err, row);
+            struct outcome o;
+            run(m, ERA_NEW, NULL, NULL, &o);
+            CHECK_ROW(o.status == (lengths[i] == UINT16_MAX ? ERR_DENIED : OK), row);
+            if (lengths[i] == UINT16_MAX)
+                CHECK_STR_ROW(str_of(o.check), STR("evidence-format"), row);
+        }
+}
+
 /* ---- faults ---- */
 
 static void try_fault(const struct machine_kind *kind, const struct fault *f, unsigned version,
@@ -313,6 +343,7 @@ int main(void)
         test_table();
         test_sound();
         test_init_data();
+        test_qe_auth_data();
         test_faults();
     }
     for (size_t i = 0; i < KINDS_MAX; i++)
