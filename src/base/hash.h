@@ -18,5 +18,8 @@ static inline uint64_t hash_mix(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
-/* Fix the key, for tests and instruction counts that must repeat. */
+/*
+ * Fix the key, for tests and instruction counts that must repeat.  What was
+ * hashed before, and is kept, is not found any more: tables, values.
+ */
 void hash_set_key(uint64_t k0, uint64_t k1);

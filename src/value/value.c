@@ -75,6 +75,8 @@ static uint32_t deep_units(value v)
     if (!value_is_heap(v))
         return 0;
     const struct value_heap *h = value_heap(v);
+    if (h->kind == VALUE_KIND_STRING) /* most are: units(block_size()) of its short length */
+        return (uint32_t)((sizeof(*h) + (size_t)h->len + 1 + SIZE_UNIT - 1) / SIZE_UNIT);
     return h->kind >= VALUE_KIND_ARRAY ? h->extra : units(block_size(h->kind, h->len));
 }
 
@@ -278,9 +280,13 @@ static void merge_sort(struct value_pair *p, struct value_pair *scratch, size_t 
 /* Each key is above the one before: sorted, and none of them twice. */
 static bool is_ascending(const struct value_pair *p, size_t n)
 {
-    for (size_t i = 1; i < n; i++)
-        if (value_compare(p[i - 1].key, p[i].key) >= 0)
+    for (size_t i = 1; i < n; i++) {
+        value a = p[i - 1].key, b = p[i].key;
+        int c = value_is_string(a) && value_is_string(b) ? str_compare(value_str(a), value_str(b))
+                                                         : value_compare(a, b);
+        if (c >= 0)
             return false;
+    }
     return true;
 }
 
@@ -350,13 +356,15 @@ static inline void seal_add(struct seal *s, value v)
 {
     if (s->n_pending == ARRAY_LEN(s->pending))
         seal_flush(s);
-    s->pending[s->n_pending++] = value_hash(v);
-    if (value_is_heap(v)) {
-        const struct value_heap *h = value_heap(v);
-        s->units += deep_units(v);
-        if (h->depth > s->depth)
-            s->depth = h->depth;
+    if (!value_is_heap(v)) {
+        s->pending[s->n_pending++] = value_hash(v);
+        return;
     }
+    const struct value_heap *h = value_heap(v);
+    s->pending[s->n_pending++] = h->hash;
+    s->units += deep_units(v);
+    if (h->depth > s->depth)
+        s->depth = h->depth;
 }
 
 static void build_index(struct value_heap *h)
@@ -368,7 +376,8 @@ static void build_index(struct value_heap *h)
 
     memset(slots, 0, ((size_t)mask + 1) * sizeof(*slots));
     for (uint32_t i = 0; i < h->len; i++) {
-        uint32_t slot = value_hash(keys[i * stride]) & mask;
+        value key = keys[i * stride];
+        uint32_t slot = (value_is_heap(key) ? value_heap(key)->hash : value_hash(key)) & mask;
         while (slots[slot] != 0)
             slot = (slot + 1) & mask;
         slots[slot] = i + 1;

@@ -2,7 +2,9 @@
 #include "verifier/verifier_internal.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "verifier/tpm/quote.h"
 
@@ -154,6 +156,46 @@ struct str evidence_fit(struct arena *a, struct str s, size_t n)
     if (s.len > 0)
         memcpy(p, s.ptr, s.len < n ? s.len : n);
     return (struct str){p, n};
+}
+
+struct kept_names {
+    struct arena arena;
+    value names[TPM_PCR_COUNT];
+};
+
+static void kept_names_free(struct kept_names *k)
+{
+    if (k != NULL)
+        arena_done(&k->arena);
+    free(k);
+}
+
+static const struct kept_names *pcr_names(void)
+{
+    static _Atomic(struct kept_names *) kept; /* set once, constant from then on */
+    struct kept_names *present = atomic_load_explicit(&kept, memory_order_acquire);
+    if (present != NULL)
+        return present;
+
+    struct kept_names *k = calloc(1, sizeof(*k));
+    if (k == NULL)
+        return NULL;
+    arena_init(&k->arena, 64 * 1024);
+    for (size_t i = 0; i < TPM_PCR_COUNT; i++)
+        k->names[i] = value_cstring(&k->arena, tpm_pcr_names[i]);
+    /* Of two that come first at once, one's is kept and the other's is freed. */
+    if (arena_status(&k->arena) == OK &&
+        atomic_compare_exchange_strong_explicit(&kept, &present, k, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return k;
+    kept_names_free(k);
+    return present;
+}
+
+value claim_pcr_name(struct arena *a, unsigned i)
+{
+    const struct kept_names *k = pcr_names();
+    return k != NULL ? k->names[i] : value_cstring(a, tpm_pcr_names[i]);
 }
 
 value claim_hex(struct arena *a, struct str bytes)

@@ -77,6 +77,12 @@ STATUS evidence_base64(struct arena *a, value member, enum base64_form form, siz
 /* "Padded / truncated" of verifiers.md 1: exactly n bytes in the arena, NULL ptr on failure. */
 struct str evidence_fit(struct arena *a, struct str s, size_t n);
 
+/*
+ * "pcr00" to "pcr23" as names of claims, for objects in any arena: made by the
+ * first caller and kept for the process; without memory for that, in `a`.
+ */
+value claim_pcr_name(struct arena *a, unsigned i);
+
 /* Claims: text in hex or standard base64, decimal text, flags as text. */
 value claim_hex(struct arena *a, struct str bytes);
 value claim_base64(struct arena *a, struct str bytes);

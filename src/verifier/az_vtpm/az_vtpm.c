@@ -444,9 +444,9 @@ void az_claims(struct az_run *r, struct value_builder *claims)
 {
     struct arena *a = r->v->a;
     struct value_builder tpm;
-    value_builder_init(&tpm, a, TPM_PCR_COUNT);
+    value_builder_init(&tpm, a, 2 * TPM_PCR_COUNT);
     for (unsigned i = 0; i < r->pcr_count; i++) /* 24: az_check_quote() saw to it */
-        value_builder_put_str(&tpm, tpm_pcr_names[i], claim_hex(a, r->pcrs[i]));
+        value_builder_put(&tpm, claim_pcr_name(a, i), claim_hex(a, r->pcrs[i]));
     value_builder_put_str(claims, "tpm", value_object_finish(&tpm, VALUE_DUP_LAST, NULL));
     value_builder_put_str(claims, "report_data",
                           claim_hex(a, str_bytes(r->quote.extra_data, r->quote.extra_data_len)));

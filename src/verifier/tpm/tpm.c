@@ -333,7 +333,7 @@ static enum status tpm_evaluate(struct arena *a, const struct verifier_request *
     value_builder_put_str(&claims, "ak_public", r.ak);
     value_builder_put_str(&claims, "init_data", pcr_claim(&r, 8));
     for (unsigned i = 0; i < TPM_PCR_COUNT; i++)
-        value_builder_put_str(&claims, tpm_pcr_names[i], pcr_claim(&r, i));
+        value_builder_put(&claims, claim_pcr_name(a, i), pcr_claim(&r, i));
     value_builder_put_str(&claims, "report_data",
                           claim_hex(a, str_bytes(r.quote.extra_data, r.quote.extra_data_len)));
     return verify_finish(&v, &claims, VALUE_UNDEFINED);

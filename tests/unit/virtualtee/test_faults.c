@@ -10,6 +10,7 @@
 #include "verifier/anchors.h"
 #include "verifier/collateral_set.h"
 #include "verifier/verifier.h"
+#include "verifier/verifier_cache.h"
 #include "virtualtee/machine.h"
 
 #include "tap.h" /* last: its CHECK is another than that of check.h */
@@ -19,6 +20,7 @@
 static struct pki *pki;
 static struct anchors *anchors;
 static struct collateral_set *collateral;
+static struct verifier_cache *cache; /* NULL: nothing is remembered */
 static const struct str report_data = STR("forty-eight bytes, as SHA-384 of the runtime dat");
 
 struct outcome {
@@ -51,6 +53,7 @@ static void run(struct machine *m, enum era era, const struct digest *init_data,
         .config = VALUE_UNDEFINED,
         .anchors = anchors,
         .collateral = collateral_set_get(collateral),
+        .cache = cache,
     };
     st = json_parse(&a, buf_str(&text), NULL, &req.evidence, &err);
     if (!CHECK_STATUS(st, OK, &err))
@@ -299,6 +302,25 @@ static void test_faults(void)
     }
 }
 
+/* A TPM whose key is known already: found again, and no fault is overlooked for it. */
+static void test_known_key(void)
+{
+    const struct machine_kind *kind = machine_kind_find(STR("tpm"));
+    struct error err = ERROR_INIT;
+    if (!CHECK_STATUS(verifier_cache_new(64, &cache, &err), OK, &err))
+        return;
+    for (int i = 0; i < 3; i++) {
+        CLEANUP(machine_cleanup) struct machine *m = machine("tpm");
+        struct outcome o;
+        run(m, ERA_NEW, NULL, NULL, &o);
+        CHECK(o.status == OK);
+    }
+    const struct fault *f;
+    for (size_t i = 0; (f = machine_kind_fault(kind, i)) != NULL; i++)
+        try_fault(kind, f, 0, ERA_NEW);
+    cache = verifier_cache_free(cache);
+}
+
 /* No two with the same name, and none with the same check and field (INTERFACES.md). */
 static void test_table(void)
 {
@@ -345,6 +367,7 @@ int main(void)
         test_init_data();
         test_qe_auth_data();
         test_faults();
+        test_known_key();
     }
     for (size_t i = 0; i < KINDS_MAX; i++)
         machine_free(prototypes[i]);
