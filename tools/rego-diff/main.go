@@ -248,7 +248,7 @@ func has(o outcome, code string) bool {
 	return false
 }
 
-var ruleRef = regexp.MustCompile(`^undefined ref: (data\.t\.|_\[|.*\()`)
+var ruleRef = regexp.MustCompile(`^undefined ref: (data\.t\.|_\[|[{\[]|.*\()`)
 
 // Rows of type errors; in what has modifiers ours finds less (src/rego/check_types.c).
 func rows(o outcome) string {
