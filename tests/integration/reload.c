@@ -388,7 +388,7 @@ static const struct broken {
      "reload refused: HTTPS initialization failed: "},
     {"a key that belongs to another certificate", "tls/tls.key", NULL, "does not belong"},
     {"resource policy", "policy/policy.rego", "package policy\nimport rego.v1\nallow if {\n",
-     "policy.rego:4:1: "},
+     "policy.rego:4:0: "},
     {"attestation policy", "as/opa/default.rego", "package policy\nx := := 1\n",
      "default.rego:2:6: "},
     {"reference values", "rv/rv.json", "[\n {\"name\": }]\n", "rv.json\": line 2, column 11: "},
