@@ -226,29 +226,35 @@ enum status challenge_seal(struct arena *a, const struct sealer *sealer, const s
 #define RUN_MIN 8u          /* digits that are worth an escape */
 #define RUN_MAX (2u * 0xff) /* and those of one */
 
-static bool is_lower_hex(char c)
+static const bool is_digit[256] = {['0' ... '9'] = true, ['a' ... 'f'] = true};
+
+static bool digit_at(struct str s, size_t i)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    return is_digit[(unsigned char)s.ptr[i]];
 }
 
 static void pack_hex(struct str text, struct buf *out)
 {
-    for (size_t i = 0; i < text.len;) {
-        size_t end = i;
-        while (end < text.len && end - i < RUN_MAX && is_lower_hex(text.ptr[end]))
-            end++;
-        size_t digits = (end - i) & ~(size_t)1;
-        if (digits >= RUN_MIN) {
-            buf_add(out, str_bytes((uint8_t[]){ESCAPE, (uint8_t)(digits / 2)}, 2));
-            status_ignore(hex_read(str_slice(text, i, digits), out, NULL)); /* buf_status() */
-            i += digits;
+    size_t plain = 0;
+    for (size_t i = 0; i + RUN_MIN <= text.len;) {
+        /* From the end of the shortest run back: what is no digit there is seldom one before. */
+        size_t start = i + RUN_MIN;
+        while (start > i && digit_at(text, start - 1))
+            start--;
+        if (start > i) {
+            i = start;
             continue;
         }
-        while (end < text.len && !is_lower_hex(text.ptr[end]))
+        size_t end = i + RUN_MIN;
+        while (end < text.len && end - i < RUN_MAX && digit_at(text, end))
             end++;
-        buf_add(out, str_slice(text, i, end - i));
-        i = end;
+        size_t digits = (end - i) & ~(size_t)1;
+        buf_add(out, str_slice(text, plain, i - plain));
+        buf_add(out, str_bytes((uint8_t[]){ESCAPE, (uint8_t)(digits / 2)}, 2));
+        status_ignore(hex_read(str_slice(text, i, digits), out, NULL)); /* buf_status() */
+        plain = i += digits;
     }
+    buf_add(out, str_from(text, plain));
 }
 
 static bool unpack_hex(struct str packed, struct buf *out)
