@@ -332,7 +332,7 @@ static void test_encode(void)
     CHECK(!hex_exact(STR("1aF00"), two, 2) && !hex_exact(STR("1ax0"), two, 2));
 }
 
-/* Each byte at each place of base64: eleven groups of four digits and a rest. */
+/* Each byte at each place of base64: eleven groups of four digits and a rest, and back. */
 static void test_base64_digits(void)
 {
     static const char alphabets[2][65] = {
@@ -360,6 +360,8 @@ static void test_base64_digits(void)
                     group = group << 8 | (byte < bytes.len ? (unsigned char)bytes.ptr[byte] : 0);
                 }
                 right &= (group >> (18 - 6 * (at % 4)) & 63) == (uint32_t)(digit - alphabets[form]);
+                struct str back = base64_text(&a, bytes, form == 0 ? BASE64_STD : BASE64_URL);
+                right &= str_is(str_slice(back, 0, sizeof(text) - 1), text);
             }
     CHECK(right);
 }
