@@ -179,12 +179,10 @@ static const struct type *collection_type(struct checker *k, struct term *t)
             } else {
                 is_open = true;
                 key = part_type(k, t->items[i]);
-                of = v;
-                if (key == NULL || of == NULL) /* a part that is not known yet */
-                    of = of == NULL ? key : of;
+                of = v; /* NULL: not known yet */
             }
         }
-        if (p != NULL && is_open && of == NULL)
+        if (p != NULL && is_open && key == NULL && of == NULL)
             return type_object_unknown(&k->m, p, n);
         return p == NULL ? &type_any : type_object(&k->m, p, n, key, of);
     }

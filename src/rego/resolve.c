@@ -148,21 +148,64 @@ static void resolve_assign(struct resolver *r, struct expr *e)
 
 struct name_use {
     struct str name;
+    bool in_closures; /* look there, too */
     bool found;
 };
+
+static bool is_closure(const struct term *t)
+{
+    return t->kind == TERM_ARRAY_COMP || t->kind == TERM_SET_COMP || t->kind == TERM_OBJECT_COMP;
+}
 
 static bool uses_name(void *user, struct term *t)
 {
     struct name_use *use = user;
     use->found = use->found || (t->kind == TERM_VAR && str_equal(t->var.name, use->name));
-    return !use->found;
+    return !use->found && (use->in_closures || !is_closure(t));
 }
 
-static bool occurs_in(struct term *t, struct str name)
+static bool occurs_in(struct term *t, struct str name, bool in_closures)
 {
-    struct name_use use = {.name = name};
+    struct name_use use = {.name = name, .in_closures = in_closures};
     walk_term(t, uses_name, &use);
     return use.found;
+}
+
+/* The first name after `after` that a pattern binds: no head of a reference, no key of an object.
+ */
+static void next_bound(const struct term *t, struct str after, struct str *next)
+{
+    if (t == NULL || t->kind == TERM_VALUE || is_closure(t))
+        return;
+    if (t->kind == TERM_VAR) {
+        struct str name = t->var.name;
+        if (!t->wildcard && !is_root_name(name) && str_compare(name, after) > 0 &&
+            (next->ptr == NULL || str_compare(name, *next) < 0))
+            *next = name;
+        return;
+    }
+    bool skips = t->kind == TERM_OBJECT || t->kind == TERM_REF || t->kind == TERM_CALL;
+    for (uint32_t i = skips; i < t->len; i += t->kind == TERM_OBJECT ? 2 : 1)
+        next_bound(t->items[i], after, next);
+}
+
+/* What `some ... in` binds is not in its collection. */
+static bool check_some_in(struct resolver *r, const struct term *key, const struct term *val,
+                          struct term *collection, struct pos pos)
+{
+    bool good = true;
+    for (struct str after = STR_EMPTY;;) {
+        struct str name = {NULL, 0};
+        next_bound(key, after, &name);
+        next_bound(val, after, &name);
+        if (name.ptr == NULL)
+            return good;
+        if (occurs_in(collection, name, false)) {
+            resolve_fail(r, pos, "var ", name, " assigned before");
+            good = false;
+        }
+        after = name;
+    }
 }
 
 /* Variables of a pattern of `some ... in` that do not occur in the collection. */
@@ -174,7 +217,7 @@ static void declare_pattern(struct resolver *r, struct term *t, struct term *col
         struct name_entry *e = name_get(&r->scope->names, t->var.name);
         bool again = e != NULL && e->state >= OCC_ARG && e->pos.off == pos.off &&
                      e->pos.row == pos.row && pos.off > 0;
-        if (!again && !occurs_in(collection, t->var.name))
+        if (!again && !occurs_in(collection, t->var.name, true))
             (void)scope_declare(r, t->var.name, OCC_DECLARED, pos, &id);
     }
     if (t->kind == TERM_ARRAY)
@@ -192,6 +235,8 @@ static void resolve_some_in(struct resolver *r, struct expr *e)
     struct term *key = call->len == 4 ? call->items[1] : NULL;
     struct term *val = call->items[call->len - 2];
     struct term *collection = call->items[call->len - 1];
+    if (!check_some_in(r, key, val, collection, e->pos))
+        return;
     if (key != NULL)
         declare_pattern(r, key, collection, e->pos);
     declare_pattern(r, val, collection, e->pos);
@@ -271,14 +316,24 @@ static void resolve_not(struct resolver *r, struct expr *e)
             scope_see(r, s.names.slots[i].name);
 }
 
+/* Only the body makes use of what `every` declares. */
+static void unused_yet(struct scope *s, const struct term *t)
+{
+    struct name_entry *e = t == NULL ? NULL : name_get(&s->names, t->var.name);
+    if (e != NULL)
+        e->uses = 0;
+}
+
 static void resolve_every(struct resolver *r, struct expr *e)
 {
     resolve_term(r, &e->domain);
-    resolve_withs(r, e);
     struct scope s;
     scope_push(r, &s);
     declare_every(r, &e->key, e->pos);
     declare_every(r, &e->val, e->pos);
+    resolve_withs(r, e); /* here, as with OPA: what they name may be declared further down */
+    unused_yet(&s, e->key);
+    unused_yet(&s, e->val);
     scope_hide(r, e->body);
     resolve_body(r, e->body);
     scope_pop(r);

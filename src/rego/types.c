@@ -161,8 +161,8 @@ static int compare_objects(struct type_maker *m, const struct type *a, const str
 {
     if ((a->of != NULL) != (b->of != NULL))
         return a->of != NULL ? 1 : -1;
-    int c = a->of == NULL ? 0 : type_compare(m, a->key, b->key);
-    if (c == 0 && a->of != NULL)
+    int c = type_compare(m, a->key, b->key);
+    if (c == 0)
         c = type_compare(m, a->of, b->of);
     for (uint32_t i = 0; c == 0 && i < a->len && i < b->len; i++) {
         c = value_compare(a->properties[i].key, b->properties[i].key);
@@ -406,7 +406,7 @@ const struct type *type_keys(struct type_maker *m, const struct type *t)
     case TYPE_OBJECT:
         for (uint32_t i = 0; i < t->len; i++)
             of = type_or(m, of, type_of_value(m, t->properties[i].key));
-        return t->of != NULL ? type_or(m, of, t->key) : of;
+        return type_or(m, of, t->key);
     case TYPE_SET:
         return t->of;
     case TYPE_ANY:

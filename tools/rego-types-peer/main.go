@@ -86,6 +86,8 @@ var programs = []string{
 	"q := count(input) ⏎ f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": data.t.q}", "f(x) := object.get(v.d, \"c\", x) if v = {\"c\": x, \"d\": 1}", "q := count(input) ⏎ f(x) := upper(v[1]) if v = [x, data.t.q]",
 	"q := count(input) ⏎ f(x) := upper(v[1]) if v = [1, data.t.q]", "f(x) := upper(v[1]) if v = [x, [y | y := 1]]", "q := count(input) ⏎ f(x) := upper(v[1][0]) if v = [x, [data.t.q]]", "q := 1 ⏎ p if { v = {x, data.t.q}; v[y]; upper(y); x = input }",
 	"f(a, b) := 1 if { x = {b: a, \"d\": \"d\"}; x[k].c }", "f(a, b) := 1 if { some k, v in {b: a, \"d\": 1}; v.c }", "f(a, b) := 1 if { x := {b: 1, \"d\": \"d\"}; x[k].c }", "f(a, b) := 1 if { x := {1: a, \"d\": \"d\"}; x.d.c }",
+	"f(a, b) := 1 if { a in {\"b\": [1], input: b}; a.x }", "f(a, b) := 1 if { a in {\"b\": [1], b: b}; a.x }", "f(a, b) := 1 if { a in {input: b}; a.x }", "f(a, b) := 1 if { a, 1 in {\"b\": 1, input: b}; a.x }", "f(a, b) := 1 if { a, 1 in {\"b\": 1, b: b}; a.x }",
+	"f(a) := 1 if { x = {\"b\": [1], input: a}; x[_].c }", "f(a) := 1 if { {\"b\": [1], input: a} = {\"b\": 1} }", "f(a) := 1 if { {input: a} = {\"c\": 1} }", "f(a) := 1 if { x := {\"b\": 1, input: a}; x.zz.c }",
 	// collections of which something is not known
 	"q := [set(), \"b\", [1]] ⏎ p if {1, \"a\"} in q", "q := [set(), \"b\"] ⏎ p if 1 in q", "q := [\"b\"] ⏎ p if 1 in q", "q := {\"a\": set()} ⏎ p if \"x\", 1 in q", "p if 1 in [set(), \"b\"]", "q := [set()] ⏎ p if { some x in q; x == 1 }",
 	// comprehensions and nesting
