@@ -110,9 +110,11 @@ static void read_headers(struct http_head *head, struct str *rest)
     }
 }
 
-static bool holds_secret(struct str s)
+/* The secret, or all of it but what stands before `from`. */
+static bool holds_secret(struct str s, size_t from)
 {
-    return s.len >= sizeof(SECRET) - 1 && memmem(s.ptr, s.len, SECRET, sizeof(SECRET) - 1) != NULL;
+    struct str secret = str_from(STR(SECRET), from);
+    return s.len >= secret.len && memmem(s.ptr, s.len, secret.ptr, secret.len) != NULL;
 }
 
 static void judge(const struct http_exchange *x)
@@ -120,8 +122,8 @@ static void judge(const struct http_exchange *x)
     struct str body = buf_str(&x->out);
     if (x->status != 200 && x->status != 401 && x->status != 404 && x->status != 405)
         abort();
-    if (holds_secret(body) &&
-        !holds_secret(x->target)) /* errors name the path that was asked for */
+    /* Errors name the path that was asked for, the last two digits of an escape included. */
+    if (holds_secret(body, 0) && !holds_secret(x->target, 2))
         abort();
     bool administers = str_has_prefix(x->path, STR("/kbs/v0/resource-policy")) ||
                        str_has_prefix(x->path, STR("/kbs/v0/decision")) ||
