@@ -162,13 +162,21 @@ static enum status store_get(struct session_store *s, struct str id, int64_t now
     return st;
 }
 
-/* 32 lower-case hex digits; sealed text is never that short. */
+/* Lower-case hexadecimal. */
+static const bool is_digit[256] = {['0' ... '9'] = true, ['a' ... 'f'] = true};
+
+static bool digit_at(struct str s, size_t i)
+{
+    return is_digit[(unsigned char)s.ptr[i]];
+}
+
+/* 32 digits; sealed text is never that short. */
 static bool is_stored_id(struct str s)
 {
     if (s.len != STORED_ID_LEN)
         return false;
     for (size_t i = 0; i < s.len; i++)
-        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
+        if (!digit_at(s, i))
             return false;
     return true;
 }
@@ -225,13 +233,6 @@ enum status challenge_seal(struct arena *a, const struct sealer *sealer, const s
 #define ESCAPE 0xff
 #define RUN_MIN 8u          /* digits that are worth an escape */
 #define RUN_MAX (2u * 0xff) /* and those of one */
-
-static const bool is_digit[256] = {['0' ... '9'] = true, ['a' ... 'f'] = true};
-
-static bool digit_at(struct str s, size_t i)
-{
-    return is_digit[(unsigned char)s.ptr[i]];
-}
 
 static void pack_hex(struct str text, struct buf *out)
 {

@@ -128,8 +128,8 @@ static void set_functions(void)
 {
     mallopt(M_MMAP_THRESHOLD, MAPPED_MIN);
     mallopt(M_TRIM_THRESHOLD, TRIMMED_MIN);
-    mallopt(M_MXFAST,
-            0); /* threads' caches are the fast bins; theirs are merged at each large free */
+    /* Each thread has a cache of small blocks; these bins are merged at each large free. */
+    mallopt(M_MXFAST, 0);
     event_set_mem_functions(allocate, resize, release);
     event_set_log_callback(on_log);
 }
