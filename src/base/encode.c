@@ -1,5 +1,7 @@
 #include "base/encode.h"
 
+#include "base/bytes16.h"
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char std_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -25,24 +27,7 @@ int hex_digit(char c)
 
 #define EACH(byte) (0x0101010101010101u * (uint64_t)(byte))
 
-/* Vectors of the compilers': SSE2 here, and plain code where a machine has none. */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint64_t words2 __attribute__((vector_size(16)));
 #define WORDS_ARE_LE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-
-static inline bytes16 load16(const char *p)
-{
-    bytes16 v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static inline bool is_zero16(bytes16 v)
-{
-    uint64_t w[2];
-    memcpy(w, &v, sizeof(w));
-    return (w[0] | w[1]) == 0;
-}
 
 static void hex_encode(struct str bytes, char *out)
 {
@@ -62,19 +47,6 @@ static void hex_encode(struct str bytes, char *out)
     }
 }
 
-bool hex_is_lower(struct str digits)
-{
-    bytes16 upper = {0};
-    size_t i = 0;
-    for (; i + 16 <= digits.len; i += 16) {
-        bytes16 w = load16(digits.ptr + i);
-        upper |= w & ~(w + w); /* bit 6: of letters; bit 5: of lower case */
-    }
-    for (; i < digits.len; i++)
-        upper[0] |= (uint8_t)(digits.ptr[i] & ~(digits.ptr[i] << 1));
-    return is_zero16(upper & 0x40);
-}
-
 /* SIZE_MAX when the length does not fit. */
 static size_t base64_len(size_t n, enum base64_form form)
 {
@@ -84,12 +56,29 @@ static size_t base64_len(size_t n, enum base64_form form)
     return padded ? (n + 2) / 3 * 4 : n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1);
 }
 
+/* Twelve bytes as sixteen digits. */
+static inline void base64_encode12(const unsigned char *p, const char *digits, char *out)
+{
+    typedef uint32_t words4 __attribute__((vector_size(16)));
+    words4 w = {load_be32(p) >> 8, load_be32(p + 3) >> 8, load_be32(p + 6) >> 8,
+                load_be32(p + 8) & 0xffffff};
+    signed16 d = (signed16)(w >> 18 | (w >> 4 & 0x3f00) | (w << 10 & 0x3f0000) |
+                            (w << 24 & 0x3f000000)); /* the first digit in the lowest byte */
+    signed16 c = d + 'A' + ((d > 25) & ('a' - 'Z' - 1)) - ((d > 51) & ('z' + 1 - '0'));
+    c += (d == 62) & (int8_t)(digits[62] - '9' - 1); /* above: as if they followed '9' */
+    c += (d == 63) & (int8_t)(digits[63] - '9' - 2);
+    memcpy(out, &c, sizeof(c));
+}
+
 static void base64_encode(struct str bytes, enum base64_form form, char *out)
 {
     const char *digits = form_is_url(form) ? url_digits : std_digits;
     bool padded = form == BASE64_STD || form == BASE64_URL_PAD;
     const unsigned char *p = (const unsigned char *)bytes.ptr;
     size_t left = bytes.len;
+
+    for (; WORDS_ARE_LE && left >= 12; left -= 12, p += 12, out += 16)
+        base64_encode12(p, digits, out);
 
     for (; left >= 3; left -= 3, p += 3) {
         uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
@@ -171,23 +160,37 @@ static inline bytes16 hex_pairs(bytes16 a, bytes16 b)
                                    22, 24, 26, 28, 30);
 }
 
-/* One pass without a branch; where a text was wrong is looked for afterwards. */
-static enum status hex_decode(struct str text, char *out, struct error *err)
+/* Bit 6: a letter; bit 5: of lower case.  Bit 6 of the answer: an upper-case letter. */
+static inline bytes16 hex_upper(bytes16 w)
+{
+    return w & ~(w + w);
+}
+
+/*
+ * One pass without a branch; where a text was wrong is looked for afterwards.
+ * *upper: whether a digit is an upper-case letter, unless NULL.
+ */
+static inline enum status hex_decode_case(struct str text, char *out, bool *upper,
+                                          struct error *err)
 {
     unsigned wrong = 0;
-    bytes16 good = ~(bytes16){0};
+    bytes16 good = ~(bytes16){0}, capital = {0};
     size_t i = 0;
     for (; WORDS_ARE_LE && i + 32 <= text.len; i += 32) {
-        bytes16 n = hex_pairs(hex_nibbles(load16(text.ptr + i), &good),
-                              hex_nibbles(load16(text.ptr + i + 16), &good));
+        bytes16 a = load16(text.ptr + i), b = load16(text.ptr + i + 16);
+        capital |= hex_upper(a) | hex_upper(b);
+        bytes16 n = hex_pairs(hex_nibbles(a, &good), hex_nibbles(b, &good));
         memcpy(out + i / 2, &n, sizeof(n));
     }
     for (; i < text.len; i += 2) {
-        unsigned hi = hex_table[(unsigned char)text.ptr[i]] - 1u;
-        unsigned lo = hex_table[(unsigned char)text.ptr[i + 1]] - 1u;
+        unsigned char a = (unsigned char)text.ptr[i], b = (unsigned char)text.ptr[i + 1];
+        unsigned hi = hex_table[a] - 1u, lo = hex_table[b] - 1u;
         wrong |= hi | lo; /* of what is no digit: all bits */
+        capital[0] |= (uint8_t)(a & ~(a << 1)) | (uint8_t)(b & ~(b << 1));
         out[i / 2] = (char)(hi << 4 | lo);
     }
+    if (upper != NULL)
+        *upper = !is_zero16(capital & 0x40);
     if (wrong < 16 && is_zero16(~good))
         return OK;
     size_t at = 0;
@@ -195,6 +198,11 @@ static enum status hex_decode(struct str text, char *out, struct error *err)
         at++;
     error_set(err, "not a hexadecimal digit at offset %zu", at);
     return ERR_INVALID;
+}
+
+static enum status hex_decode(struct str text, char *out, struct error *err)
+{
+    return hex_decode_case(text, out, NULL, err);
 }
 
 static enum status hex_check_length(struct str text, struct error *err)
@@ -236,9 +244,10 @@ enum status hex_bytes(struct arena *a, struct str text, struct str *out, struct 
     return st;
 }
 
-bool hex_exact(struct str text, void *out, size_t len)
+bool hex_exact(struct str text, void *out, size_t len, bool *upper)
 {
-    return text.len % 2 == 0 && text.len / 2 == len && hex_decode(text, out, NULL) == OK;
+    return text.len % 2 == 0 && text.len / 2 == len &&
+           hex_decode_case(text, out, upper, NULL) == OK;
 }
 
 #define BASE64_DIGIT 64u
@@ -295,6 +304,7 @@ static inline bool base64_decode16(const char *text, char last, char last_but_on
         return false;
     bytes16 n = (upper & is_upper) | ((lower + 26) & is_lower) | ((digit + 52) & is_digit) |
                 (62 & is_62) | (63 & is_63);
+    typedef uint64_t words2 __attribute__((vector_size(16)));
     words2 t = (words2)n; /* the first digit of each group in its lowest byte */
     t = (t & 0x003f003f003f003fu) << 6 | (t >> 8 & 0x003f003f003f003fu);
     t = (t & 0x00000fff00000fffu) << 12 | (t >> 16 & 0x00000fff00000fffu);

@@ -36,11 +36,11 @@ STATUS hex_bytes(struct arena *a, struct str text, struct str *out, struct error
 STATUS base64_bytes(struct arena *a, struct str text, enum base64_form form, struct str *out,
                     struct error *err);
 
-/* Exactly `len` bytes: false, and `out` holds anything, if the text is not 2 * len digits. */
-bool hex_exact(struct str text, void *out, size_t len);
-
-/* No digit is an upper-case letter: it is what hex_text() writes.  Of text that was read as hex. */
-bool hex_is_lower(struct str digits);
+/*
+ * Exactly `len` bytes: false, and `out` holds anything, if the text is not 2 * len digits.
+ * *upper, unless NULL: whether one is an upper-case letter; if not, it is what hex_text() writes.
+ */
+bool hex_exact(struct str text, void *out, size_t len, bool *upper);
 
 /* Value of one hexadecimal digit of either case, or -1. */
 int hex_digit(char c);

@@ -1,8 +1,9 @@
 /*
  * hash - keyed hashing for tables whose keys an attacker may choose.
  *
- * SipHash-1-3 (Aumasson, Bernstein) under a key drawn once per process.  Hash
- * values never leave the process and never decide an order that can be seen.
+ * SipHash-1-3 (Aumasson, Bernstein) under a key drawn once per process, texts from
+ * 128 bytes on in two halves.  Hash values never leave the process and never decide
+ * an order that can be seen.
  */
 #pragma once
 

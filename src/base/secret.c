@@ -90,9 +90,16 @@ bool bytes_equal_ct(struct str a, struct str b)
 {
     if (a.len != b.len)
         return false;
-    volatile unsigned char diff = 0;
-    for (size_t i = 0; i < a.len; i++)
-        diff = (unsigned char)(diff | ((unsigned char)a.ptr[i] ^ (unsigned char)b.ptr[i]));
+    uint64_t diff = 0;
+    size_t i = 0;
+    for (; i + 8 <= a.len; i += 8) {
+        diff |= load_le64(a.ptr + i) ^ load_le64(b.ptr + i);
+        __asm__ volatile("" : "+r"(diff)); /* or the compiler may leave early */
+    }
+    for (; i < a.len; i++) {
+        diff |= (unsigned char)a.ptr[i] ^ (unsigned char)b.ptr[i];
+        __asm__ volatile("" : "+r"(diff));
+    }
     return diff == 0;
 }
 

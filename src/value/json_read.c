@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes16.h"
 #include "base/utf8.h"
 #include "value/json.h"
 #include "value/json_internal.h"
@@ -109,15 +110,27 @@ static inline uint64_t zero_bytes(uint64_t w)
     return (w - ONES) & ~w & HIGHS;
 }
 
+/* Over sixteens without a quote, a backslash, a control character, or what is no ASCII. */
+static inline const char *skip_plain16(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        bytes16 w = load16(p);
+        bytes16 stop = (bytes16)((signed16)w < 0x20) | (bytes16)(w == '"') | (bytes16)(w == '\\');
+        if (!is_zero16(stop))
+            break;
+    }
+    return p;
+}
+
 /*
  * From *p to the next quote, backslash or control character, eight bytes at a
- * time; true if all of them were ASCII.
+ * time, and more where there is none in the first; true if all of them were ASCII.
  */
 static inline bool scan_plain(const char **p, const char *end)
 {
     uint64_t seen = 0;
     const char *q = *p;
-    while (end - q >= 8) {
+    for (bool first = true; end - q >= 8; first = false) {
         uint64_t w = load_le64(q);
         uint64_t stop = zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\') |
                         ((w - ONES * 0x20) & ~w & HIGHS);
@@ -130,6 +143,8 @@ static inline bool scan_plain(const char **p, const char *end)
         }
         seen |= w;
         q += 8;
+        if (first)
+            q = skip_plain16(q, end);
     }
     while (q < end && *q != '"' && *q != '\\' && (unsigned char)*q >= 0x20)
         seen |= (unsigned char)*q++;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes16.h"
 #include "base/utf8.h"
 #include "value/json.h"
 #include "value/value_internal.h"
@@ -16,33 +17,26 @@ static bool is_special(unsigned char c, bool go)
            (go && (c == '<' || c == '>' || c == '&'));
 }
 
-/* Sixteen bytes at once, in GNU C's vectors. */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint64_t words2 __attribute__((vector_size(16)));
-
-static inline bool any_special(words2 words, bool go)
+/* Less than 0x20 as signed numbers: control characters, and what is no ASCII. */
+static inline bool any_special(bytes16 v, bool go)
 {
-    bytes16 v = (bytes16)words;
-    bytes16 stop =
-        (bytes16)(v < 0x20) | (bytes16)(v >= 0x80) | (bytes16)(v == '"') | (bytes16)(v == '\\');
+    bytes16 stop = (bytes16)((signed16)v < 0x20) | (bytes16)(v == '"') | (bytes16)(v == '\\');
     if (go)
         stop |= (bytes16)(v == '<') | (bytes16)(v == '>') | (bytes16)(v == '&');
-    words2 w = (words2)stop;
-    return (w[0] | w[1]) != 0;
-}
-
-static inline words2 load16(const char *p)
-{
-    return (words2){load_le64(p), load_le64(p + 8)};
+    return !is_zero16(stop);
 }
 
 /* The ends of fewer than 16 bytes, at least 4, which meet or overlap. */
-static inline words2 load_ends(struct str s)
+static inline bytes16 load_ends(struct str s)
 {
-    if (s.len >= 8)
-        return (words2){load_le64(s.ptr), load_le64(s.ptr + s.len - 8)};
-    uint64_t both = load_le32(s.ptr) | (uint64_t)load_le32(s.ptr + s.len - 4) << 32;
-    return (words2){both, both};
+    uint64_t w[2];
+    if (s.len >= 8) {
+        w[0] = load_le64(s.ptr);
+        w[1] = load_le64(s.ptr + s.len - 8);
+    } else {
+        w[0] = w[1] = load_le32(s.ptr) | (uint64_t)load_le32(s.ptr + s.len - 4) << 32;
+    }
+    return load16((const char *)w);
 }
 
 /* Length of the part that needs no attention: ASCII without escapes. */

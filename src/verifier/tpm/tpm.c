@@ -84,7 +84,7 @@ static const char convert_failed[] = "Failed to convert quote from string format
 
 struct tpm_run {
     struct verify *v;
-    value ak, pcr_texts[TPM_PCR_COUNT]; /* of the evidence */
+    value ak, pcr_texts[TPM_PCR_COUNT]; /* of the evidence; undefined: not written as claims are */
     struct str signature, message;
     uint8_t pcrs[TPM_PCR_COUNT][TPM_PCR_LEN];
     struct tpm_quote quote;
@@ -95,10 +95,11 @@ static enum status read_pcr(struct tpm_run *r, value item, size_t i)
 {
     struct verify *v = r->v;
     uint8_t surplus[TPM_PCR_LEN]; /* of evidence that holds too many: each is looked at */
-    bool fits = value_is_string(item) && value_str(item).len == 2 * TPM_PCR_LEN;
-    if (fits && hex_exact(value_str(item), i < TPM_PCR_COUNT ? r->pcrs[i] : surplus, TPM_PCR_LEN)) {
+    uint8_t *pcr = i < TPM_PCR_COUNT ? r->pcrs[i] : surplus;
+    bool fits = value_is_string(item) && value_str(item).len == 2 * TPM_PCR_LEN, upper = false;
+    if (fits && hex_exact(value_str(item), pcr, TPM_PCR_LEN, &upper)) {
         if (i < TPM_PCR_COUNT)
-            r->pcr_texts[i] = item;
+            r->pcr_texts[i] = upper ? VALUE_UNDEFINED : item;
         return OK;
     }
 
@@ -306,7 +307,7 @@ static enum status check_deny(struct tpm_run *r)
 /* The evidence's own text, where it is written as claims are. */
 static value pcr_claim(const struct tpm_run *r, size_t i)
 {
-    bool same = hex_is_lower(value_str(r->pcr_texts[i]));
+    bool same = value_is_defined(r->pcr_texts[i]);
     return same ? r->pcr_texts[i] : claim_hex(r->v->a, str_bytes(r->pcrs[i], TPM_PCR_LEN));
 }
 
