@@ -14,16 +14,6 @@
 #define EC_WIDTH_MAX 66 /* P-521 */
 #define DIGEST_COUNT (DIGEST_SM3 + 1)
 
-struct pubkey {
-    _Atomic unsigned refs;
-    enum key_kind kind;
-    unsigned bits;
-    EVP_PKEY *pkey;
-    /* EC: 04 || x || y.  Ed25519: the 32 bytes.  RSA and others: nothing. */
-    size_t raw_len;
-    uint8_t raw[1 + 2 * EC_WIDTH_MAX];
-};
-
 /*
  * A context that is ready for its next use, or NULL while somebody has it: making one
  * costs 15,000 instructions, most of them for the names of a key manager.  Whoever
@@ -31,6 +21,18 @@ struct pubkey {
  */
 struct idle_ctx {
     _Atomic(EVP_PKEY_CTX *) ctx;
+};
+
+struct pubkey {
+    _Atomic unsigned refs;
+    enum key_kind kind;
+    unsigned bits;
+    EVP_PKEY *pkey;
+    /* EC, or RSA with PKCS#1 v1.5 and SHA-256: after EVP_PKEY_verify_init(). */
+    struct idle_ctx verifier;
+    /* EC: 04 || x || y.  Ed25519: the 32 bytes.  RSA and others: nothing. */
+    size_t raw_len;
+    uint8_t raw[1 + 2 * EC_WIDTH_MAX];
 };
 
 struct privkey {

@@ -45,6 +45,7 @@ struct pubkey *pubkey_unref(struct pubkey *k)
 {
     if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
+    EVP_PKEY_CTX_free(idle_take(&k->verifier));
     EVP_PKEY_free(k->pkey);
     free(k);
     return NULL;

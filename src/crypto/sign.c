@@ -126,18 +126,35 @@ static STATUS verify_ed25519(const struct pubkey *k, struct str message, struct 
     return OK;
 }
 
+static EVP_PKEY_CTX *verifier_make(const struct pubkey *k, enum sig_alg alg, enum digest_alg digest)
+{
+    CLEANUP(evp_pkey_ctx_cleanup)
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
+    if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1 ||
+        (k->kind == KEY_RSA && !set_rsa(ctx, alg, digest)))
+        return NULL;
+    return TAKE(ctx);
+}
+
 static STATUS verify_digest(const struct pubkey *k, enum sig_alg alg, enum digest_alg digest,
                             struct str message, struct str signature, bool *good, struct error *err)
 {
     struct digest d;
     digest_compute(digest, message, &d);
 
-    CLEANUP(evp_pkey_ctx_cleanup)
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
-    if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1 ||
-        (k->kind == KEY_RSA && !set_rsa(ctx, alg, digest)))
+    /* What is idle is no part of the key's value, and taken by one thread at a time. */
+    struct idle_ctx *idle = (struct idle_ctx *)(uintptr_t)&k->verifier;
+    bool kept = k->kind != KEY_RSA || (alg == SIG_RSA_PKCS1 && digest == DIGEST_SHA256);
+    EVP_PKEY_CTX *ctx = kept ? idle_take(idle) : NULL;
+    if (ctx == NULL)
+        ctx = verifier_make(k, alg, digest);
+    if (ctx == NULL)
         return crypto_failed(ERR_NOMEM, err, "out of memory");
     *good = EVP_PKEY_verify(ctx, str_u8(signature), signature.len, d.bytes, d.len) == 1;
+    if (*good && kept)
+        idle_give(idle, ctx);
+    else
+        EVP_PKEY_CTX_free(ctx);
     return OK;
 }
 
