@@ -33,6 +33,24 @@ static inline void bn_cleanup(BIGNUM **p)
     BN_clear_free(*p);
 }
 
+/*
+ * What was made for a key's coordinates takes those of the next key: making it anew costs
+ * more than checking that they are on the curve.
+ */
+static struct {
+    _Atomic(EVP_PKEY *) pkey;
+} spare[KEY_EC_P521 + 1];
+
+static void spare_give(enum key_kind kind, EVP_PKEY *pkey)
+{
+    EVP_PKEY_free(atomic_exchange_explicit(&spare[kind].pkey, pkey, memory_order_acq_rel));
+}
+
+static EVP_PKEY *spare_take(enum key_kind kind)
+{
+    return atomic_exchange_explicit(&spare[kind].pkey, NULL, memory_order_acq_rel);
+}
+
 /* ---- counting ---- */
 
 struct pubkey *pubkey_ref(struct pubkey *k)
@@ -46,7 +64,10 @@ struct pubkey *pubkey_unref(struct pubkey *k)
     if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
     EVP_PKEY_CTX_free(idle_take(&k->verifier));
-    EVP_PKEY_free(k->pkey);
+    if (k->from_point)
+        spare_give(k->kind, k->pkey);
+    else
+        EVP_PKEY_free(k->pkey);
     free(k);
     return NULL;
 }
@@ -353,8 +374,9 @@ static EVP_PKEY *pkey_from_point(const struct curve *curve, uint8_t *point)
 {
     if (curve->kind == KEY_SM2)
         return pkey_from_sm2_point(curve, point);
-    EVP_PKEY *base = crypto_lib()->curve[curve->kind];
-    EVP_PKEY *pkey = base == NULL ? NULL : EVP_PKEY_dup(base);
+    EVP_PKEY *base = crypto_lib()->curve[curve->kind], *pkey = spare_take(curve->kind);
+    if (pkey == NULL && base != NULL)
+        pkey = EVP_PKEY_dup(base);
     if (pkey != NULL && EVP_PKEY_set1_encoded_public_key(pkey, point, 1 + 2 * curve->width) == 1)
         return pkey;
     EVP_PKEY_free(pkey);
@@ -421,6 +443,7 @@ enum status pubkey_from_ec(enum key_kind kind, struct str x, struct str y, struc
         return st;
     k->kind = kind;
     k->bits = curve->bits;
+    k->from_point = kind != KEY_SM2;
     k->raw_len = 1 + 2 * curve->width;
     memcpy(k->raw, point, k->raw_len);
     recent_put(k);

@@ -267,9 +267,23 @@ static void test_ecdh(void)
     CHECK(z.len == 32);
 }
 
-/* Keys that are read again are found again, those that push each other out as well. */
+static bool agree_alike(const struct privkey *mine, const struct pubkey *a, const struct pubkey *b)
+{
+    CLEANUP(buf_done) struct buf za, zb;
+    buf_init(&za, 64);
+    buf_init(&zb, 64);
+    return ecdh_compute(mine, a, &za, NULL) == OK && ecdh_compute(mine, b, &zb, NULL) == OK &&
+           str_equal(buf_str(&za), buf_str(&zb));
+}
+
+/*
+ * Keys that are read again are found again, those that push each other out as well: what
+ * is left of one takes the point of the next.
+ */
 static void test_recent_keys(void)
 {
+    CLEANUP(privkey_cleanup) struct privkey *mine = NULL;
+    CHECK(privkey_generate(KEY_EC_P256, 0, &mine, NULL) == OK);
     struct {
         struct pubkey *made;
         struct str x, y;
@@ -280,7 +294,7 @@ static void test_recent_keys(void)
         keys[i].made = pubkey_ref(privkey_public(pair));
         CHECK(pubkey_ec_xy(keys[i].made, &memory, &keys[i].x, &keys[i].y) == OK);
     }
-    bool same = true, once = true;
+    bool same = true, once = true, alike = true;
     for (size_t i = 0; i < 2 * ARRAY_LEN(keys); i++) {
         size_t at = i / 2 * 7 % ARRAY_LEN(keys);
         CLEANUP(pubkey_cleanup) struct pubkey *k = NULL, *again = NULL;
@@ -288,9 +302,11 @@ static void test_recent_keys(void)
         CHECK(pubkey_from_ec(KEY_EC_P256, keys[at].x, keys[at].y, &again, NULL) == OK);
         same = same && pubkey_equal(k, keys[at].made) && pubkey_equal(again, k);
         once = once && again == k;
+        alike = alike && agree_alike(mine, k, keys[at].made);
     }
     CHECK(same);
     CHECK(once);
+    CHECK(alike);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         pubkey_unref(keys[i].made);
 }
