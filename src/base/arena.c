@@ -165,10 +165,12 @@ struct str arena_format(struct arena *a, const char *format, ...)
     int n = vsnprintf(here, room, format, ap);
     va_end(ap);
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    if (p != NULL && p == here)
+        return (struct str){p, (size_t)n};
+    if (a->wipe && room > 0) /* what was begun was not handed out: nobody else would */
+        explicit_bzero(here, room);
     if (p == NULL)
         return (struct str){NULL, 0};
-    if (p == here)
-        return (struct str){p, (size_t)n};
 
     va_start(ap, format);
     vsnprintf(p, (size_t)n + 1, format, ap);

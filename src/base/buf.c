@@ -85,22 +85,25 @@ void buf_add_cstr(struct buf *b, const char *s)
 
 void buf_add_format(struct buf *b, const char *format, ...)
 {
+    if (b->failed != OK)
+        return;
+
     size_t room = b->cap - b->len;
     va_list ap;
     va_start(ap, format);
     int n = vsnprintf(buf_end(b), room, format, ap);
     va_end(ap);
-    if (n < 0 && b->failed == OK)
+    if (n < 0) {
         b->failed = ERR_INTERNAL;
-    if (b->failed != OK)
-        return;
-
-    if ((size_t)n >= room) {
-        if (!buf_reserve(b, (size_t)n + 1))
-            return;
+    } else if ((size_t)n >= room && buf_reserve(b, (size_t)n + 1)) {
         va_start(ap, format);
         vsnprintf(buf_end(b), (size_t)n + 1, format, ap);
         va_end(ap);
+    }
+    if (b->failed != OK) {
+        if (b->wipe && room > 0) /* what was begun; buf_reset() wipes up to the length only */
+            explicit_bzero(buf_end(b), room);
+        return;
     }
     b->len += (size_t)n;
 }

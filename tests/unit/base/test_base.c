@@ -204,6 +204,28 @@ static void test_arena_wipes(void)
     for (int i = 0; i < 64; i++)
         clean &= first[i] == 0;
     CHECK(clean);
+
+    /* Text that found no room has begun where it would have lain. */
+    char text[ARENA_CHUNK_MIN];
+    memset(text, 's', sizeof(text));
+    CLEANUP(arena_done) struct arena small;
+    arena_init_secret(&small, ARENA_CHUNK_MIN);
+    first = arena_alloc(&small, 64);
+    CHECK(arena_format(&small, "%.*s", (int)sizeof(text), text).ptr == NULL);
+    arena_reset(&small);
+    for (size_t i = 0; i < 2048; i++)
+        clean &= first[i] != 's';
+    CHECK(clean);
+
+    CLEANUP(buf_done) struct buf b;
+    buf_init_secret(&b, 64);
+    buf_add_cstr(&b, "x");
+    buf_add_format(&b, "%.*s", (int)sizeof(text), text);
+    CHECK(buf_status(&b) == ERR_LIMIT);
+    buf_reset(&b);
+    for (size_t i = 0; i < 64; i++)
+        clean &= b.ptr[i] != 's';
+    CHECK(clean);
 }
 
 static void test_hash(void)
