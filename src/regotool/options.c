@@ -176,6 +176,12 @@ static int wrong(const struct tool_options *o, unsigned command, const struct to
     return EXIT_USAGE;
 }
 
+static int no_memory(const struct tool_options *o)
+{
+    fprintf(stderr, "rego %s: out of memory\n", o->command);
+    return EXIT_FAILED;
+}
+
 static void help(const struct tool_options *o, unsigned command, const char *arguments)
 {
     printf("usage: rego %s [options] %s\n\n", o->command, arguments);
@@ -338,12 +344,15 @@ int tool_options_read(int argc, char **argv, struct tool_options *o)
             fprintf(stderr, "try `rego %s --help`\n", o->command);
             return EXIT_USAGE;
         }
-        if (!set(o, command, &options[i], optarg))
-            return wrong(o, command, &options[i], optarg == NULL ? "" : optarg);
+        if (set(o, command, &options[i], optarg))
+            continue;
+        if (options[i].kind == LIST) /* whose words are all good */
+            return no_memory(o);
+        return wrong(o, command, &options[i], optarg == NULL ? "" : optarg);
     }
     for (int i = optind; i < argc; i++)
         if (!add_item(&o->arguments, argv[i]))
-            return EXIT_FAILED;
+            return no_memory(o);
     return -1;
 }
 
