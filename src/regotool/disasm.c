@@ -31,6 +31,7 @@ int tool_disasm(struct tool_options *o)
         fprintf(stderr, "rego disasm: %s\n", status_name(st));
         return EXIT_FAILED;
     }
-    fwrite(out.ptr, 1, out.len, stdout);
+    struct str text = buf_str(&out);
+    fwrite(text.ptr, 1, text.len, stdout);
     return EXIT_DONE;
 }

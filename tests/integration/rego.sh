@@ -211,6 +211,7 @@ gives "bench: twice" 0 $'BenchmarkOPAEval\t*\nBenchmarkOPAEval\t*' "$rego" bench
 gives "bench: Go's line" 0 $'BenchmarkOPAEval\t *10\t *[0-9] ns/op' "$rego" bench --evaluations 10 -f gobench --benchmem=false -d a.rego -i in.json data.a.q
 gives "repl: rules" 0 $'*re-defined in package repl*\n3\n*error occurred: repl:*var x is unsafe*\npackage repl\ny := x + 1\nx := 2' bash -c "printf 'x := 1\ny := x + 1\nx := 2\ny\nunset x\nshow\n' | '$rego' repl"
 gives "repl: lines that go on" 0 $'*\n\[\n  1,\n  2\n\]\n1 error occurred: 1:3: rego_parse_error: unexpected eof token*\n1' bash -c "printf 'p contains x if {\nsome x in [1, 2]\n}\np\n[1,\n\n1\n' | '$rego' repl"
+gives "disasm of no rules" 0 '' bash -c "echo 'package a' >no-rules.rego; '$rego' disasm no-rules.rego"
 gives "disasm of nothing" 1 '*at least one file*' "$rego" disasm
 gives "repl" 0 $'Rule \'x\' defined in package repl. Type \'show\' to see rules.\n2' bash -c "printf 'x := 1\nx + 1\nexit\n' | '$rego' repl"
 finish
