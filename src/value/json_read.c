@@ -110,8 +110,11 @@ static inline uint64_t zero_bytes(uint64_t w)
     return (w - ONES) & ~w & HIGHS;
 }
 
-/* Over sixteens without a quote, a backslash, a control character, or what is no ASCII. */
-static inline const char *skip_plain16(const char *p, const char *end)
+/*
+ * Over sixteens without a quote, a backslash, a control character, or what is no ASCII.
+ * Not inline, or the compilers leave scan_plain() out of line, which short texts pay for.
+ */
+__attribute__((noinline)) static const char *skip_plain16(const char *p, const char *end)
 {
     for (; end - p >= 16; p += 16) {
         bytes16 w = load16(p);
@@ -124,13 +127,13 @@ static inline const char *skip_plain16(const char *p, const char *end)
 
 /*
  * From *p to the next quote, backslash or control character, eight bytes at a
- * time, and more where there is none in the first; true if all of them were ASCII.
+ * time, and more where there is none in sixteen; true if all of them were ASCII.
  */
 static inline bool scan_plain(const char **p, const char *end)
 {
     uint64_t seen = 0;
     const char *q = *p;
-    for (bool first = true; end - q >= 8; first = false) {
+    while (end - q >= 8) {
         uint64_t w = load_le64(q);
         uint64_t stop = zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\') |
                         ((w - ONES * 0x20) & ~w & HIGHS);
@@ -143,7 +146,7 @@ static inline bool scan_plain(const char **p, const char *end)
         }
         seen |= w;
         q += 8;
-        if (first)
+        if (q - *p == 16)
             q = skip_plain16(q, end);
     }
     while (q < end && *q != '"' && *q != '\\' && (unsigned char)*q >= 0x20)
