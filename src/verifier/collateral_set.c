@@ -114,9 +114,11 @@ static enum status add_crl(struct collateral_set *s, struct intel_name name, val
 {
     if (!value_is_string(text))
         return OK;
-    struct str bytes = value_str(text);
-    enum status st = is_pem(bytes) ? OK : hex_bytes(&s->arena, bytes, &bytes, err);
-    return st == OK ? add_intel(s, name, true, bytes, err) : st;
+    struct str bytes = value_str(text), der;
+    enum status st = is_pem(bytes) ? ERR_INVALID : hex_bytes(&s->arena, bytes, &der, err);
+    if (st == ERR_INVALID) /* PEM, or what the verifier refuses */
+        return add_intel(s, name, true, bytes, err);
+    return st == OK ? add_intel(s, name, true, der, err) : st;
 }
 
 /* Which CA's list it is, the list says. */
@@ -151,32 +153,42 @@ static bool read_fmspc(struct str hex, char out[13])
     return true;
 }
 
+static const struct {
+    const char *member;
+    enum intel_item item;
+    bool crl;
+} bundle_rows[] = {
+    {"tcb_info", INTEL_TCB_INFO, false},
+    {"tcb_info_issuer_chain", INTEL_TCB_INFO_CHAIN, false},
+    {"qe_identity", INTEL_QE_IDENTITY, false},
+    {"qe_identity_issuer_chain", INTEL_QE_IDENTITY_CHAIN, false},
+    {"pck_crl", INTEL_PCK_CRL, true},
+    {"pck_crl_issuer_chain", INTEL_PCK_CRL_CHAIN, false},
+    {"root_ca_crl", INTEL_ROOT_CRL, true},
+};
+
+/* One member makes a bundle: that others are missing is for the verifier to say. */
+static bool is_bundle(value root)
+{
+    if (value_is_string(value_get_lit(root, "fmspc")))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(bundle_rows); i++)
+        if (value_is_string(value_get_str(root, str_of(bundle_rows[i].member))))
+            return true;
+    return false;
+}
+
 static enum status add_bundle(struct collateral_set *s, value bundle, struct error *err)
 {
     struct intel_name n = {.tdx = str_is(value_str(value_get_lit(bundle, "tee")), "TDX")};
-    if (!read_fmspc(value_str(value_get_lit(bundle, "fmspc")), n.fmspc)) {
-        error_set(err, "bundle has no fmspc of 12 hexadecimal digits");
-        return ERR_INVALID;
-    }
+    if (!read_fmspc(value_str(value_get_lit(bundle, "fmspc")), n.fmspc))
+        n.fmspc[0] = '\0'; /* found where it is the only bundle */
     n.platform = is_of_platform_ca(&s->arena, value_str(value_get_lit(bundle, "pck_crl")));
-
-    static const struct {
-        const char *member;
-        enum intel_item item;
-        bool crl;
-    } rows[] = {
-        {"tcb_info", INTEL_TCB_INFO, false},
-        {"tcb_info_issuer_chain", INTEL_TCB_INFO_CHAIN, false},
-        {"qe_identity", INTEL_QE_IDENTITY, false},
-        {"qe_identity_issuer_chain", INTEL_QE_IDENTITY_CHAIN, false},
-        {"pck_crl", INTEL_PCK_CRL, true},
-        {"pck_crl_issuer_chain", INTEL_PCK_CRL_CHAIN, false},
-        {"root_ca_crl", INTEL_ROOT_CRL, true},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        n.item = rows[i].item;
-        value member = value_get_str(bundle, str_of(rows[i].member));
-        enum status st = rows[i].crl ? add_crl(s, n, member, err) : add_text(s, n, member, err);
+    for (size_t i = 0; i < ARRAY_LEN(bundle_rows); i++) {
+        n.item = bundle_rows[i].item;
+        value member = value_get_str(bundle, str_of(bundle_rows[i].member));
+        enum status st =
+            bundle_rows[i].crl ? add_crl(s, n, member, err) : add_text(s, n, member, err);
         if (st != OK)
             return st;
     }
@@ -286,7 +298,7 @@ STATUS collateral_set_parse(struct collateral_set *s, struct str bytes, struct e
         return add_amd_crl(s, bytes, err);
     if (value_is_object(value_get_lit(root, "collaterals")))
         return add_pcs_tool(s, bytes, root, err);
-    if (value_is_string(value_get_lit(root, "tcb_info")))
+    if (is_bundle(root))
         return add_bundle(s, root, err);
     error_set(err, "not a bundle of collateral");
     return ERR_INVALID;

@@ -3,7 +3,8 @@
  *
  * A source is one of
  *   - a bundle of Intel's collateral, a JSON object with the members tcb_info,
- *     qe_identity, pck_crl, root_ca_crl and their issuer chains;
+ *     qe_identity, pck_crl, root_ca_crl and their issuer chains, or some of
+ *     them (the verifier says what is missing), with tee and fmspc;
  *   - a file of Intel's PcsClientTool ("collaterals");
  *   - a revocation list of AMD's in DER;
  *   - a folder: each file in it is one of the above, and below it a file

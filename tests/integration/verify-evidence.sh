@@ -51,6 +51,19 @@ virtual-tee evidence --pki "$pki" --tee tdx --report-data $nonce >"$work/td.json
 check "a bundle" equal "$(status $t --collateral "$bundle")" 0
 sed 's/"pck_crl_issuer_chain"/"nothing"/' "$bundle" >"$work/bundle.json"
 check "a bundle without the chain of its list" equal "$(status $t --collateral "$work/bundle.json")" 0
+for member in tcb_info tcb_info_issuer_chain qe_identity qe_identity_issuer_chain pck_crl root_ca_crl; do
+    sed "s/\"$member\"/\"nothing\"/" "$bundle" >"$work/bundle.json"
+    check "a bundle without $member: missing, not unreadable" has \
+        "$(status $t --collateral "$work/bundle.json")$($t --collateral "$work/bundle.json" 2>/dev/null)" \
+        '1{"result":"fail","reason":{"check":"collateral","field":"/data/collateral"'
+done
+sed 's/"fmspc"/"nothing"/' "$bundle" >"$work/bundle.json"
+check "the only bundle needs no fmspc of its own" equal "$(status $t --collateral "$work/bundle.json")" 0
+for member in pck_crl root_ca_crl; do
+    sed "s/\"$member\" *: *\"[^\"]*\"/\"$member\":\"no list\"/" "$bundle" >"$work/bundle.json"
+    check "a bundle whose $member is no list: refused by name" has "$($t --collateral "$work/bundle.json" 2>/dev/null)" \
+        '"check":"collateral","field":"/data/collateral/'$member'"'
+done
 check "without one, all that is missing is named in full" has "$($t 2>/dev/null)" \
     '"expected":["https://api.trustedservices.intel.com/tdx/certification/v4/tcb?fmspc='
 virtual-tee evidence --pki "$pki" --tee tdx --report-data $nonce --set fmspc=00a06d080000 >"$work/td.json" || exit 99
