@@ -64,6 +64,10 @@ for member in pck_crl root_ca_crl; do
     check "a bundle whose $member is no list: refused by name" has "$($t --collateral "$work/bundle.json" 2>/dev/null)" \
         '"check":"collateral","field":"/data/collateral/'$member'"'
 done
+printf '[verifier_config.dcap_verifier]\ncollateral_service = "file://%s"\n' "$pki/collateral/platform_collaterals.json" >"$work/file.toml"
+check "a file:// of the configuration" has "$($t --config "$work/file.toml" 2>/dev/null)" '"collateral_expiration_status":"0"'
+check "serves whatever its age, and the claim says so" has \
+    "$($t --config "$work/file.toml" --time 2046-01-01T00:00:00Z 2>/dev/null)" '"collateral_expiration_status":"1"'
 check "without one, all that is missing is named in full" has "$($t 2>/dev/null)" \
     '"expected":["https://api.trustedservices.intel.com/tdx/certification/v4/tcb?fmspc='
 virtual-tee evidence --pki "$pki" --tee tdx --report-data $nonce --set fmspc=00a06d080000 >"$work/td.json" || exit 99
