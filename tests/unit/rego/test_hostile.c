@@ -17,7 +17,11 @@
 /* Beyond the deadline: some 10 ms on an idle machine, see what it prints; more on a busy one. */
 #define OVER_NS (2 * NS_PER_S)
 #define MEMORY ((size_t)32 << 20)
+#ifdef __SANITIZE_ADDRESS__ /* GCC's makes frames eight times as large */
+#define STACK (1024 * 1024)
+#else
 #define STACK (256 * 1024)
+#endif
 #define LETTERS 1000000
 #define RANDOM "~" /* the input is random_text() */
 #define TEXT_MAX ((size_t)1 << 20)
