@@ -150,22 +150,25 @@ static value expired_with(struct candidates *c, struct str path, value item)
     return VALUE_UNDEFINED;
 }
 
-/* The collection at a path learns an item; one that is not there begins with it. */
-static void propose_item(struct candidates *c, struct str path, value item)
+/*
+ * The collection at a path learns an item.  One that is not there begins with all that it lacks:
+ * that is one operation.
+ */
+static void propose_items(struct candidates *c, struct str path, const value *items, size_t n)
 {
-    if (is_fixed(c, path) || !value_is_defined(item))
+    if (is_fixed(c, path) || n == 0 || !value_is_defined(items[0]))
         return;
     value there = look(c->d, path);
     if (value_is_array(there)) {
         struct str end = arena_format(c->a, "%.*s/-", STR_ARG(path));
         if (end.ptr != NULL)
-            propose(c, EDIT_ADD, end, item);
+            propose(c, EDIT_ADD, end, items[0]);
         return;
     }
     if (place_of(path) == PLACE_INPUT)
         return; /* evidence has the lists that it has */
-    value list = value_is_defined(there) ? VALUE_UNDEFINED : expired_with(c, path, item);
-    propose_value(c, path, value_is_defined(list) ? list : value_array(c->a, &item, 1));
+    value list = value_is_defined(there) ? VALUE_UNDEFINED : expired_with(c, path, items[0]);
+    propose_value(c, path, value_is_defined(list) ? list : value_array(c->a, items, n));
 }
 
 bool collection_has(value collection, value item)
@@ -304,7 +307,7 @@ static void for_comparison(struct candidates *c, enum goal goal, const struct tr
 /* left in right: the collection learns the item; or the item becomes one of it. */
 static void for_membership(struct candidates *c, const struct tried *t)
 {
-    propose_item(c, t->right_path, t->left);
+    propose_items(c, t->right_path, &t->left, 1);
     bool items = value_is_array(t->right) || value_kind(t->right) == VALUE_KIND_SET;
     if (items && value_len(t->right) > 0)
         propose_value(c, t->left_path, value_items(t->right)[0]);
@@ -320,18 +323,19 @@ static void for_stranger(struct candidates *c, const struct tried *t)
 /* An item of one that the other lacks: one learns it, or the other loses it. */
 static void for_part(struct candidates *c, const struct tried *t)
 {
-    for (size_t i = 0; i < value_len(t->part); i++) {
-        value item = value_items(t->part)[i];
-        if (collection_has(t->whole, item))
-            continue;
-        bool whole_first = place_of(t->whole_path) <= place_of(t->part_path);
-        if (whole_first)
-            propose_item(c, t->whole_path, item);
-        propose_removal(c, t->part_path, item);
-        if (!whole_first)
-            propose_item(c, t->whole_path, item);
+    value *lacking = arena_new_array(c->a, value, value_len(t->part));
+    size_t n = 0;
+    for (size_t i = 0; lacking != NULL && i < value_len(t->part); i++)
+        if (!collection_has(t->whole, value_items(t->part)[i]))
+            lacking[n++] = value_items(t->part)[i];
+    if (n == 0)
         return;
-    }
+    bool whole_first = place_of(t->whole_path) <= place_of(t->part_path);
+    if (whole_first)
+        propose_items(c, t->whole_path, lacking, n);
+    propose_removal(c, t->part_path, lacking[0]);
+    if (!whole_first)
+        propose_items(c, t->whole_path, lacking, n);
 }
 
 size_t operations_for(struct arena *a, const struct explain_subject *s, const struct documents *d,

@@ -481,6 +481,12 @@ static void test_words(void)
          "[{\"op\":\"add\",\"path\":\"/reference-values/ok/-\",\"value\":\"b\"},{\"op\":\"add\","
          "\"path\":\"/reference-values/ok/-\",\"value\":\"c\"}]",
          "undefined", "policy", "", "0", "2"},
+        {"all that is missing from a list that is not there: one operation",
+         P "count({x | some x in input.t.parts} - {x | some x in query_reference_value(\"ok\")}) "
+           "== 0",
+         "[]", "{\"parts\":[\"a\",\"b\"]}",
+         "[{\"op\":\"add\",\"path\":\"/reference-values/ok\",\"value\":[\"a\",\"b\"]}]",
+         "undefined", "policy", "", "0", "2"},
         {"one value for two conditions rather than two changes",
          P "{\n\tinput.t.m in query_reference_value(\"a\")\n\tinput.t.m in "
            "query_reference_value(\"b\")\n}",
