@@ -289,6 +289,20 @@ static void propose_other(struct candidates *c, struct str path, value v, value 
         c->items[before].any_other = value_kind(v) != VALUE_KIND_BOOLEAN;
 }
 
+/*
+ * `some v in query_reference_value("pcr08"); v == input.tpm.pcr08`: the list learns a value; none
+ * that others need is taken from it.
+ */
+static void propose_to_list(struct candidates *c, struct str path, value val)
+{
+    size_t end = path.len;
+    while (end > 0 && path.ptr[end - 1] != '/')
+        end--;
+    struct str list = str_slice(path, 0, end - (end > 0));
+    if (reference_name(c->a, list).ptr != NULL && value_is_array(look(c->d, list)))
+        propose_items(c, list, &val, 1);
+}
+
 /* The side that is preferred to change is tried first, then the other. */
 static void for_comparison(struct candidates *c, enum goal goal, const struct tried *t)
 {
@@ -297,10 +311,15 @@ static void for_comparison(struct candidates *c, enum goal goal, const struct tr
         bool left = left_first == (i == 0);
         value other = left ? t->right : t->left;
         struct str path = left ? t->left_path : t->right_path;
-        if (value_is_defined(other) && goal == GOAL_DIFFERENT)
+        if (!value_is_defined(other))
+            continue;
+        if (goal == GOAL_DIFFERENT) {
             propose_other(c, path, other, VALUE_UNDEFINED);
-        else if (value_is_defined(other))
-            propose_value(c, path, fitting(c->a, goal, other, left));
+            continue;
+        }
+        if (goal == GOAL_EQUAL)
+            propose_to_list(c, path, other);
+        propose_value(c, path, fitting(c->a, goal, other, left));
     }
 }
 
