@@ -429,6 +429,7 @@ static void find_expired(struct search *s, struct expired *out)
                 more |= expired_add(out, expired_entry(s, f->right_path));
             if (!value_is_defined(f->left))
                 more |= expired_add(out, expired_entry(s, f->left_path));
+            more |= expired_add(out, expired_entry(s, f->whole_path));
         }
         if (!more)
             break;
@@ -444,6 +445,7 @@ static void find_expired(struct search *s, struct expired *out)
     for (size_t i = 0; i < at->failed_len; i++) {
         expired_drop(out, expired_entry(s, at->failed[i].right_path));
         expired_drop(out, expired_entry(s, at->failed[i].left_path));
+        expired_drop(out, expired_entry(s, at->failed[i].whole_path));
     }
 }
 
@@ -622,7 +624,8 @@ static const struct tried *reason_expression(const struct search *s, const struc
 
 /* The side that came from the evidence is the actual one, the other the expected. */
 static enum status tell_reason(struct search *s, struct arena *a, const struct change *c,
-                               struct explanation *out, struct error *err)
+                               const struct expired *told, struct explanation *out,
+                               struct error *err)
 {
     const struct tried *f = reason_expression(s, c);
     if (f == NULL)
@@ -640,6 +643,9 @@ static enum status tell_reason(struct search *s, struct arena *a, const struct c
                        (expired_entry(s, actual_path) != NULL && !value_is_defined(actual));
         out->check = expired ? CHECK_REFERENCE_VALUE_EXPIRED : CHECK_REFERENCE_VALUE;
     }
+    /* A set that was made of an expired value is empty. */
+    if (expired_has(told, expired_entry(s, f->whole_path)))
+        out->check = CHECK_REFERENCE_VALUE_EXPIRED;
     if (place_of(actual_path) == PLACE_INPUT || place_of(actual_path) == PLACE_DATA) {
         out->field = arena_str(a, actual_path);
         if (out->field.ptr == NULL)
@@ -688,7 +694,7 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     if (find_change(&s, &change))
         out->change = change_value(a, &s.start, &change);
     out->examples = change_examples(a, &change);
-    enum status st = tell_reason(&s, a, &change, out, err);
+    enum status st = tell_reason(&s, a, &change, &expired, out, err);
     if (st != OK)
         return st;
     return arena_status(a) == OK ? OK : error_nomem(err);
