@@ -160,6 +160,11 @@ static bool rules_have(const struct str *rules, size_t n, struct str rule)
     return false;
 }
 
+static bool is_result(const struct explain_subject *s, struct str rule)
+{
+    return rules_have(s->results, s->result_count, rule);
+}
+
 size_t search_closure(const struct attempt *at, const struct tried *t,
                       struct str rules[CLOSURE_MAX])
 {
@@ -283,6 +288,10 @@ static void level_grow(struct search *s, const struct how *how, const struct cha
         if (broken != NULL)
             rule = &t->rule;
     }
+    /* Nothing failed: a rule that makes the decision gave a value that is not good enough. */
+    for (size_t k = 0; at->failed_len == 0 && k < at->held_len; k++)
+        if (is_result(s->subject, at->held[k].rule))
+            grow_by(s, how, from, d, &at->held[k], -1, next);
 }
 
 /* Without this operation it still passes?  Then it goes.  False: no time to find out. */
@@ -573,17 +582,23 @@ static bool is_later(const struct rego_trace_rule *x, const struct rego_trace_ru
 /*
  * `not revoked` and `count(violation) == 0` did not hold: what made `revoked` and `violation`
  * hold is the reason.  Each expression once, however often a loop met it, and those of a rule as
- * they are written.
+ * they are written.  Where nothing failed, the rules that make the decision gave what is not good
+ * enough (`hardware := 97 if input.snp.policy_debug_allowed`), and are told of.
  */
-static value held_value(struct arena *a, const struct rego_trace *trace)
+static value held_value(struct arena *a, const struct explain_subject *s,
+                        const struct rego_trace *trace)
 {
     struct str rules[CLOSURE_MAX];
     size_t asked = asked_in_vain(trace, rules);
+    bool failed = false;
+    for (size_t i = 0; i < trace->len && !failed; i++)
+        failed = !trace->items[i].held;
     const struct rego_trace_rule *told[EXPLAIN_HELD_MAX];
     size_t n = 0;
     for (size_t i = 0; i < trace->len && n < EXPLAIN_HELD_MAX; i++) {
         const struct rego_trace_rule *r = &trace->items[i];
-        bool again = !r->held || r->expression.len == 0 || !rules_have(rules, asked, r->rule);
+        bool counts = rules_have(rules, asked, r->rule) || (!failed && is_result(s, r->rule));
+        bool again = !r->held || r->expression.len == 0 || !counts;
         for (size_t k = 0; k < n && !again; k++)
             again = is_same_place(told[k], r);
         if (again)
@@ -680,7 +695,7 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     if (run(&s, &s.start, &trace))
         return OK; /* it passes: nothing to explain */
     out->rules = rules_value(a, &trace);
-    out->held = held_value(a, &trace);
+    out->held = held_value(a, subject, &trace);
     s.first = arena_new(&s.scratch, struct attempt);
     if (s.first == NULL)
         return error_nomem(err);

@@ -473,6 +473,10 @@ static void test_words(void)
          "0\",\"value\":22},{\"op\":\"remove\","
          "\"path\":\"/reference-values/bad/0\",\"value\":23}]",
          "undefined", "policy", "", "0", "2"},
+        {"nothing failed: the value is what is wrong",
+         "package policy\nimport rego.v1\nhardware := 97 if input.t.debug == true\nelse := 2", "[]",
+         "{\"debug\":true}", "[{\"op\":\"replace\",\"path\":\"/input/t/debug\",\"value\":false}]",
+         "undefined", "policy", "", "undefined", "undefined"},
         {"what is missing from a set",
          P "count({x | some x in input.t.parts} - {x | some x in query_reference_value(\"ok\")}) "
            "== 0",
@@ -577,6 +581,9 @@ static void test_held(void)
         {"complaints of a loop, each once",
          P "count(deny) == 0\ndeny contains x if {\n\tsome x in input.t.l\n\tx > 3\n}",
          "{\"l\":[4,5,6]}", "2 some x in input.t.l; 3 x > 3; ", "undefined"},
+        {"nothing failed: the value is what is wrong",
+         "package policy\nimport rego.v1\n\nhardware := 97 if input.t.debug == true\nelse := 2",
+         "{\"debug\":true}", "0 input.t.debug == true; ", "undefined"},
         {"another text", P "input.t.a != \"x\"", "{\"a\":\"x\"}", "", "[\"/input/t/a\"]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
