@@ -43,8 +43,25 @@ void report_note(struct report *r, const char *format, ...)
     va_end(ap);
 }
 
+/* Whether the line from `from` on stands before it, too. */
+static bool is_repeated(struct str lines, size_t from)
+{
+    struct str line = str_from(lines, from);
+    for (size_t i = 0, end; i < from; i = end) {
+        const char *nl = memchr(lines.ptr + i, '\n', from - i);
+        end = nl == NULL ? from : (size_t)(nl - lines.ptr) + 1;
+        if (str_equal(str_slice(lines, i, end - i), line))
+            return true;
+    }
+    return false;
+}
+
 void report_missing(struct report *r, const char *path)
 {
-    if (path != NULL)
-        report_note(r, "\"%s\" does not exist yet and would be made", QUOTED(str_of(path)));
+    if (path == NULL)
+        return;
+    size_t from = r->notes.len;
+    report_note(r, "\"%s\" does not exist yet and would be made", QUOTED(str_of(path)));
+    if (is_repeated(buf_str(&r->notes), from))
+        r->notes.len = from;
 }

@@ -18,5 +18,5 @@ void report_done(struct report *r);
 void report_trouble(struct report *r, const char *format, ...) PRINTF_LIKE(2, 3);
 void report_note(struct report *r, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A note that a start would make a folder or file; NULL: it would not. */
+/* A note that a start would make a folder or file, once for each; NULL: it would not. */
 void report_missing(struct report *r, const char *path);

@@ -524,6 +524,13 @@ static void test_report(void)
     report_trouble(&r, "three");
     CHECK_STR(buf_str(&r.troubles), STR("Error: 2 of them\nError: three\n"));
     CHECK(r.notes.len > 0 && str_find(buf_str(&r.notes), '\n', 0) == r.notes.len - 1);
+    size_t one = r.notes.len; /* four stores may be in one database */
+    report_missing(&r, "/a\n\"b");
+    CHECK(r.notes.len == one);
+    report_missing(&r, "/a");
+    report_missing(&r, "/a\n\"b");
+    CHECK(r.notes.len > one && str_has_prefix(str_from(buf_str(&r.notes), one), STR("\"/a\" ")));
+    CHECK(str_find(str_from(buf_str(&r.notes), one), '\n', 0) == r.notes.len - one - 1);
 }
 
 /* Written in place, replaced, gone: each is seen without reading. */
