@@ -302,18 +302,18 @@ static void test_faults(void)
     }
 }
 
-/* A TPM whose key is known already: found again, and no fault is overlooked for it. */
-static void test_known_key(void)
+/* A machine whose keys and signatures are known already: no fault is overlooked for it. */
+static void test_known(const char *tee)
 {
-    const struct machine_kind *kind = machine_kind_find(STR("tpm"));
+    const struct machine_kind *kind = machine_kind_find(str_of(tee));
     struct error err = ERROR_INIT;
     if (!CHECK_STATUS(verifier_cache_new(64, &cache, &err), OK, &err))
         return;
     for (int i = 0; i < 3; i++) {
-        CLEANUP(machine_cleanup) struct machine *m = machine("tpm");
+        CLEANUP(machine_cleanup) struct machine *m = machine(tee);
         struct outcome o;
         run(m, ERA_NEW, NULL, NULL, &o);
-        CHECK(o.status == OK);
+        CHECK_ROW(o.status == OK, tee);
     }
     const struct fault *f;
     for (size_t i = 0; (f = machine_kind_fault(kind, i)) != NULL; i++)
@@ -367,7 +367,10 @@ int main(void)
         test_init_data();
         test_qe_auth_data();
         test_faults();
-        test_known_key();
+        test_known("tpm");
+        test_known("snp");
+        test_known("az-snp-vtpm");
+        test_known("az-tdx-vtpm");
     }
     for (size_t i = 0; i < KINDS_MAX; i++)
         machine_free(prototypes[i]);
