@@ -160,7 +160,7 @@ static bool rules_have(const struct str *rules, size_t n, struct str rule)
     return false;
 }
 
-static bool is_result(const struct explain_subject *s, struct str rule)
+bool is_result(const struct explain_subject *s, struct str rule)
 {
     return rules_have(s->results, s->result_count, rule);
 }

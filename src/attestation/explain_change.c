@@ -114,6 +114,15 @@ static bool is_fixed(const struct candidates *c, struct str path)
     return place_of(path) == PLACE_NONE || is_frozen(c->s, path);
 }
 
+/* Without the last name; the path of a name alone is empty. */
+static struct str parent_of(struct str path)
+{
+    while (path.len > 0 && path.ptr[path.len - 1] != '/')
+        path.len--;
+    path.len -= path.len > 0;
+    return path;
+}
+
 /*
  * Set what is at a path: replaced where it is, added where its parent is an
  * object.  Whole members of /input are never made up: a TEE's claims cannot appear.
@@ -124,10 +133,7 @@ static void propose_value(struct candidates *c, struct str path, value val)
         return;
     bool exists = value_is_defined(look(c->d, path));
     if (!exists) {
-        struct str parent = path;
-        while (parent.len > 0 && parent.ptr[parent.len - 1] != '/')
-            parent.len--;
-        parent.len -= parent.len > 0;
+        struct str parent = parent_of(path);
         if (str_is(parent, "/input"))
             return;
         if (!str_is(parent, "/reference-values") && !str_is(parent, "/data") &&
@@ -295,10 +301,7 @@ static void propose_other(struct candidates *c, struct str path, value v, value 
  */
 static void propose_to_list(struct candidates *c, struct str path, value val)
 {
-    size_t end = path.len;
-    while (end > 0 && path.ptr[end - 1] != '/')
-        end--;
-    struct str list = str_slice(path, 0, end - (end > 0));
+    struct str list = parent_of(path);
     if (reference_name(c->a, list).ptr != NULL && value_is_array(look(c->d, list)))
         propose_items(c, list, &val, 1);
 }

@@ -122,6 +122,9 @@ bool search_try(struct search *s, const struct change *c, struct documents *d, s
 bool change_extend(const struct change *c, const struct operation *op, struct change *out);
 int change_compare(const struct change *x, const struct change *y);
 
+/* Is `rule` one whose value makes the decision? */
+bool is_result(const struct explain_subject *s, struct str rule);
+
 /* Does `rule` stand among those that `t` asks for? */
 bool tried_calls(const struct tried *t, struct str rule);
 

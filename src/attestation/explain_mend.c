@@ -154,19 +154,11 @@ static bool mend_body(struct mending *m, struct change *c, const struct tried *b
     }
 }
 
-static bool is_result(const struct search *s, struct str rule)
-{
-    for (size_t i = 0; i < s->subject->result_count; i++)
-        if (str_equal(s->subject->results[i], rule))
-            return true;
-    return false;
-}
-
 /* The first rule that makes the decision; without one, a rule that no other expression asks for. */
 static const struct tried *root_of(const struct search *s, const struct attempt *at)
 {
     for (size_t i = 0; i < at->failed_len; i++)
-        if (is_result(s, at->failed[i].rule))
+        if (is_result(s->subject, at->failed[i].rule))
             return &at->failed[i];
     for (size_t i = 0; i < at->failed_len; i++) {
         bool asked = false;
