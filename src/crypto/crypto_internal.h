@@ -27,8 +27,9 @@ struct pubkey {
     _Atomic unsigned refs;
     enum key_kind kind;
     unsigned bits;
-    EVP_PKEY *pkey;  /* of this key only: nothing that outlives it takes a reference */
-    bool from_point; /* pkey was made for coordinates, and other ones can be put into it */
+    EVP_PKEY *pkey;
+    /* pkey was made for coordinates: nothing that outlives this key has it, and others fit in. */
+    bool from_point;
     /* EC, or RSA with PKCS#1 v1.5 and SHA-256: after EVP_PKEY_verify_init(). */
     struct idle_ctx verifier;
     /* EC: 04 || x || y.  Ed25519: the 32 bytes.  RSA and others: nothing. */

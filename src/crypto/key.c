@@ -37,18 +37,16 @@ static inline void bn_cleanup(BIGNUM **p)
  * What was made for a key's coordinates takes those of the next key: making it anew costs
  * more than checking that they are on the curve.
  */
-static struct {
-    _Atomic(EVP_PKEY *) pkey;
-} spare[KEY_EC_P521 + 1];
+static _Atomic(EVP_PKEY *) spare[KEY_EC_P521 + 1];
 
 static void spare_give(enum key_kind kind, EVP_PKEY *pkey)
 {
-    EVP_PKEY_free(atomic_exchange_explicit(&spare[kind].pkey, pkey, memory_order_acq_rel));
+    EVP_PKEY_free(atomic_exchange_explicit(&spare[kind], pkey, memory_order_acq_rel));
 }
 
 static EVP_PKEY *spare_take(enum key_kind kind)
 {
-    return atomic_exchange_explicit(&spare[kind].pkey, NULL, memory_order_acq_rel);
+    return atomic_exchange_explicit(&spare[kind], NULL, memory_order_acq_rel);
 }
 
 /* ---- counting ---- */
