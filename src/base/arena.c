@@ -167,7 +167,7 @@ struct str arena_format(struct arena *a, const char *format, ...)
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (p != NULL && p == here)
         return (struct str){p, (size_t)n};
-    if (a->wipe && room > 0) /* what was begun was not handed out: nobody else would */
+    if (a->wipe && room > 0) /* what was begun; a reset wipes what was handed out only */
         explicit_bzero(here, room);
     if (p == NULL)
         return (struct str){NULL, 0};
