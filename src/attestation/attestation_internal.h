@@ -142,7 +142,7 @@ struct policy_set {
     atomic_size_t refs;
     struct arena arena;
     struct policy *items;
-    size_t count;
+    size_t count, cap;
     bool readable;      /* every source could be listed */
     bool reads_details; /* some policy may read input.claviger */
 };

@@ -205,6 +205,22 @@ static enum status carry_over(struct policy_set *s, const struct policy *before,
     return OK;
 }
 
+/* Where the next policy goes; NULL: out of memory. */
+static struct policy *next_place(struct policy_set *s)
+{
+    if (s->count == s->cap) {
+        size_t cap = s->cap == 0 ? 8 : s->cap * 2;
+        struct policy *items = arena_new_array(&s->arena, struct policy, cap);
+        if (items == NULL)
+            return NULL;
+        if (s->count > 0)
+            memcpy(items, s->items, s->count * sizeof(*items));
+        s->items = items;
+        s->cap = cap;
+    }
+    return &s->items[s->count];
+}
+
 static enum status load_one(struct policy_set *s, struct storage *source, struct str key,
                             const struct policy_set *before, const struct attestation_options *o,
                             value schema, struct error *err)
@@ -220,9 +236,9 @@ static enum status load_one(struct policy_set *s, struct storage *source, struct
     if (st != OK && st != ERR_LIMIT)
         return st;
 
-    struct policy *p = &s->items[s->count];
+    struct policy *p = next_place(s);
     struct str text = arena_str(&s->arena, buf_str(&b));
-    if (text.ptr == NULL)
+    if (p == NULL || text.ptr == NULL)
         return error_nomem(err);
     const struct policy *old = policy_set_find(before, id);
     struct error why = ERROR_INIT;
@@ -295,8 +311,8 @@ static enum status keep_vanished(struct policy_set *s, const struct policy_set *
         if (old->rego == NULL || !str_has_prefix(old->id, STR("default")) ||
             policy_set_find(s, old->id) != NULL || s->count == POLICIES_MAX)
             continue;
-        struct policy *p = &s->items[s->count];
-        enum status st = carry_over(s, old, p, err);
+        struct policy *p = next_place(s);
+        enum status st = p == NULL ? error_nomem(err) : carry_over(s, old, p, err);
         if (st != OK)
             return st;
         p->stale = true;
@@ -316,9 +332,6 @@ enum status policy_set_load(struct storage *const *sources, size_t n,
         return error_nomem(err);
     atomic_init(&s->refs, 1);
     arena_init(&s->arena, POLICY_SET_MEMORY_MAX);
-    s->items = arena_new_array(&s->arena, struct policy, POLICIES_MAX);
-    if (s->items == NULL)
-        return error_nomem(err);
 
     for (size_t i = 0; i < n; i++) {
         enum status st = load_source(s, sources[i], before, o, schema, err);

@@ -369,6 +369,30 @@ static void test_store(void)
     CHECK_STR(text, STR(P "hardware := 2"));
 }
 
+/* As many as are there, each with its own text, also beside those of the load before. */
+static void test_many_files(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    for (int i = 0; i < 40; i++)
+        with_file(arena_format(&a, "old/opa/p%d.rego", i).ptr,
+                  arena_format(&a, P "hardware := %d", i));
+    CLEANUP(with_done) struct with_service w;
+    struct error err = ERROR_INIT;
+    CHECK_STATUS(with_init(&w, OLD, ERA_OLD, NOW, &err), OK, &err);
+    for (int i = 0; i < 40; i += 2)
+        unlink(with_file(arena_format(&a, "old/opa/p%d.rego", i).ptr, STR("")));
+    attestation_refresh(w.s);
+    for (int i = 0; i < 40; i++) {
+        struct str id = arena_format(&a, "p%d", i), text = STR_EMPTY;
+        enum status want = i % 2 == 0 ? ERR_NOT_FOUND : OK;
+        CHECK_STATUS_ROW(attestation_get_policy(w.s, &w.a, id, &text, &err), want, &err, id.ptr);
+        if (want == OK)
+            CHECK_STR_ROW(text, arena_format(&a, P "hardware := %d", i), id.ptr);
+        unlink(with_file(arena_format(&a, "old/opa/p%d.rego", i).ptr, STR("")));
+    }
+}
+
 /* README 4, 19: files are followed; one that breaks leaves what was there before. */
 static void test_files(void)
 {
@@ -848,6 +872,7 @@ int main(void)
     test_devices();
     test_policies();
     test_store();
+    test_many_files();
     test_files();
     test_expired();
     test_expiring();
