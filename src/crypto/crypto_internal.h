@@ -23,6 +23,8 @@ struct idle_ctx {
     _Atomic(EVP_PKEY_CTX *) ctx;
 };
 
+struct multiples;
+
 struct pubkey {
     _Atomic unsigned refs;
     enum key_kind kind;
@@ -32,6 +34,9 @@ struct pubkey {
     bool from_point;
     /* EC, or RSA with PKCS#1 v1.5 and SHA-256: after EVP_PKEY_verify_init(). */
     struct idle_ctx verifier;
+    /* P-384, from the second r || s that it verifies (multiples.h). */
+    _Atomic(struct multiples *) multiples;
+    _Atomic unsigned verified;
     /* EC: 04 || x || y.  Ed25519: the 32 bytes.  RSA and others: nothing. */
     size_t raw_len;
     uint8_t raw[1 + 2 * EC_WIDTH_MAX];

@@ -1,4 +1,5 @@
 #include "crypto/crypto_internal.h"
+#include "crypto/multiples.h"
 
 #include <openssl/bn.h>
 #include <openssl/ec.h>
@@ -62,6 +63,7 @@ struct pubkey *pubkey_unref(struct pubkey *k)
     if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
     EVP_PKEY_CTX_free(idle_take(&k->verifier));
+    multiples_free(atomic_load_explicit(&k->multiples, memory_order_acquire));
     if (k->from_point)
         spare_give(k->kind, k->pkey);
     else
