@@ -21,7 +21,7 @@
 #include "collateral/service.h"
 #include "verifier/verifier_cache.h"
 
-/* Endorsements remembered: one machine has two or three, of about 6 KiB each. */
+/* Endorsements remembered: one machine has two or three, of about 9 KiB each. */
 #define CHECKED_ENDORSEMENTS 256
 
 typedef void (*attestation_warn)(void *user, const char *text);

@@ -6,8 +6,11 @@
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#if OPENSSL_VERSION_NUMBER < 0x30200000L && !defined(OPENSSL_NO_DEPRECATED_3_0)
 
 #define WIDTH 48
 #define PARTS 8
@@ -16,6 +19,17 @@
 struct multiples {
     EC_POINT *part[PARTS]; /* 2^(48 i) Q, affine */
 };
+
+static _Atomic unsigned made; /* and not freed */
+
+/* A place of MULTIPLES_MAX, which multiples_free() gives back. */
+static bool take_place(void)
+{
+    if (atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) < MULTIPLES_MAX)
+        return true;
+    atomic_fetch_sub_explicit(&made, 1, memory_order_relaxed);
+    return false;
+}
 
 /* P-384 with OpenSSL's table of multiples of its generator, made for the first key. */
 static EC_GROUP *group;
@@ -61,13 +75,18 @@ static bool fill(struct multiples *m, const struct pubkey *k, BN_CTX *ctx)
 struct multiples *multiples_make(const struct pubkey *k)
 {
     if (k->kind != KEY_EC_P384 || OpenSSL_version_num() >= 0x30200000L ||
-        EVP_default_properties_is_fips_enabled(NULL) == 1)
+        EVP_default_properties_is_fips_enabled(NULL) == 1 ||
+        OSSL_PROVIDER_available(NULL, "fips") == 1)
         return NULL;
     pthread_once(&group_once, group_make);
+    if (group == NULL || !take_place())
+        return NULL;
 
     BN_CTX *ctx = BN_CTX_new();
     struct multiples *m = calloc(1, sizeof(*m));
-    if (group == NULL || ctx == NULL || m == NULL || !fill(m, k, ctx))
+    if (m == NULL)
+        atomic_fetch_sub_explicit(&made, 1, memory_order_relaxed);
+    else if (ctx == NULL || !fill(m, k, ctx))
         m = multiples_free(m);
     BN_CTX_free(ctx);
     ERR_clear_error();
@@ -81,6 +100,7 @@ struct multiples *multiples_free(struct multiples *m)
     for (size_t i = 0; i < PARTS; i++)
         EC_POINT_free(m->part[i]);
     free(m);
+    atomic_fetch_sub_explicit(&made, 1, memory_order_relaxed);
     return NULL;
 }
 
@@ -160,3 +180,26 @@ enum multiples_verdict multiples_verify(const struct multiples *m, struct str di
     ERR_clear_error();
     return verdict;
 }
+
+#else /* an OpenSSL that needs no help, or was built without these functions */
+
+struct multiples *multiples_make(const struct pubkey *k)
+{
+    (void)k;
+    return NULL;
+}
+
+struct multiples *multiples_free(struct multiples *m)
+{
+    (void)m;
+    return NULL;
+}
+
+enum multiples_verdict multiples_verify(const struct multiples *m, struct str digest,
+                                        const uint8_t *raw)
+{
+    (void)m, (void)digest, (void)raw;
+    return MULTIPLES_UNABLE;
+}
+
+#endif

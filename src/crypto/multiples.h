@@ -12,9 +12,11 @@
 
 struct multiples;
 
+#define MULTIPLES_MAX 1024 /* of the process: keys may come from whoever asks */
+
 /*
- * NULL where they are of no use or cannot be made: another curve, OpenSSL from 3.2 on, its
- * FIPS provider, no memory.  Never changes once it is made.
+ * NULL where they are of no use or cannot be made: another curve, OpenSSL from 3.2 on, a FIPS
+ * provider, MULTIPLES_MAX keys that have theirs, no memory.  Never changes once it is made.
  */
 struct multiples *multiples_make(const struct pubkey *k);
 struct multiples *multiples_free(struct multiples *m);

@@ -11,7 +11,7 @@
 
 #include "crypto/x509.h"
 
-#define VERIFIER_CACHE_DEFAULT 1024 /* entries; a VCEK takes about 6 KiB once parsed */
+#define VERIFIER_CACHE_DEFAULT 1024 /* entries; a VCEK takes about 9 KiB once parsed */
 #define VERIFIER_CACHE_MAX 65536
 
 struct verifier_cache;

@@ -13,8 +13,25 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #define WIDTH 48
+
+/* OpenSSL's allocations by this program's malloc(), which can be made to fail. */
+static void *mem_new(size_t size, const char *file, int line)
+{
+    return malloc(size);
+}
+
+static void *mem_resize(void *p, size_t size, const char *file, int line)
+{
+    return realloc(p, size);
+}
+
+static void mem_free(void *p, const char *file, int line)
+{
+    free(p);
+}
 
 static EC_GROUP *group;
 static const BIGNUM *order;
@@ -224,45 +241,85 @@ static void test_infinity(void)
     BN_free(e);
 }
 
-/* R has an x of the order and more, r is what is above it: Q = (s R - e G) / r. */
-static void test_x_above_order(void)
+/* The point of the next x from `x` on that has one. */
+static void next_point(BIGNUM *x, EC_POINT *out)
 {
-    BIGNUM *x = BN_dup(order), *r = BN_new(), *s = BN_new(), *e = BN_new(), *inv = BN_new();
-    EC_POINT *point = EC_POINT_new(group), *q = EC_POINT_new(group);
-    int met = 0;
-    for (int i = 1; met < 10; i++) {
+    do
         BN_add_word(x, 1);
-        if (EC_POINT_set_compressed_coordinates(group, point, x, i & 1, ctx) != 1)
-            continue;
-        BN_set_word(r, (BN_ULONG)i);
-        BN_rand_range(s, order);
-        BN_rand_range(e, order);
-        struct signature sig;
-        BN_bn2binpad(e, sig.digest, WIDTH);
-        BN_bn2binpad(r, sig.raw, WIDTH);
-        BN_bn2binpad(s, sig.raw + WIDTH, WIDTH);
-        BN_mod_inverse(inv, r, order, ctx);
-        BN_mod_mul(s, s, inv, order, ctx);
-        BN_mod_mul(e, e, inv, order, ctx);
-        BN_sub(e, order, e);
-        EC_POINT_mul(group, q, e, point, s, ctx);
-
-        CLEANUP(pubkey_cleanup) struct pubkey *k = key_of(q);
-        struct multiples *m = multiples_make(k);
-        CHECK(we_say(m, &sig));
-        CHECK(openssl_says(k, &sig));
-        check_altered(k, m, &sig, (size_t)i * 8 + 1);
-        multiples_free(m);
-        met++;
-    }
+    while (EC_POINT_set_compressed_coordinates(group, out, x, 0, ctx) != 1);
     ERR_clear_error();
-    EC_POINT_free(point);
+}
+
+/* For the point of x and an r of one's own: Q = (s R - e G) / r, with any s and e. */
+static struct pubkey *key_for(const EC_POINT *point, const BIGNUM *r, struct signature *sig)
+{
+    BIGNUM *s = BN_new(), *e = BN_new(), *inv = BN_new();
+    EC_POINT *q = EC_POINT_new(group);
+    BN_rand_range(s, order);
+    BN_rand_range(e, order);
+    BN_bn2binpad(e, sig->digest, WIDTH);
+    BN_bn2binpad(r, sig->raw, WIDTH);
+    BN_bn2binpad(s, sig->raw + WIDTH, WIDTH);
+    BN_mod_inverse(inv, r, order, ctx);
+    BN_mod_mul(s, s, inv, order, ctx);
+    BN_mod_mul(e, e, inv, order, ctx);
+    BN_sub(e, order, e);
+    EC_POINT_mul(group, q, e, point, s, ctx);
+    struct pubkey *k = key_of(q);
     EC_POINT_free(q);
-    BN_free(x);
-    BN_free(r);
     BN_free(s);
     BN_free(e);
     BN_free(inv);
+    return k;
+}
+
+static void check_both(const struct pubkey *k, const struct signature *sig, bool good)
+{
+    struct multiples *m = multiples_make(k);
+    CHECK(we_say(m, sig) == good);
+    CHECK(openssl_says(k, sig) == good);
+    multiples_free(m);
+}
+
+/* R has an x above the order, and r is what is above it. */
+static void test_x_above_order(void)
+{
+    BIGNUM *x = BN_dup(order), *r = BN_new();
+    EC_POINT *point = EC_POINT_new(group);
+    for (int i = 0; i < 10; i++) {
+        next_point(x, point);
+        BN_sub(r, x, order);
+        struct signature sig;
+        CLEANUP(pubkey_cleanup) struct pubkey *k = key_for(point, r, &sig);
+        check_both(k, &sig, true);
+        /* Not reduced. */
+        BN_bn2binpad(x, sig.raw, WIDTH);
+        check_both(k, &sig, false);
+    }
+    EC_POINT_free(point);
+    BN_free(x);
+    BN_free(r);
+}
+
+/* r + n is x modulo the prime, but above it: no coordinate. */
+static void test_x_beyond_prime(void)
+{
+    BIGNUM *x = BN_new(), *r = BN_new(), *prime = BN_new();
+    EC_POINT *point = EC_POINT_new(group);
+    EC_GROUP_get_curve(group, prime, NULL, NULL, ctx);
+    BN_zero(x);
+    for (int i = 0; i < 10; i++) {
+        next_point(x, point);
+        BN_sub(r, prime, order);
+        BN_add(r, r, x);
+        struct signature sig;
+        CLEANUP(pubkey_cleanup) struct pubkey *k = key_for(point, r, &sig);
+        check_both(k, &sig, false);
+    }
+    EC_POINT_free(point);
+    BN_free(x);
+    BN_free(r);
+    BN_free(prime);
 }
 
 static void test_out_of_range(void)
@@ -285,6 +342,11 @@ static void test_out_of_range(void)
         CHECK(!we_say(m, &sig));
         CHECK(!openssl_says(k, &sig));
     }
+
+    /* With nothing to add up there is no x either. */
+    struct signature nothing = {.raw[2 * WIDTH - 1] = 1};
+    CHECK(!we_say(m, &nothing));
+    CHECK(!openssl_says(k, &nothing));
 
     /* A digest of the order and more counts modulo the order; of a longer one, the beginning. */
     BN_add(up, order, BN_value_one());
@@ -314,6 +376,66 @@ static void test_out_of_range(void)
     BN_free(up);
     BN_free(r);
     BN_free(s);
+}
+
+/* ---- memory ---- */
+
+/* Without memory nothing is decided, and what is decided is right. */
+static void test_no_memory(void)
+{
+    CLEANUP(privkey_cleanup) struct privkey *signer = NULL;
+    CHECK(privkey_generate(KEY_EC_P384, 0, &signer, NULL) == OK);
+    const struct pubkey *k = privkey_public(signer);
+    struct multiples *m = NULL;
+    long n = 1;
+    for (; m == NULL && n < 2000; n++) {
+        tap_fail_malloc_after(n);
+        m = multiples_make(k);
+        tap_fail_malloc_after(0);
+    }
+    CHECK(m != NULL);
+    CHECK(n > 20 || !tap_malloc_can_fail());
+
+    CLEANUP(buf_done) struct buf raw;
+    buf_init(&raw, 1024);
+    struct digest d;
+    digest_compute(DIGEST_SHA384, STR("m"), &d);
+    CHECK(privkey_sign(signer, SIG_ECDSA_RAW, DIGEST_SHA384, STR("m"), &raw, NULL) == OK);
+    for (int good = 0; good < 2; good++) {
+        d.bytes[0] ^= 1;
+        raw.ptr[0] ^= (char)(good == 0);
+        if (good == 1)
+            digest_compute(DIGEST_SHA384, STR("m"), &d);
+        const enum multiples_verdict right = good == 1 ? MULTIPLES_GOOD : MULTIPLES_BAD;
+        enum multiples_verdict verdict = MULTIPLES_UNABLE;
+        for (n = 1; verdict == MULTIPLES_UNABLE && n < 2000; n++) {
+            tap_fail_malloc_after(n);
+            verdict = multiples_verify(m, digest_str(&d), str_u8(buf_str(&raw)));
+            tap_fail_malloc_after(0);
+        }
+        CHECK(verdict == right);
+        CHECK(n > 20 || !tap_malloc_can_fail());
+        raw.ptr[0] ^= (char)(good == 0);
+    }
+    multiples_free(m);
+}
+
+/* Of one process so many, and again when some were given back. */
+static void test_bound(void)
+{
+    CLEANUP(privkey_cleanup) struct privkey *p384 = NULL;
+    CHECK(privkey_generate(KEY_EC_P384, 0, &p384, NULL) == OK);
+    static struct multiples *all[MULTIPLES_MAX];
+    bool made = true;
+    for (size_t i = 0; i < MULTIPLES_MAX; i++)
+        made = (all[i] = multiples_make(privkey_public(p384))) != NULL && made;
+    CHECK(made);
+    CHECK(multiples_make(privkey_public(p384)) == NULL);
+    all[0] = multiples_free(all[0]);
+    all[0] = multiples_make(privkey_public(p384));
+    CHECK(all[0] != NULL);
+    for (size_t i = 0; i < MULTIPLES_MAX; i++)
+        multiples_free(all[i]);
 }
 
 /* ---- through pubkey_verify(): which of a key's verifications makes them, and threads ---- */
@@ -362,10 +484,19 @@ static void test_pubkey(void)
         CHECK(right != NULL);
     }
     CHECK(k->multiples != NULL);
+
+    /* Digests that are shorter and longer than the order. */
+    static const enum digest_alg others[] = {DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        buf_reset(&sig);
+        CHECK(privkey_sign(signer, SIG_ECDSA_RAW, others[i], STR("m"), &sig, NULL) == OK);
+        CHECK(pubkey_verify(k, SIG_ECDSA_RAW, others[i], STR("m"), buf_str(&sig), NULL) == OK);
+    }
 }
 
 int main(void)
 {
+    CHECK(CRYPTO_set_mem_functions(mem_new, mem_resize, mem_free) == 1);
     ctx = BN_CTX_new();
     group = EC_GROUP_new_by_curve_name(NID_secp384r1);
     order = EC_GROUP_get0_order(group);
@@ -381,10 +512,14 @@ int main(void)
         tap_skip("openssl-3.2", "its P-384 needs no multiples");
     } else {
         CHECK(any != NULL);
+        any = multiples_free(any);
         test_chosen();
         test_infinity();
         test_x_above_order();
+        test_x_beyond_prime();
         test_out_of_range();
+        test_no_memory();
+        test_bound();
         test_pubkey();
     }
     multiples_free(any);
