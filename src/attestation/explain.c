@@ -662,7 +662,7 @@ static enum status tell_reason(struct search *s, struct arena *a, const struct c
     if (expired_has(told, expired_entry(s, f->whole_path)))
         out->check = CHECK_REFERENCE_VALUE_EXPIRED;
     if (place_of(actual_path) == PLACE_INPUT || place_of(actual_path) == PLACE_DATA) {
-        out->field = arena_str(a, actual_path);
+        out->field = arena_str(a, list_of(actual_path));
         if (out->field.ptr == NULL)
             return error_nomem(err);
     }

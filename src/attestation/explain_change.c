@@ -45,6 +45,11 @@ struct str reference_name(struct arena *a, struct str path)
     return unescape(a, token);
 }
 
+struct str list_of(struct str path)
+{
+    return str_has_suffix(path, STR("/-")) ? str_slice(path, 0, path.len - 2) : path;
+}
+
 struct str path_told(struct arena *a, const struct explain_subject *s, struct str path)
 {
     static const struct str reference = {"/data/reference/", 16};
@@ -129,7 +134,7 @@ static struct str parent_of(struct str path)
  */
 static void propose_value(struct candidates *c, struct str path, value val)
 {
-    if (is_fixed(c, path) || !value_is_defined(val))
+    if (is_fixed(c, path) || !value_is_defined(val) || list_of(path).len < path.len)
         return;
     bool exists = value_is_defined(look(c->d, path));
     if (!exists) {
@@ -302,7 +307,9 @@ static void propose_other(struct candidates *c, struct str path, value v, value 
 static void propose_to_list(struct candidates *c, struct str path, value val)
 {
     struct str list = parent_of(path);
-    if (reference_name(c->a, list).ptr != NULL && value_is_array(look(c->d, list)))
+    bool any = list_of(path).len < path.len, missing = !value_is_defined(look(c->d, list));
+    if (reference_name(c->a, list).ptr != NULL &&
+        (value_is_array(look(c->d, list)) || (any && missing)))
         propose_items(c, list, &val, 1);
 }
 

@@ -73,6 +73,9 @@ enum place place_of(struct str path);
 /* The name in /reference-values/<name>, unescaped; ptr NULL for any other path. */
 struct str reference_name(struct arena *a, struct str path);
 
+/* The list of a path to any item of it, "/reference-values/pcr08/-"; any other path as it is. */
+struct str list_of(struct str path);
+
 /* Aliases resolved, /data/reference/<name> as /reference-values/<name>; in `a`. */
 struct str path_told(struct arena *a, const struct explain_subject *s, struct str path);
 

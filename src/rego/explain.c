@@ -38,19 +38,28 @@ struct chain {
     struct prog_part parts[SIDE_PARTS_MAX];
     uint32_t len;
     uint8_t root;
+    bool items; /* l[_] may be told, as l/- */
+    bool over;  /* it ended so */
 };
 
 static bool add_part(struct chain *k, const struct term *t)
 {
     struct plan *p = k->p;
-    if (k->len == SIDE_PARTS_MAX)
+    if (k->len == SIDE_PARTS_MAX || k->over)
         return false;
     if (t->kind == TERM_VALUE) {
         k->parts[k->len++] = (struct prog_part){constant(p, t->val), 0};
         return true;
     }
-    if (t->kind != TERM_VAR || t->var.id < VAR_FIRST || !is_bound(p, t))
+    if (t->kind != TERM_VAR || t->var.id < VAR_FIRST)
         return false;
+    if (!is_bound(p, t)) {
+        if (!k->items)
+            return false;
+        k->over = true;
+        k->parts[k->len++] = (struct prog_part){constant(p, value_cstring(p->scratch, "-")), 0};
+        return true;
+    }
     uint32_t ready = p->bound_at[t->var.id];
     k->parts[k->len++] = (struct prog_part){p->where[t->var.id], ready};
     return true;
@@ -142,7 +151,7 @@ static void keep_chain(struct plan *p, const struct chain *k, struct prog_side *
 
 static void describe_path(struct plan *p, bool right, const struct term *t)
 {
-    struct chain k = {.p = p};
+    struct chain k = {.p = p, .items = true};
     if (!trace_term(&k, t, 0) || k.root == SIDE_NONE)
         return;
     /* constant() may have moved the table. */

@@ -333,6 +333,7 @@ enum rego_relation {
  * absent one.  A `*_path` is a JSON pointer when that side is a ground
  * reference: "/input/az-snp-vtpm/tpm/pcr08", "/data/reference/pcr08", or
  * "/reference-values/pcr08" for query_reference_value("pcr08"); else empty.
+ * "/data/reference/pcr08/-" is any item of a list, as in data.reference.pcr08[_].
  * A loop (some .. in) that never succeeded reports its last try.
  *
  * `count(a - b) == 0` and `a - b == set()` are tests of a set for being a part of

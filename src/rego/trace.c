@@ -49,9 +49,12 @@ static struct str side_path(struct rego_ctx *ctx, const value *regs, const struc
         bool constant = (part->operand & OPERAND_CONST) != 0;
         value key = constant || pc > part->ready ? operand_value(ctx->policy, regs, part->operand)
                                                  : VALUE_UNDEFINED;
-        if (!value_is_defined(key))
+        if (!value_is_defined(key) && (i == 0 || i + 1 < side->len))
             return STR_EMPTY;
-        add_pointer_part(&out, key);
+        if (value_is_defined(key))
+            add_pointer_part(&out, key);
+        else
+            buf_add_cstr(&out, "/-"); /* l[i] in a loop that never began */
     }
     struct str s = buf_status(&out) == OK ? arena_str(&ctx->arena, buf_str(&out)) : STR_EMPTY;
     return s.ptr == NULL ? STR_EMPTY : s;

@@ -248,6 +248,11 @@ static void test_trace(void)
          "input.a == 1", "2", "/input/a", "1", "", REGO_REL_EQUAL, 2},
         {"last try of a loop", "package p\nx if {\n\tsome i in [1, 2, 3]\n\ti > input.n\n}",
          "{\"n\": 5}", "data.p.x", "i > input.n", "3", "", "5", "/input/n", REGO_REL_GREATER, 4},
+        {"any item of a list", "package p\nx if input.n == data.r[_]", "{\"n\": 4}", "data.p.x",
+         "input.n == data.r[_]", "4", "/input/n", "2", "/data/r/-", REGO_REL_EQUAL, 2},
+        {"a loop that never began", "package p\nx if {\n\tsome i\n\tinput.l[i] == 4\n}",
+         "{\"l\": []}", "data.p.x", "input.l[i] == 4", "undefined", "/input/l/-", "4", "",
+         REGO_REL_EQUAL, 4},
         {"undefined operand of a call", "package p\nx if count(input.l) > 1", "{}", "data.p.x",
          "count(input.l) > 1", "undefined", "", "1", "", REGO_REL_GREATER, 2},
     };
