@@ -45,11 +45,18 @@ static const struct str *copied_names(struct arena *a, const struct str *names, 
     return out;
 }
 
+/* s[x] is x in s, where s is a set that was made of a list. */
+static bool is_lookup(const struct rego_trace_rule *r)
+{
+    enum rego_relation relation = r->relation == REGO_REL_NOT ? r->inner : r->relation;
+    return relation == REGO_REL_DEFINED && value_is_defined(r->part) && r->whole_path.len > 0;
+}
+
 /* Copied out of the evaluation's memory. */
 static struct tried tried_from(struct search *s, const struct rego_trace_rule *r)
 {
     struct arena *a = &s->scratch;
-    return (struct tried){
+    struct tried t = {
         .rule = arena_str(a, r->rule),
         .relation = r->relation,
         .inner = r->inner,
@@ -69,6 +76,13 @@ static struct tried tried_from(struct search *s, const struct rego_trace_rule *r
         .calls = copied_names(a, r->calls, r->call_count),
         .call_count = r->call_count,
     };
+    if (is_lookup(r)) {
+        *(r->relation == REGO_REL_NOT ? &t.inner : &t.relation) = REGO_REL_IN;
+        t.left = t.part;
+        t.left_path = t.part_path;
+        t.right = VALUE_UNDEFINED;
+    }
+    return t;
 }
 
 /*
@@ -493,9 +507,13 @@ static void put_side(struct value_builder *b, struct arena *a, const char *key, 
         value_builder_put_str(b, key, value_copy(a, v));
 }
 
-/* What of a set that has to be part of another is not there. */
+/* What of a set that has to be part of another is not there; or the x of s[x]. */
 static value lacking(struct arena *a, const struct rego_trace_rule *r)
 {
+    if (is_lookup(r) && r->relation == REGO_REL_DEFINED && !r->held) {
+        value item = value_copy(a, r->part);
+        return value_array(a, &item, 1);
+    }
     if (value_kind(r->part) != VALUE_KIND_SET || !value_is_defined(r->whole))
         return VALUE_UNDEFINED;
     struct value_builder b;
@@ -658,6 +676,9 @@ static enum status tell_reason(struct search *s, struct arena *a, const struct c
                        (expired_entry(s, actual_path) != NULL && !value_is_defined(actual));
         out->check = expired ? CHECK_REFERENCE_VALUE_EXPIRED : CHECK_REFERENCE_VALUE;
     }
+    bool member = f->relation == REGO_REL_IN || f->inner == REGO_REL_IN;
+    if (member && place_of(f->whole_path) == PLACE_REFERENCE)
+        out->check = CHECK_REFERENCE_VALUE;
     /* A set that was made of an expired value is empty. */
     if (expired_has(told, expired_entry(s, f->whole_path)))
         out->check = CHECK_REFERENCE_VALUE_EXPIRED;

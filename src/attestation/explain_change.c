@@ -333,20 +333,31 @@ static void for_comparison(struct candidates *c, enum goal goal, const struct tr
     }
 }
 
+/* The list that the right side is, or that it was made of. */
+static struct str list_path(const struct tried *t)
+{
+    return t->whole_path.len > 0 ? t->whole_path : t->right_path;
+}
+
+static value members(const struct candidates *c, const struct tried *t)
+{
+    return value_is_defined(t->right) ? t->right : look(c->d, list_path(t));
+}
+
 /* left in right: the collection learns the item; or the item becomes one of it. */
 static void for_membership(struct candidates *c, const struct tried *t)
 {
-    propose_items(c, t->right_path, &t->left, 1);
-    bool items = value_is_array(t->right) || value_kind(t->right) == VALUE_KIND_SET;
-    if (items && value_len(t->right) > 0)
-        propose_value(c, t->left_path, value_items(t->right)[0]);
+    value items = members(c, t);
+    propose_items(c, list_path(t), &t->left, 1);
+    if ((value_is_array(items) || value_kind(items) == VALUE_KIND_SET) && value_len(items) > 0)
+        propose_value(c, t->left_path, value_items(items)[0]);
 }
 
 static void for_stranger(struct candidates *c, const struct tried *t)
 {
-    propose_removal(c, t->right_path, t->left);
+    propose_removal(c, list_path(t), t->left);
     if (value_is_defined(t->left))
-        propose_other(c, t->left_path, t->left, t->right);
+        propose_other(c, t->left_path, t->left, members(c, t));
 }
 
 /* An item of one that the other lacks: one learns it, or the other loses it. */

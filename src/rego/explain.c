@@ -5,6 +5,8 @@
 #include "rego/plan.h"
 
 #define SIDE_PARTS_MAX CLAIM_PARTS_MAX
+#define SETS_DEEP 2  /* sets of sets with several bodies each */
+#define BODIES_MAX 8 /* looked at, of a set: all of them for each expression would be too many */
 
 void mark_line(struct plan *p, uint32_t expr)
 {
@@ -40,7 +42,18 @@ struct chain {
     uint8_t root;
     bool items; /* l[_] may be told, as l/- */
     bool over;  /* it ended so */
+    bool sets;  /* no arrays that are collected */
 };
+
+/* Any item of what stands there. */
+static bool add_any(struct chain *k)
+{
+    if (k->len == SIDE_PARTS_MAX)
+        return false;
+    k->over = true;
+    k->parts[k->len++] = (struct prog_part){constant(k->p, value_cstring(k->p->scratch, "-")), 0};
+    return true;
+}
 
 static bool add_part(struct chain *k, const struct term *t)
 {
@@ -53,21 +66,39 @@ static bool add_part(struct chain *k, const struct term *t)
     }
     if (t->kind != TERM_VAR || t->var.id < VAR_FIRST)
         return false;
-    if (!is_bound(p, t)) {
-        if (!k->items)
-            return false;
-        k->over = true;
-        k->parts[k->len++] = (struct prog_part){constant(p, value_cstring(p->scratch, "-")), 0};
-        return true;
-    }
+    if (!is_bound(p, t))
+        return k->items && add_any(k);
     uint32_t ready = p->bound_at[t->var.id];
     k->parts[k->len++] = (struct prog_part){p->where[t->var.id], ready};
     return true;
 }
 
 static bool trace_term(struct chain *k, const struct term *t, unsigned depth);
+static bool trace_set_rule(struct chain *k, const struct rule_group *g, unsigned depth);
 
-/* A rule that is nothing but another name of a part of input or data. */
+/* Of a body, the call whose result is this variable. */
+static const struct term *call_for(const struct body *b, const struct term *var)
+{
+    if (var->kind != TERM_VAR)
+        return NULL;
+    for (uint32_t i = 0; i < b->len; i++) {
+        const struct term *t = b->items[i]->term;
+        if (b->items[i]->kind == EXPR_CALL && t->callee != NULL && t->callee->arity >= 0 &&
+            t->len == (uint32_t)t->callee->arity + 2 && t->items[t->len - 1]->kind == TERM_VAR &&
+            t->items[t->len - 1]->var.id == var->var.id)
+            return t;
+    }
+    return NULL;
+}
+
+/* query_reference_value("pcr08"): the host's own documents. */
+static bool is_host_document(const struct term *t)
+{
+    return t->kind == TERM_CALL && t->callee != NULL && t->callee->kind == CALLEE_HOST &&
+           t->callee->arity == 1;
+}
+
+/* A rule that is nothing but another name of a part of input, data or the host's documents. */
 static const struct term *alias_of(const struct rule_group *g)
 {
     const struct rule *r = g->first;
@@ -75,9 +106,14 @@ static const struct term *alias_of(const struct rule_group *g)
         return NULL;
     const struct body *b = r->body;
     if (b->len != 2 || !b->items[0]->generated || b->items[0]->kind != EXPR_TERM ||
-        !b->items[1]->generated || b->items[1]->kind != EXPR_UNIFY)
+        !b->items[1]->generated)
         return NULL;
     const struct term *call = b->items[1]->term;
+    if (b->items[1]->kind == EXPR_CALL && is_host_document(call) &&
+        call->items[1]->kind == TERM_VALUE && call_for(b, r->head.val) == call)
+        return call;
+    if (b->items[1]->kind != EXPR_UNIFY)
+        return NULL;
     bool named = r->head.val->kind == TERM_VAR && call->items[1]->kind == TERM_VAR &&
                  call->items[1]->var.id == r->head.val->var.id;
     const struct term *ref = call->items[2];
@@ -106,6 +142,9 @@ static bool trace_ref(struct chain *k, const struct term *ref, unsigned depth)
             if (!trace_term(k, alias, depth + 1))
                 return false;
             i = used;
+        } else if (k->items && n->group != NULL && used + 1 == ref->len &&
+                   ref->items[used]->kind == TERM_VAR && trace_set_rule(k, n->group, depth + 1)) {
+            return add_any(k);
         }
     } else if (!trace_term(k, head, depth + 1)) {
         return false;
@@ -123,8 +162,7 @@ static bool trace_term(struct chain *k, const struct term *t, unsigned depth)
     if (t->kind == TERM_REF)
         return trace_ref(k, t, depth);
     if (t->kind == TERM_CALL) {
-        /* query_reference_value("pcr08"): the host's own documents. */
-        if (t->callee == NULL || t->callee->kind != CALLEE_HOST || t->callee->arity != 1)
+        if (!is_host_document(t))
             return false;
         k->root = SIDE_REFERENCE;
         return add_part(k, t->items[1]);
@@ -224,6 +262,8 @@ void describe_not_body(struct plan *p, uint32_t outer, const struct expr *e)
     x->inner = inner->relation;
     x->left = inner->left;
     x->right = inner->right;
+    x->part = inner->part;
+    x->whole = inner->whole;
 }
 
 void describe_item(struct plan *p, const struct expr *every)
@@ -303,19 +343,6 @@ static const struct plan_minus *tested_minus(const struct plan *p, const struct 
     return NULL;
 }
 
-/* Of a body, the call whose result is this variable. */
-static const struct term *call_for(const struct body *b, const struct term *var)
-{
-    for (uint32_t i = 0; i < b->len; i++) {
-        const struct term *t = b->items[i]->term;
-        if (b->items[i]->kind == EXPR_CALL && t->callee != NULL && t->callee->arity >= 0 &&
-            t->len == (uint32_t)t->callee->arity + 2 && t->items[t->len - 1]->kind == TERM_VAR &&
-            t->items[t->len - 1]->var.id == var->var.id)
-            return t;
-    }
-    return NULL;
-}
-
 /*
  * The collection of {x | some x in l}, from its body: a literal x = l[_], and before it the one
  * that computes l, if that is a call.
@@ -339,39 +366,61 @@ static bool trace_members(struct chain *k, const struct term *x, const struct bo
     all.len--;
     if (all.len > 1)
         return trace_ref(k, &all, depth);
-    const struct term *call = l->items[0]->kind == TERM_VAR ? call_for(b, l->items[0]) : NULL;
+    const struct term *call = call_for(b, l->items[0]);
     return trace_term(k, call != NULL ? call : l->items[0], depth);
 }
 
-/* A rule that is such a set. */
+/* Such a set, or an array. */
+static bool is_collected(const struct chain *k, const struct term *t)
+{
+    return (t->kind == TERM_SET_COMP && !t->in_text) || (t->kind == TERM_ARRAY_COMP && !k->sets);
+}
+
+/* A rule that is one. */
 static bool trace_set_rule(struct chain *k, const struct rule_group *g, unsigned depth)
 {
     const struct rule *r = g->first;
-    if (r == NULL || r->next_in_group != NULL || r->els != NULL || r->is_default)
+    if (depth > SETS_DEEP && (depth > 16 || (r != NULL && r->next_in_group != NULL)))
         return false;
-    if (g->kind == GROUP_SET)
-        return r->head.key != NULL && trace_members(k, r->head.key, r->body, depth);
+    /* Of several bodies the first that is one: what its list learns, the set learns. */
+    for (int i = 0; g->kind == GROUP_SET && r != NULL && i < BODIES_MAX;
+         i++, r = r->next_in_group) {
+        struct chain tried = *k;
+        if (r->head.key == NULL || !trace_members(&tried, r->head.key, r->body, depth))
+            continue;
+        *k = tried;
+        return true;
+    }
+    if (g->kind == GROUP_SET || r == NULL || r->next_in_group != NULL || r->els != NULL ||
+        r->is_default)
+        return false;
     const struct expr *e = r->body->len == 0 ? NULL : r->body->items[r->body->len - 1];
     if (g->kind != GROUP_COMPLETE || e == NULL || e->kind != EXPR_UNIFY)
         return false;
     for (uint32_t i = 1; i <= 2; i++) {
         const struct term *t = e->term->items[i];
-        if (t->kind == TERM_SET_COMP && !t->in_text)
+        if (is_collected(k, t))
             return trace_members(k, t->comp.head, t->comp.body, depth);
     }
     return false;
 }
 
+/* The rule that a reference leads to, and how many of its parts that takes; NULL: none. */
+static const struct rule_group *rule_of(struct plan *p, const struct term *t, uint32_t *used)
+{
+    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_DATA)
+        return NULL;
+    return tree_walk(p->c, t, used)->group;
+}
+
 static bool trace_set(struct chain *k, const struct term *t)
 {
     t = named(k->p, t);
-    if (t->kind == TERM_SET_COMP && !t->in_text)
+    if (is_collected(k, t))
         return trace_members(k, t->comp.head, t->comp.body, 1);
-    if (t->kind != TERM_REF || t->items[0]->kind != TERM_VAR || t->items[0]->var.id != VAR_DATA)
-        return false;
     uint32_t used;
-    const struct tree_node *n = tree_walk(k->p->c, t, &used);
-    return n->group != NULL && used == t->len && trace_set_rule(k, n->group, 1);
+    const struct rule_group *g = rule_of(k->p, t, &used);
+    return g != NULL && used == t->len && trace_set_rule(k, g, 1);
 }
 
 static void describe_set(struct plan *p, bool whole, const struct term *t, operand x,
@@ -400,4 +449,42 @@ void describe_minus_test(struct plan *p, const struct expr *e)
         return;
     describe_set(p, false, m->call->items[1], m->a, m->ready);
     describe_set(p, true, m->call->items[2], m->b, m->ready);
+}
+
+static bool describe_list(struct plan *p, const struct term *set, bool sets)
+{
+    struct chain k = {.p = p, .sets = sets};
+    if (p->failed || p->whole || p->expr >= p->exprs.len || !trace_set(&k, set) ||
+        k.root == SIDE_NONE)
+        return false;
+    keep_chain(p, &k, &p->exprs.items[p->expr].whole);
+    return !p->failed;
+}
+
+void describe_member(struct plan *p, const struct term *set)
+{
+    (void)describe_list(p, set, false);
+}
+
+void describe_lookup(struct plan *p, const struct term *ref)
+{
+    uint32_t used;
+    if (p->failed || rule_of(p, ref, &used) == NULL || used + 1 != ref->len)
+        return;
+    struct term set = *ref;
+    set.len = used;
+    const struct term *item = ref->items[used];
+    struct prog_side part = {.operand = OPERAND_NONE};
+    if (item->kind == TERM_VALUE) {
+        part.operand = constant(p, item->val);
+    } else if (item->kind == TERM_VAR && item->var.id >= VAR_FIRST && is_bound(p, item)) {
+        part.operand = p->where[item->var.id];
+        part.ready = p->bound_at[item->var.id];
+    }
+    struct chain k = {.p = p};
+    if (trace_term(&k, item, 0) && k.root != SIDE_NONE)
+        keep_chain(p, &k, &part);
+    bool known = part.operand != OPERAND_NONE || part.root != SIDE_NONE;
+    if (known && describe_list(p, &set, true))
+        p->exprs.items[p->expr].part = part;
 }

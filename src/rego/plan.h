@@ -162,6 +162,9 @@ void describe_end_part(struct plan *p, const struct expr *e);
 void describe_minus_begin(struct plan *p);
 void describe_minus(struct plan *p, const struct term *call, operand a, operand b);
 void describe_minus_test(struct plan *p, const struct expr *e);
+/* `x in s`, and the bare term s[x], of a set that is made of a list. */
+void describe_member(struct plan *p, const struct term *set);
+void describe_lookup(struct plan *p, const struct term *ref);
 /* In `every k, v in l`, v is told as l[k]. */
 void describe_item(struct plan *p, const struct expr *every);
 /* `not { e }` has the sides of e. */

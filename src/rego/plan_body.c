@@ -237,6 +237,7 @@ static void plan_call(struct plan *p, struct term *call)
         describe_side(p, false, call->items[1], x);
         operand y = plan_value(p, call->items[2]);
         describe_side(p, true, call->items[2], y);
+        describe_member(p, call->items[2]);
         y = as_set(p, y);
         emit(p, OP_IN, is_document(p, call->items[2]), x, y, 0, p->fail);
         return;
@@ -402,6 +403,7 @@ static void plan_core(struct plan *p, struct expr *e)
         if (e->term->kind == TERM_REF && p->reads.len == reads + 1 && !e->captured)
             p->reads.items[reads].tested = true;
         describe_side(p, false, e->term, x);
+        describe_lookup(p, e->term);
         bool always = e->term->kind == TERM_VALUE && e->term->val.word != VALUE_FALSE.word;
         if (!always)
             emit(p, OP_TEST, 0, x, 0, 0, p->fail);

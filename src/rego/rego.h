@@ -338,7 +338,8 @@ enum rego_relation {
  *
  * `count(a - b) == 0` and `a - b == set()` are tests of a set for being a part of
  * another: `part` and `whole` are a and b, and their paths those of the arrays
- * that they were made of, {x | some x in input.l}.
+ * that they were made of, {x | some x in input.l}.  Of `x in b` and b[x] with such
+ * a set, `whole_path` is the array's; of b[x], `part` is x and has its path.
  *
  * With REGO_TRACE_ALL, an entry that is `held` is an expression of a rule that gave a value.
  */

@@ -204,7 +204,7 @@ static void add(struct rego_ctx *ctx, const value *regs, uint32_t rule, uint32_t
     t->right_path = side_path(ctx, regs, &e->right, pc);
     if (ctx->params.trace == REGO_TRACE_ALL)
         find_calls(ctx, t, at);
-    if (e->part.operand == OPERAND_NONE)
+    if (e->part.operand == OPERAND_NONE && e->whole.root == SIDE_NONE)
         return;
     t->part = side_value(ctx, regs, &e->part, pc);
     t->whole = side_value(ctx, regs, &e->whole, pc);
