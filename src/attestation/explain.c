@@ -327,6 +327,27 @@ static bool minimise(struct search *s, struct change *c)
     return !search_is_late(s);
 }
 
+/* As it is told.  False: it rests on a list with nothing of use in it, or no time is left. */
+static bool finish(struct search *s, struct change *c)
+{
+    struct change fewer;
+    struct documents d;
+    struct rego_trace trace;
+    if (!minimise(s, c))
+        return false;
+    size_t before = c->len;
+    for (size_t i = 0; i < c->len; i++)
+        if (change_fold(&s->scratch, &s->start, c, i, &fewer) &&
+            change_apply(&s->scratch, &s->start, &fewer, &d) && run(s, &d, &trace))
+            *c = fewer;
+    if (c->len < before && !minimise(s, c))
+        return false;
+    for (size_t i = 0; i < c->len; i++)
+        if (c->ops[i].seed)
+            return false;
+    return !search_is_late(s);
+}
+
 /*
  * Breadth first over the number of operations: an evaluation says which
  * expressions did not hold, each gives an operation that would make it hold,
@@ -350,7 +371,9 @@ static bool search_change(struct search *s, const struct how *how, struct change
                 continue;
             if (at->passes) { /* items are best first */
                 *found = now.items[i];
-                return minimise(s, found);
+                if (finish(s, found))
+                    return true;
+                continue;
             }
             if (now.items[i].len < how->longest)
                 level_grow(s, how, &now.items[i], &d, at, &next);
@@ -371,9 +394,7 @@ static bool find_change(struct search *s, struct change *found)
     const struct how brief = {.all = true, .longest = 2, .evaluations = BRIEF_EVALUATIONS};
     if (search_change(s, &brief, found))
         return true;
-    if (mend(s, s->evaluations + MEND_EVALUATIONS, found)) {
-        if (!minimise(s, found))
-            return false;
+    if (mend(s, s->evaluations + MEND_EVALUATIONS, found) && finish(s, found)) {
         struct how shorter = {.all = true, .one_rule = true, .longest = found->len - 1};
         struct change less;
         shorter.evaluations = s->evaluations + SHORTER_EVALUATIONS;
@@ -397,7 +418,7 @@ struct expired {
 static const struct reference_value *expired_entry(struct search *s, struct str path)
 {
     const struct explain_subject *x = s->subject;
-    struct str name = reference_name(&s->scratch, path);
+    struct str name = reference_name(&s->scratch, reference_path(path));
     if (name.ptr == NULL || x->reference_values == NULL ||
         !rvps_enforces_expiration(x->reference_values))
         return NULL;
@@ -643,11 +664,20 @@ static int telling(const struct tried *f)
     return (reference && sides > 0) * 4 + sides;
 }
 
+/* A loop over nothing tells nothing: what asks for its rule may. */
+static const struct tried *with_sides(const struct search *s, const struct tried *t)
+{
+    for (size_t i = 0; i < s->first->failed_len && telling(t) == 0; i++)
+        if (tried_calls(&s->first->failed[i], t->rule) && telling(&s->first->failed[i]) > 0)
+            return &s->first->failed[i];
+    return t;
+}
+
 static const struct tried *reason_expression(const struct search *s, const struct change *c)
 {
     for (size_t i = 0; i < c->len; i++)
         if (c->ops[i].expression >= 0)
-            return &s->first->failed[c->ops[i].expression];
+            return with_sides(s, &s->first->failed[c->ops[i].expression]);
     const struct tried *best = NULL;
     for (size_t i = 0; i < s->first->failed_len; i++)
         if (best == NULL || telling(&s->first->failed[i]) > telling(best))
@@ -729,6 +759,8 @@ enum status explain(struct arena *a, const struct explain_subject *subject, stru
     struct change change = {.len = 0};
     if (find_change(&s, &change))
         out->change = change_value(a, &s.start, &change);
+    else
+        change.len = 0;
     out->examples = change_examples(a, &change);
     enum status st = tell_reason(&s, a, &change, &expired, out, err);
     if (st != OK)

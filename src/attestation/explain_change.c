@@ -45,6 +45,14 @@ struct str reference_name(struct arena *a, struct str path)
     return unescape(a, token);
 }
 
+struct str reference_path(struct str path)
+{
+    static const struct str references = {REFERENCES, sizeof(REFERENCES) - 1};
+    return str_has_prefix(path, references)
+               ? str_slice(path, 0, str_find(path, '/', references.len))
+               : path;
+}
+
 struct str list_of(struct str path)
 {
     return str_has_suffix(path, STR("/-")) ? str_slice(path, 0, path.len - 2) : path;
@@ -148,17 +156,20 @@ static void propose_value(struct candidates *c, struct str path, value val)
     propose(c, exists ? EDIT_REPLACE : EDIT_ADD, path, val);
 }
 
-/* The stored value of an expired entry, if it has the item that is looked for. */
-static value expired_with(struct candidates *c, struct str path, value item)
+/* The list that an entry has, also an expired one. */
+static value stored(const struct candidates *c, struct str name)
 {
-    struct str name = reference_name(c->a, path);
     const struct reference_value *v = name.ptr != NULL && c->s->reference_values != NULL
                                           ? rvps_entry(c->s->reference_values, name)
                                           : NULL;
-    for (size_t i = 0; v != NULL && value_is_array(v->val) && i < value_len(v->val); i++)
-        if (value_equal(value_items(v->val)[i], item))
-            return v->val;
-    return VALUE_UNDEFINED;
+    return v != NULL && value_is_array(v->val) ? v->val : VALUE_UNDEFINED;
+}
+
+/* The stored value of an expired entry, if it has the item that is looked for. */
+static value expired_with(struct candidates *c, struct str path, value item)
+{
+    value list = stored(c, reference_name(c->a, path));
+    return collection_has(list, item) ? list : VALUE_UNDEFINED;
 }
 
 /*
@@ -333,6 +344,21 @@ static void for_comparison(struct candidates *c, enum goal goal, const struct tr
     }
 }
 
+/* `some v in query_reference_value("x")` over nothing. */
+static void propose_begin(struct candidates *c, struct str path)
+{
+    struct str list = list_of(path), name = reference_name(c->a, list);
+    if (list.len == path.len || name.ptr == NULL)
+        return;
+    if (!value_is_defined(look(c->d, list)))
+        propose_value(c, list, stored(c, name));
+    size_t before = c->len;
+    value nothing = VALUE_NULL;
+    propose_items(c, list, &nothing, 1);
+    if (c->len > before)
+        c->items[before].seed = true;
+}
+
 /* The list that the right side is, or that it was made of. */
 static struct str list_path(const struct tried *t)
 {
@@ -348,6 +374,8 @@ static value members(const struct candidates *c, const struct tried *t)
 static void for_membership(struct candidates *c, const struct tried *t)
 {
     value items = members(c, t);
+    if (!value_is_defined(t->left))
+        propose_begin(c, t->right_path);
     propose_items(c, list_path(t), &t->left, 1);
     if ((value_is_array(items) || value_kind(items) == VALUE_KIND_SET) && value_len(items) > 0)
         propose_value(c, t->left_path, value_items(items)[0]);
@@ -531,6 +559,31 @@ bool change_apply(struct arena *a, const struct documents *d, const struct chang
         if (!operation_apply(a, &c->ops[i], out))
             return false;
     return true;
+}
+
+bool change_fold(struct arena *a, const struct documents *d, struct change *c, size_t i,
+                 struct change *fewer)
+{
+    struct operation *op = &c->ops[i];
+    struct documents after;
+    if (op->edit != EDIT_ADD || !value_is_array(op->val) || !change_apply(a, d, c, &after))
+        return false;
+    value list = look(&after, op->path);
+    size_t n = i + 1, old = value_len(op->val), len = value_len(list);
+    if (!value_is_array(list))
+        return false;
+    for (size_t k = i + 1; k < c->len; k++)
+        if (!is_below(c->ops[k].path, op->path))
+            c->ops[n++] = c->ops[k];
+    if (n == c->len)
+        return false;
+    c->len = n;
+    op->val = list;
+    *fewer = *c;
+    if (len > old)
+        fewer->ops[i].val = value_array(a, value_items(list) + old, len - old);
+    fewer->ops[i].seed = false;
+    return value_is_defined(fewer->ops[i].val);
 }
 
 /* ---- as a JSON Patch ---- */

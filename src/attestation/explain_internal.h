@@ -59,6 +59,7 @@ struct operation {
     struct str path;
     value val;
     bool any_other; /* `val` is an example: anything but what is there may do */
+    bool seed;      /* a list with nothing in it of use: see change_fold() */
     enum place place;
     int expression; /* index into the first evaluation's, or -1 */
 };
@@ -72,6 +73,9 @@ enum place place_of(struct str path);
 
 /* The name in /reference-values/<name>, unescaped; ptr NULL for any other path. */
 struct str reference_name(struct arena *a, struct str path);
+
+/* The path without what is below /reference-values/<name>. */
+struct str reference_path(struct str path);
 
 /* The list of a path to any item of it, "/reference-values/pcr08/-"; any other path as it is. */
 struct str list_of(struct str path);
@@ -96,6 +100,15 @@ int operation_compare(const struct operation *x, const struct operation *y);
 /* The documents with the operations done, in order.  False: one does not apply, or no memory. */
 bool change_apply(struct arena *a, const struct documents *d, const struct change *c,
                   struct documents *out);
+
+/*
+ * Of a loop over a list that is not there, only what the next expression says is known: the list
+ * is begun with what it had before it expired, or with a null, and the rest is added to it.
+ * Operation `i`, that began a list, and all that change the list become one; in *fewer it has
+ * only what was added.  False: it is no such operation.
+ */
+bool change_fold(struct arena *a, const struct documents *d, struct change *c, size_t i,
+                 struct change *fewer);
 
 /* As a JSON Patch for these documents. */
 value change_value(struct arena *a, const struct documents *d, const struct change *c);
