@@ -345,6 +345,37 @@ static bool is_smallest(struct with_service *w, value change, value claims)
     return ok;
 }
 
+static const struct verifier tee_t = {.tee = "t"};
+
+/* A service with these reference values. */
+static void init_with_values(struct with_service *w, struct str values, const char *row)
+{
+    with_file("explain.json", values);
+    struct error err = ERROR_INIT;
+    CHECK_STATUS_ROW(
+        with_init(w,
+                  "{\"rvps_config\":{\"type\":\"BuiltIn\",\"storage\":{\"type\":\"LocalJson\","
+                  "\"file_path\":\"%s/explain.json\"}},\"storage_backend\":{}}",
+                  ERA_NEW, NOW, &err),
+        OK, &err, row);
+}
+
+/* What this policy says of a machine with these claims. */
+static struct attestation_result appraise(struct with_service *w, const struct verifier *verifier,
+                                          const char *policy, value claims, struct checks *checks,
+                                          const char *row)
+{
+    struct error err = ERROR_INIT;
+    CHECK_STATUS_ROW(with_policy(w, "default", policy, &err), OK, &err, row);
+    struct evidence_claims e = {verifier, "cpu", claims, VALUE_NULL, VALUE_NULL, false, NULL};
+    checks_init(checks, &w->a);
+    struct attestation_result out = {.claims = VALUE_UNDEFINED};
+    CHECK_STATUS_ROW(
+        attestation_appraise(w->s, &w->a, &e, 1, NULL, 0, NOW, true, checks, &out, &err), OK, &err,
+        row);
+    return out;
+}
+
 /* How many denials needed so many operations. */
 static unsigned seen[EXPLAIN_OPERATIONS_MAX + 1];
 
@@ -353,27 +384,13 @@ static void test_one(unsigned n)
     CLEANUP(denial_done) struct denial d;
     bool by_data = pick(2) == 0;
     unsigned need = generate(&d, by_data);
-    with_file("explain.json", buf_str(&d.values));
     CLEANUP(with_done) struct with_service w;
-    struct error err = ERROR_INIT;
-    CHECK_STATUS(
-        with_init(&w,
-                  "{\"rvps_config\":{\"type\":\"BuiltIn\",\"storage\":{\"type\":\"LocalJson\","
-                  "\"file_path\":\"%s/explain.json\"}},\"storage_backend\":{}}",
-                  ERA_NEW, NOW, &err),
-        OK, &err);
+    init_with_values(&w, buf_str(&d.values), NULL);
     struct str policy = arena_str(&w.a, buf_str(&d.policy));
     struct str input = arena_str(&w.a, buf_str(&d.input));
-    CHECK_STATUS(with_policy(&w, "default", policy.ptr, &err), OK, &err);
-
-    static const struct verifier verifier = {.tee = "t"};
-    struct evidence_claims e = {&verifier, "cpu", with_json(&w, input.ptr), VALUE_NULL, VALUE_NULL,
-                                false,     NULL};
+    value claims = with_json(&w, input.ptr);
     struct checks checks;
-    checks_init(&checks, &w.a);
-    struct attestation_result out = {.claims = VALUE_UNDEFINED};
-    CHECK_STATUS(attestation_appraise(w.s, &w.a, &e, 1, NULL, 0, NOW, true, &checks, &out, &err),
-                 OK, &err);
+    struct attestation_result out = appraise(&w, &tee_t, policy.ptr, claims, &checks, NULL);
     if (need == 0) {
         CHECK(out.affirming && !value_is_defined(out.why.change));
         return;
@@ -387,7 +404,7 @@ static void test_one(unsigned n)
     }
     ok = CHECK(value_len(change) == need) && ok;
     seen[need < ARRAY_LEN(seen) ? need : ARRAY_LEN(seen) - 1]++;
-    ok = CHECK(is_smallest(&w, change, e.claims)) && ok;
+    ok = CHECK(is_smallest(&w, change, claims)) && ok;
     CHECK(checks.reason.check != CHECK_NONE);
     if (!ok)
         printf("# denial %u needs %u: %s\n# %s\n# values %.*s\n# input %s\n", n, need,
@@ -665,28 +682,15 @@ static void test_words(void)
          "reference-value", "/input/t/a", "undefined", "1"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        with_file("words.json", str_of(rows[i].values));
         CLEANUP(with_done) struct with_service w;
-        struct error err = ERROR_INIT;
-        CHECK_STATUS(
-            with_init(&w,
-                      "{\"rvps_config\":{\"type\":\"BuiltIn\",\"storage\":{\"type\":\"LocalJson\","
-                      "\"file_path\":\"%s/words.json\"}},\"storage_backend\":{}}",
-                      ERA_NEW, NOW, &err),
-            OK, &err);
-        CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
-        static const struct verifier verifier = {.tee = "t"};
-        struct evidence_claims e = {
-            &verifier, "cpu", with_json(&w, rows[i].claims), VALUE_NULL, VALUE_NULL, false, NULL};
+        init_with_values(&w, str_of(rows[i].values), rows[i].name);
+        value claims = with_json(&w, rows[i].claims);
         struct checks checks;
-        checks_init(&checks, &w.a);
-        struct attestation_result out = {.claims = VALUE_UNDEFINED};
-        CHECK_STATUS_ROW(
-            attestation_appraise(w.s, &w.a, &e, 1, NULL, 0, NOW, true, &checks, &out, &err), OK,
-            &err, rows[i].name);
+        struct attestation_result out =
+            appraise(&w, &tee_t, rows[i].text, claims, &checks, rows[i].name);
         CHECK_STR_ROW(with_text(&w, out.why.change), str_of(rows[i].change), rows[i].name);
         if (value_is_defined(out.why.change))
-            CHECK_ROW(is_smallest(&w, out.why.change, e.claims), rows[i].name);
+            CHECK_ROW(is_smallest(&w, out.why.change, claims), rows[i].name);
         CHECK_STR_ROW(with_text(&w, out.why.expired), str_of(rows[i].expired), rows[i].name);
         CHECK_STR_ROW(str_of(check_name(checks.reason.check)), str_of(rows[i].check), rows[i].name);
         CHECK_STR_ROW(checks.reason.field, str_of(rows[i].field), rows[i].name);
@@ -723,16 +727,9 @@ static void test_held(void)
         CLEANUP(with_done) struct with_service w;
         struct error err = ERROR_INIT;
         CHECK_STATUS(with_init(&w, "{\"storage_backend\":{}}", ERA_NEW, NOW, &err), OK, &err);
-        CHECK_STATUS_ROW(with_policy(&w, "default", rows[i].text, &err), OK, &err, rows[i].name);
-        static const struct verifier verifier = {.tee = "t"};
-        struct evidence_claims e = {
-            &verifier, "cpu", with_json(&w, rows[i].claims), VALUE_NULL, VALUE_NULL, false, NULL};
         struct checks checks;
-        checks_init(&checks, &w.a);
-        struct attestation_result out = {.claims = VALUE_UNDEFINED};
-        CHECK_STATUS_ROW(
-            attestation_appraise(w.s, &w.a, &e, 1, NULL, 0, NOW, true, &checks, &out, &err), OK,
-            &err, rows[i].name);
+        struct attestation_result out = appraise(
+            &w, &tee_t, rows[i].text, with_json(&w, rows[i].claims), &checks, rows[i].name);
         CLEANUP(buf_done) struct buf got;
         buf_init(&got, 65536);
         for (size_t k = 0; k < value_len(out.why.held); k++) {
@@ -753,15 +750,10 @@ static void test_alias(void)
     CLEANUP(with_done) struct with_service w;
     struct error err = ERROR_INIT;
     CHECK_STATUS(with_init(&w, "{\"storage_backend\":{}}", ERA_NEW, NOW, &err), OK, &err);
-    CHECK_STATUS(with_policy(&w, "default", P "input.newtee.a == 1", &err), OK, &err);
     static const struct verifier verifier = {.tee = "new-tee", .old_tee = "newtee"};
-    struct evidence_claims e = {
-        &verifier, "cpu", with_json(&w, "{\"a\":2}"), VALUE_NULL, VALUE_NULL, false, NULL};
     struct checks checks;
-    checks_init(&checks, &w.a);
-    struct attestation_result out = {.claims = VALUE_UNDEFINED};
-    CHECK_STATUS(attestation_appraise(w.s, &w.a, &e, 1, NULL, 0, NOW, true, &checks, &out, &err),
-                 OK, &err);
+    struct attestation_result out = appraise(&w, &verifier, P "input.newtee.a == 1",
+                                             with_json(&w, "{\"a\":2}"), &checks, "alias");
     CHECK_STR(with_text(&w, out.why.change),
               STR("[{\"op\":\"replace\",\"path\":\"/input/new-tee/a\",\"value\":1}]"));
     CHECK_STR(checks.reason.field, STR("/input/new-tee/a"));
